@@ -52,7 +52,8 @@ _GROUPS = ", ".join(CheckGroup)
     title="Check a handler",
     description="Send valid, forged, old, repeated and broken requests to a handler on this machine, and return its "
     "mistakes, why each matters, and how to fix it. Valid requests start the handler's work, so use this tool only for "
-    "handlers under development. The last record has the counts. `captures` has the capture IDs of the requests that "
+    "handlers under development. The last record has the counts and the `outcome`: only `passed` means that a valid "
+    "request was accepted and forged requests were rejected. `captures` has the capture IDs of the requests that "
     f"prove a finding. Pass them to show_capture. {UNTRUSTED}",
     parameters={
         "to": a_text(f"{TO}, or the action's own URL if it is on this machine.", minLength=1),
@@ -192,4 +193,4 @@ async def _run(session: CheckSession, workspace: Workspace) -> CheckReport:
 
 
 def _output(report: CheckReport) -> ToolOutput:
-    return ToolOutput([*(finding.record for finding in report.findings), report.record])
+    return ToolOutput([*(finding.record for finding in report.findings), report.record()])

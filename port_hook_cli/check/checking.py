@@ -1,6 +1,7 @@
 """Sends the requests of the checks to a handler, and judges how the handler reacts.
 
-The requests go from harmless to harmful: valid requests, repeats, forged requests, then requests that may crash a
+The forged requests follow the first valid requests, because they decide whether anyone can start the work, and a good
+handler rejects them before it works. Then come other valid requests and repeats, and last the requests that may crash a
 handler. The results depend on the first two requests: a badly signed request, and the same request with a valid
 signature. If the handler reacts to both in the same way, its verification or its path has a mistake. If it does not
 accept a valid request, a rejected request proves nothing, so the checks that expect a rejection are not observed.
@@ -87,13 +88,13 @@ async def _examine(exam: HandlerExam) -> None:
     if exam.baseline is not None:
         await watch_first_run(exam)
         await check_second(exam)
+    await check_forgeries(exam)
+    if exam.baseline is not None:
         await check_other_valid_requests(exam)
         await check_forms(exam, exam.baseline)
         has_called = await check_reports(exam)
         if has_called:
             await _check_other_runs(exam)
-    await check_forgeries(exam)
-    if exam.baseline is not None:
         await check_broken_requests(exam)
     if not has_called:
         await check_late_reports(exam)

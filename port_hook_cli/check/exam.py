@@ -11,13 +11,15 @@ from typing import NamedTuple
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.effects import NOT_SEEN, FirstRun
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
-from port_hook_cli.check.probing import LeftHandler, Prober
+from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.runs.seen_calls import SeenCall
 
 LOST = "the sandbox stopped responding"
 LIMITED = "the handler responded with 429"
+MORE_TIME = "Pass a longer --within."
+LONGER_WAIT = "If the handler needs more time to respond, raise --timeout."
 ONLY_ONCE = "the handler stopped accepting valid requests, maybe because its work can be done only once"
 STOPS = "stops while it serves requests"
 LOOK = "Find the error in the handler's log."
@@ -27,7 +29,6 @@ _LOCKED = "rejects valid requests after an unusual one"
 _UNLOCK = (
     "Verify the signature before you store anything of a request. Do not lock out senders, because anyone can send."
 )
-_MOST_HANGS = 2
 _LATE_S, _MOST_LATE_S = 0.5, 5.0
 
 
@@ -53,7 +54,7 @@ class HandlerExam:
     that the handler verified, but whose work failed. The checks in `passed_so_far` are judged again at the end. With
     `is_strict`, the handler rejects unknown fields. With `hides_rejections`, it rejects requests with a 2xx status.
     With `works_once`, it accepted only the first of several identical requests. With `takes_more`, it accepted two of
-    them. `output` is the output of the handler's process.
+    them. `second` is the second of them. `output` is the output of the handler's process.
     """
 
     prober: Prober
@@ -62,6 +63,7 @@ class HandlerExam:
     original: str | None = None
     control: Probe | None = None
     baseline: Probe | None = None
+    second: Probe | None = None
     work_status: int | None = None
     is_strict: bool = False
     hides_rejections: bool = False
@@ -83,9 +85,14 @@ class HandlerExam:
         return any(slug in self.slugs and slug not in self.findings for slug in slugs)
 
     @property
-    def hangs_too_often(self) -> bool:
-        """Whether the handler did not respond to two requests, so that waiting for a third response wastes time."""
-        return len(self.prober.hung) >= _MOST_HANGS
+    def is_silent(self) -> bool:
+        """Whether the handler did not respond to a valid request, but did its work."""
+        return self.prober.silent_run is not None
+
+    @property
+    def judges_by_calls(self) -> bool:
+        """Whether only the sandbox shows which requests the handler accepts, because its responses do not."""
+        return self.is_silent or (self.baseline is None and self.work_status is None and bool(self.first_run.work))
 
     @property
     def never_accepted(self) -> str:
@@ -154,10 +161,14 @@ class HandlerExam:
         for each in waiting:
             self.passes(each.slug, each.seen)
 
-    def cannot_tell(self, reason: str, *slugs: str) -> None:
+    def cannot_tell(self, reason: str, *slugs: str, is_gap: bool = False, fix: str = "") -> None:
         """Settle checks as not observed, for this reason."""
         for slug in slugs:
-            self._settle(not_observed(BY_SLUG[slug], reason))
+            self._settle(not_observed(BY_SLUG[slug], reason, is_gap=is_gap, fix=fix))
+
+    def misses(self, reason: str, *slugs: str, fix: str = "") -> None:
+        """Settle checks as not observed although they apply: no time was left, or the handler did too little."""
+        self.cannot_tell(reason, *slugs, is_gap=True, fix=fix)
 
     async def fails(
         self,
@@ -203,7 +214,7 @@ class HandlerExam:
         elif self.is_accepted(probe):
             self.passes(slug, probe.outcome)
         elif probe.has_response and not await self.accepts_again(slug, probe):
-            self.cannot_tell(ONLY_ONCE, slug)
+            self.misses(ONLY_ONCE, slug)
         else:
             await self.fails(slug, probe.seen, [probe])
 
@@ -215,7 +226,8 @@ class HandlerExam:
 
     def leave(self, reason: str) -> None:
         """Settle all remaining checks as not observed, because the check ends here."""
-        self.cannot_tell(reason, *(check.slug for check in CHECKS if self.wants(check.slug)))
+        fix = MORE_TIME if reason == TIME_UP else ""
+        self.misses(reason, *(check.slug for check in CHECKS if self.wants(check.slug)), fix=fix)
 
     async def _original(self) -> str | None:
         """Return the ID of the original that saved probes replay: the source.

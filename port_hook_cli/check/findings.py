@@ -14,7 +14,19 @@ HANDLER_CHECK = "port-hook/handler-check/1"
 NO_SANDBOX = "no sandbox shows what the handler reports"
 """Why the checks of repeats and reports have no result without a sandbox."""
 
+ESSENTIAL = ("valid", "no-signature", "other-secret")
+"""The checks without which nothing is proved: a valid request is accepted, and the simplest forgeries are rejected."""
+
 _MOST_SHOWN = 2_000
+
+
+class CheckOutcome(StrEnum):
+    """The result of a whole check. UNPROVED means that none failed, but one of `ESSENTIAL` has no result."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNPROVED = "unproved"
+    NOT_OBSERVED = "not-observed"
 
 
 class CheckStatus(StrEnum):
@@ -38,7 +50,8 @@ class CheckFinding(NamedTuple):
     """The result of one check.
 
     `failure` continues "The handler …", and is "" for a passed check. `seen` describes what happened, as a clause, and
-    `fix` tells the user what to change. `captures` are the IDs of the captures that prove the finding.
+    `fix` tells the user what to change. `captures` are the IDs of the captures that prove the finding. `is_gap` means
+    that the check applies but has no result, because time ran out, a valid request was rejected, or no call arrived.
     """
 
     check: HandlerCheck
@@ -47,6 +60,7 @@ class CheckFinding(NamedTuple):
     failure: str = ""
     fix: str = ""
     captures: tuple[str, ...] = ()
+    is_gap: bool = False
 
     def __repr__(self) -> str:
         """Return the text that Python and pytest show for a finding."""
@@ -58,8 +72,20 @@ class CheckFinding(NamedTuple):
         return self.status in {CheckStatus.FAILED, CheckStatus.WARNING}
 
     def fails(self, *, strict: bool) -> bool:
-        """Return whether the check failed. With `strict`, a warning counts as a failure."""
-        return self.status is CheckStatus.FAILED or (strict and self.status is CheckStatus.WARNING)
+        """Return whether the handler does not pass because of this. With `strict`, warnings and gaps count."""
+        if strict and (self.status is CheckStatus.WARNING or self.is_gap):
+            return True
+        return self.status is CheckStatus.FAILED or self.is_unproved
+
+    @property
+    def is_unproved(self) -> bool:
+        """Whether this is one of `ESSENTIAL` without a result."""
+        return self.status is CheckStatus.NOT_OBSERVED and self.check.slug in ESSENTIAL
+
+    @property
+    def problem(self) -> str:
+        """What the handler does wrong, or that the check has no result, as a sentence without its period."""
+        return f"The handler {self.failure}" if self.failure else f"The check {self.check.slug} has no result"
 
     @property
     def record(self) -> dict[str, Any]:
@@ -84,9 +110,9 @@ def passed(check: HandlerCheck, seen: str) -> CheckFinding:
     return CheckFinding(check, CheckStatus.PASSED, _shown(seen))
 
 
-def not_observed(check: HandlerCheck, reason: str) -> CheckFinding:
-    """Return the finding for a check without a result, with the reason."""
-    return CheckFinding(check, CheckStatus.NOT_OBSERVED, _shown(reason))
+def not_observed(check: HandlerCheck, reason: str, *, is_gap: bool = False, fix: str = "") -> CheckFinding:
+    """Return the finding for a check without a result, with the reason, and with what helps to get a result."""
+    return CheckFinding(check, CheckStatus.NOT_OBSERVED, _shown(reason), fix=fix, is_gap=is_gap)
 
 
 def found(
@@ -137,9 +163,23 @@ class CheckReport(NamedTuple):
         """Whether at least one check was observed."""
         return any(finding.status is not CheckStatus.NOT_OBSERVED for finding in self.findings)
 
+    @property
+    def unproved(self) -> tuple[CheckFinding, ...]:
+        """The essential checks without a result."""
+        return tuple(finding for finding in self.findings if finding.is_unproved)
+
+    def outcome(self, *, strict: bool = False) -> CheckOutcome:
+        """Return the result of the whole check. With `strict`, a warning and a gap are failures."""
+        failing = [finding for finding in self.findings if finding.fails(strict=strict)]
+        if not self.has_results:
+            return CheckOutcome.NOT_OBSERVED
+        if self.unproved and not any(finding.is_wrong for finding in failing):
+            return CheckOutcome.UNPROVED
+        return CheckOutcome.FAILED if failing else CheckOutcome.PASSED
+
     def ok(self, *, strict: bool = False) -> bool:
-        """Return whether at least one check was observed and none failed. With `strict`, a warning is a failure."""
-        return self.has_results and not any(finding.fails(strict=strict) for finding in self.findings)
+        """Return whether the outcome is PASSED."""
+        return self.outcome(strict=strict) is CheckOutcome.PASSED
 
     def of(self, group: CheckGroup) -> tuple[CheckFinding, ...]:
         """Return the findings of a group."""
@@ -151,12 +191,12 @@ class CheckReport(NamedTuple):
         counted = Counter(finding.status for finding in self.findings)
         return {str(status): counted[status] for status in CheckStatus}
 
-    @property
-    def record(self) -> dict[str, Any]:
-        """The last record of `check --json`."""
+    def record(self, *, strict: bool = False) -> dict[str, Any]:
+        """Return the last record of `check --json`."""
         return {
             "schema": HANDLER_CHECK,
             "type": "summary",
+            "outcome": str(self.outcome(strict=strict)),
             "checks": len(self.findings),
             **{name.replace("-", "_"): count for name, count in self.counts.items()},
             "requests": self.sent,

@@ -88,7 +88,7 @@ async def _check_together(exam: HandlerExam) -> None:
     after = await exam.prober.accept("at-once", "a valid request after 20 concurrent requests")
     bad += [after] * (not after.is_accepted)
     if exam.works_once:
-        exam.cannot_tell(ONLY_ONCE, "at-once")
+        exam.misses(ONLY_ONCE, "at-once")
     elif any(probe.reaction is Reaction.LIMITED for probe in bad):
         exam.cannot_tell(LIMITED, "at-once")
     elif bad:
@@ -109,7 +109,7 @@ async def check_broken_requests(exam: HandlerExam) -> None:
         if not exam.wants(slug):
             continue
         if exam.works_once and slug == "unknown-action":  # the inputs of the request are ordinary
-            exam.cannot_tell(ONLY_ONCE, slug)
+            exam.misses(ONLY_ONCE, slug)
         else:
             await _check_bodies(exam, slug, bodies)
     await _check_disconnect(exam)
@@ -145,17 +145,19 @@ def _with_nulls(document: Any) -> Iterator[tuple[str, bytes]]:
 async def _check_bodies(exam: HandlerExam, slug: str, bodies: Mapping[str, bytes]) -> None:
     probes: list[Probe] = []
     for label, body in bodies.items():
-        if exam.hangs_too_often:
+        if exam.prober.hangs_too_often:
             break
         probes.append(await exam.prober.accept(slug, label, body=body))
     silent = [probe for probe in probes if not probe.has_response]
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED]
-    if silent:
+    if silent and exam.is_silent:
+        exam.misses(silent[0].seen, slug)
+    elif silent:
         await exam.fails(slug, first_seen(silent), silent, severity=CheckSeverity.FAILURE)
     elif broken:
         await exam.fails(slug, first_seen(broken), broken)
     elif len(probes) < len(bodies):
-        exam.cannot_tell("the handler did not respond to earlier requests", slug)
+        exam.misses("the handler did not respond to earlier requests", slug)
     elif any(probe.reaction is Reaction.LIMITED for probe in probes):
         exam.cannot_tell(LIMITED, slug)
     else:
@@ -173,7 +175,7 @@ async def _check_disconnect(exam: HandlerExam) -> None:
     if after.is_accepted and not cut.died:
         exam.passes("cut-off", after.seen)
     elif exam.works_once and after.has_response and not cut.died:
-        exam.cannot_tell(ONLY_ONCE, "cut-off")
+        exam.misses(ONLY_ONCE, "cut-off")
     else:
         await exam.fails("cut-off", after.seen, [cut, after])
         if after.reaction is Reaction.HUNG:

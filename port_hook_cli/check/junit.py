@@ -29,8 +29,8 @@ def is_junit(beginning: bytes) -> bool:
 def junit_report(report: CheckReport, url: str, *, strict: bool = False) -> bytes:
     """Return the JUnit report, with a suite for each group and a test for each check.
 
-    A check without a result is a skipped test. With `strict`, a warning is a failure. Otherwise, warnings and
-    information are the output of passed tests.
+    A check without a result is a skipped test, or a failure if the handler does not pass because of it. With `strict`,
+    a warning is a failure. Otherwise, warnings and information are the output of passed tests.
     """
     root = ET.Element("testsuites", {"name": _text(f"port-hook check {url}"), "time": f"{report.duration_s:.3f}"})
     _count(root, report.findings, strict=strict)
@@ -46,26 +46,27 @@ def junit_report(report: CheckReport, url: str, *, strict: bool = False) -> byte
 
 
 def _count(element: ET.Element, findings: Sequence[CheckFinding], *, strict: bool) -> None:
-    skipped = sum(finding.status is CheckStatus.NOT_OBSERVED for finding in findings)
-    failed = sum(finding.fails(strict=strict) for finding in findings)
-    counts = {"tests": len(findings), "failures": failed, "errors": 0, "skipped": skipped}
+    failed = [finding for finding in findings if finding.fails(strict=strict)]
+    skipped = [each for each in findings if each.status is CheckStatus.NOT_OBSERVED and each not in failed]
+    counts = {"tests": len(findings), "failures": len(failed), "errors": 0, "skipped": len(skipped)}
     element.attrib |= {name: str(count) for name, count in counts.items()}
 
 
 def _add_test(suite: ET.Element, finding: CheckFinding, *, strict: bool) -> None:
     name = {"classname": f"port-hook.{finding.check.group}", "name": finding.check.slug}
     test = ET.SubElement(suite, "testcase", name)
-    if finding.status is CheckStatus.NOT_OBSERVED:
-        ET.SubElement(test, "skipped", {"message": _text(finding.seen)})
-    elif finding.fails(strict=strict):
-        message = _text(f"The handler {finding.failure}: {finding.seen}")
+    if finding.fails(strict=strict):
+        message = _text(f"{finding.problem}: {finding.seen}")
         ET.SubElement(test, "failure", {"type": str(finding.status), "message": message}).text = _details(finding)
+    elif finding.status is CheckStatus.NOT_OBSERVED:
+        ET.SubElement(test, "skipped", {"message": _text(finding.seen)})
     elif finding.failure:
         ET.SubElement(test, "system-out").text = _details(finding)
 
 
 def _details(finding: CheckFinding) -> str:
-    lines = [f"The handler {finding.failure}: {finding.seen}", f"why: {finding.check.why}", f"fix: {finding.fix}"]
+    lines = [f"{finding.problem}: {finding.seen}", f"why: {finding.check.why}"]
+    lines += [f"fix: {finding.fix}"] if finding.fix else []
     lines += [f"port-hook show {capture}" for capture in finding.captures]
     return _text("\n".join(lines))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from statistics import quantiles
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from port_hook_cli.check.effects import FirstRun, work_of
 from port_hook_cli.check.forgeries import Signing, valid
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckLimits
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
 TIME_UP = "the check reached its time limit"
 _LEAST_S = 0.01
 _QUICK_S = 0.1
-_SLOW_PAUSE_S = 0.6  # 100 requests a minute
+_MOST_A_MINUTE, _MINUTE_S = 100, 60.0
 _FEWEST = 4
+_SLOW_S = 0.5
+_MOST_TOGETHER = 10
+_MOST_HANGS = 2
 _LEAST_TIMEOUT_S = 2.0
 _PATIENCE = 20
-_MOST_QUEUE_S = 10.0
 _RETURN_S = 5.0
 _LOOK_EVERY_S = 0.02
 _CRASH_S = 0.2
@@ -43,11 +46,22 @@ class LeftHandler(Exception):
     """The check ends early. The message is the reason, as a clause."""
 
 
+class Outgoing(NamedTuple):
+    """A request of a check that is ready to be sent, and the run that distinguishes its effects from others."""
+
+    slug: str
+    label: str
+    request: Invocation
+    run_id: str
+
+
 class Prober:
     """Sends probes.
 
     `subject` and `unit` are the request and the timestamp unit that the handler accepts, if known. `stops` are the
     requests during or after which the handler stopped. Requests of the checks in `fatal` stopped the handler twice.
+    `silent_run` is the work for a valid request to which the handler did not respond. With it, the sandbox shows which
+    requests are accepted, and a missing response is nothing new.
     """
 
     def __init__(self, subject: CheckSubject, means: CheckMeans, limits: CheckLimits) -> None:
@@ -58,13 +72,14 @@ class Prober:
         self.stops: list[Probe] = []
         self.fatal: set[str] = set()
         self.hung: list[Probe] = []
+        self.silent_run: FirstRun | None = None
         self._limits = limits
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + limits.within_s
         self._client = means.client(limits.timeout_s)
         self._latencies_s: list[float] = []
         self._working_s = 0.0
-        self._next_at = 0.0
+        self._sent_at = deque[float]()
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
         self._saved: dict[str, str | None] = {}
         self._recovering = asyncio.Lock()
@@ -74,6 +89,11 @@ class Prober:
     def left_s(self) -> float:
         """The number of seconds that are left for the check."""
         return self._deadline - self._clock()
+
+    @property
+    def hangs_too_often(self) -> bool:
+        """Whether the handler did not respond to two requests, so that waiting for a third response wastes time."""
+        return len(self.hung) >= _MOST_HANGS
 
     def bounded_s(self, wait_s: float) -> float:
         """Return how many seconds to wait: `wait_s`, or the time that is left if it is shorter."""
@@ -125,14 +145,15 @@ class Prober:
         async def attempt() -> Probe:
             sent = replace(request, id=self.means.new_id(), received_at=self.means.now())
             url = self.subject.url_for(run_id)
-            delivery = await self._deliver((how or self._client.send)(sent, url), url, timeout_s)
+            sending = (how or self._client.send)(sent, url)
+            delivery, worked = await self._with_work(run_id, self._deliver(sending, url, timeout_s))
             self.sent += 1
             if delivery is None:  # `partly` disconnects
                 delivery = Delivery(url=url, fault=INTERRUPTED, error="disconnected")
-            return Probe(slug, label, sent, delivery, run_id)
+            return Probe(slug, label, sent, delivery, run_id, worked=worked and delivery.status is None)
 
         probe = await attempt()
-        if not probe.has_response and probe.delivery.fault != INTERRUPTED:
+        if not (probe.has_response or probe.worked or probe.delivery.fault == INTERRUPTED):
             probe = await self._settle_silence(probe, attempt, is_alone=is_alone)
         self._record(probe, is_alone=is_alone)
         return probe
@@ -146,7 +167,7 @@ class Prober:
             self._latencies_s.append(probe.delivery.latency_ms / 1000)
             if probe.is_accepted:  # a handler rejects requests before it works
                 self._working_s = max(self._working_s, self._latencies_s[-1])
-        elif probe.reaction is Reaction.HUNG and not probe.died:
+        elif probe.reaction is Reaction.HUNG and not probe.died and self.silent_run is None:
             self.hung.append(probe)
 
     async def _deliver(self, sending: Awaitable[Delivery | None], url: str, timeout_s: float) -> Delivery | None:
@@ -164,27 +185,72 @@ class Prober:
             error = f"no response within {timeout_s:.1f} s"
             return Delivery(url=url, latency_ms=timeout_s * 1000, fault="timeout", error=error)
 
+    async def _with_work(
+        self, run_id: str, delivering: Coroutine[None, None, Delivery | None]
+    ) -> tuple[Delivery | None, bool]:
+        """Return the delivery, and whether the work of a handler that does not respond has ended before."""
+        watch, expected = self.means.watch, self.silent_run
+        if watch is None or expected is None:
+            return await delivering, False
+        mark, began = await watch.mark(), self._clock()
+        response = asyncio.ensure_future(delivering)
+        work = asyncio.ensure_future(watch.wait_for(lambda seen: expected.is_done(seen, run_id), mark, self.left_s))
+        try:
+            await asyncio.wait((response, work), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((response,), timeout=_QUICK_S)
+            if response.done():
+                calls = work.result() if work.done() else await watch.calls(mark)
+                return response.result(), bool(expected.work & work_of(calls, run_id))
+            latency_ms = (self._clock() - began) * 1000
+            return Delivery(url=self.subject.url, latency_ms=latency_ms, fault="timeout", error="no response"), True
+        finally:
+            for task in (response, work):
+                task.cancel()
+            await asyncio.gather(response, work, return_exceptions=True)
+
+    async def send_each(self, outgoing: Sequence[Outgoing]) -> list[Probe]:
+        """Send independent requests in their order, up to ten concurrently if the handler is slow.
+
+        Return the requests that were sent. The others were not sent because the handler hangs too often.
+        """
+        is_slow = max(self._latencies_s, default=0.0) > _SLOW_S or self.silent_run is not None
+        probes: list[Probe] = []
+        size = _MOST_TOGETHER if is_slow else 1
+        for start in range(0, len(outgoing), size):
+            group = outgoing[start : start + size]
+            if self.hangs_too_often:
+                break
+            if len(group) == 1:
+                probes.append(await self.send(*group[0]))
+                continue
+            sent = await self._send_together(group)
+            probes += sent
+            self.hung += [probe for probe in sent if probe.reaction is Reaction.HUNG and self.silent_run is None]
+        return probes
+
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
         """Send concurrent valid requests, and return them with their outcomes.
 
         With `run_id`, all requests are for this run and have the same bytes. Without `run_id`, each request has its own
-        run. A handler may process requests one after another, so the timeout of each request is long enough for all of
-        them.
+        run.
         """
-        await self._take_turn(count)
         runs = [run_id or self.new_run_id() for _ in range(count)]
-        for run in dict.fromkeys(runs):
-            await self._announce(run)
         signing = self.signing
         requests = [valid(self.subject.fresh(run, slug), signing) for run in runs]
-        queue_s = min(_MOST_QUEUE_S, count * max(self._latencies_s, default=0.0))
-        patience_s = self._timeout_s() + queue_s
+        ready = [Outgoing(slug, label, request, run) for request, run in zip(requests, runs, strict=True)]
+        return await self._send_together(ready)
+
+    async def _send_together(self, outgoing: Sequence[Outgoing]) -> list[Probe]:
+        """Send concurrent requests, and return them with their outcomes.
+
+        A handler may process requests one after another, so the timeout of each request is long enough for all of them.
+        """
+        await self._take_turn(len(outgoing))
+        for run in dict.fromkeys(each.run_id for each in outgoing):
+            await self._announce(run)
+        patience_s = self._timeout_s() + len(outgoing) * max(self._latencies_s, default=0.0)
         client = self.means.client(patience_s)
-        works = [
-            self.send(slug, label, request, run, how=client.send, patience_s=patience_s)
-            for request, run in zip(requests, runs, strict=True)
-        ]
-        tasks = [asyncio.ensure_future(work) for work in works]
+        tasks = [asyncio.ensure_future(self.send(*each, how=client.send, patience_s=patience_s)) for each in outgoing]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -236,18 +302,23 @@ class Prober:
         """Wait until the next `count` requests may be sent. A slow handler gets at most 100 requests a minute."""
         if self.left_s <= 0:
             raise LeftHandler(TIME_UP)
-        if len(self._latencies_s) >= _FEWEST and quantiles(self._latencies_s, n=4)[0] > _QUICK_S:
-            due = max(self._next_at, self._clock())
-            self._next_at = due + count * _SLOW_PAUSE_S
-            if due - self._clock() > self.left_s:
+        is_slow = len(self._latencies_s) >= _FEWEST and quantiles(self._latencies_s, n=4)[0] > _QUICK_S
+        if is_slow and (over := len(self._sent_at) + count - _MOST_A_MINUTE) > 0:
+            pause_s = self._sent_at[over - 1] + _MINUTE_S - self._clock()
+            if pause_s > self.left_s:
                 raise LeftHandler(TIME_UP)
-            await asyncio.sleep(due - self._clock())
+            await asyncio.sleep(max(0.0, pause_s))
+        self._sent_at.extend([self._clock()] * count)
+        while len(self._sent_at) > _MOST_A_MINUTE:
+            self._sent_at.popleft()
 
     def _timeout_s(self) -> float:
         """Return how many seconds to wait for a response.
 
         The time is shorter if the handler accepts requests quickly.
         """
+        if self.silent_run is not None:
+            return min(self._limits.timeout_s, self.silent_run.patience_s)
         if not self._working_s:
             return self._limits.timeout_s
         return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))

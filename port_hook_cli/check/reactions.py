@@ -76,6 +76,7 @@ class Probe(NamedTuple):
     """A request of a check, its outcome, and the run for which it was sent.
 
     `label` describes the request, as a noun phrase. `died` means that the handler stopped because of the request.
+    `worked` means that the handler did not respond, but the sandbox saw the work of a valid run.
     """
 
     slug: str
@@ -84,6 +85,7 @@ class Probe(NamedTuple):
     delivery: Delivery
     run_id: str | None = None
     died: bool = False
+    worked: bool = False
 
     @property
     def reaction(self) -> Reaction:
@@ -96,7 +98,7 @@ class Probe(NamedTuple):
     @property
     def is_accepted(self) -> bool:
         """Whether the handler accepted the request."""
-        return self.reaction is Reaction.ACCEPTED
+        return self.worked or self.reaction is Reaction.ACCEPTED
 
     @property
     def has_response(self) -> bool:
@@ -118,6 +120,8 @@ class Probe(NamedTuple):
         """The status of the response, or why there was no response. The text continues "a request got …"."""
         if self.delivery.status is not None:
             return format_status(self.delivery.status)
+        if self.worked:
+            return "no response, but the handler did its work"
         if self.died:
             return "no response because the handler stopped"
         if self.reaction is Reaction.HUNG:

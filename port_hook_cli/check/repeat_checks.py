@@ -31,7 +31,7 @@ async def check_repeats(exam: HandlerExam) -> None:
         await watch.wait_until_quiet(await watch.mark(), quiet_s, prober.bounded_s(_MOST_QUIET_S))
     await _check_order(exam)
     if watch is None or not exam.first_run.effects:
-        exam.cannot_tell(_NO_EFFECT, *_PAIRS, "ten-runs")
+        exam.cannot_tell(_NO_EFFECT, *_PAIRS, "ten-runs", is_gap=watch is not None and not exam.subject.synchronized)
         return
     for slug, deliver in _PAIRS.items():
         if exam.wants(slug):
@@ -50,7 +50,7 @@ async def _check_order(exam: HandlerExam) -> None:
     if any(probe.reaction is Reaction.LIMITED for probe in refused):
         exam.cannot_tell(LIMITED, "order")
     elif len(refused) == len(probes) and not await exam.accepts_again("order", probes[-1]):
-        exam.cannot_tell(ONLY_ONCE, "order")
+        exam.misses(ONLY_ONCE, "order")
     elif refused:
         await exam.fails("order", first_seen(refused), refused)
     elif watch is None or not exam.first_run.effects:
@@ -92,7 +92,7 @@ async def _check_pair(exam: HandlerExam, watch: SandboxWatch, slug: str, deliver
     quiet_s = prober.bounded_s(first_run.settling_s)
     calls = await watch.wait_until_quiet(mark, quiet_s, prober.bounded_s(_MOST_QUIET_S))
     if watch.problem is not None:
-        exam.cannot_tell(LOST, slug)
+        exam.misses(LOST, slug)
     elif not any(probe.is_accepted for probe in probes):
         exam.cannot_tell(probes[0].seen, slug)
     elif not (done := first_run.counted(calls, run_id)):
@@ -135,7 +135,7 @@ async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes:
     calls = await watch.wait_for(lambda seen: first_run.are_done(seen, runs), mark, patience_s)
     wrong = [probe for probe in probes if not first_run.is_done(calls, probe.run_id or "")]
     if watch.problem is not None:
-        exam.cannot_tell(LOST, slug)
+        exam.misses(LOST, slug)
     elif wrong:
         await exam.fails(slug, f"the results of {len(wrong)} of {len(probes)} runs were not reported", wrong)
     else:

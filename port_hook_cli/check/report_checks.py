@@ -41,9 +41,9 @@ _SEEN_ELSEWHERE = frozenset({"order", "sync-status"})  # the response shows thei
 
 async def watch_first_run(exam: HandlerExam) -> None:
     """Wait briefly for the end of the first run. No other request was sent yet, so all calls belong to this run."""
-    if not exam.wants(*_ABOUT_RUNS):
+    if exam.baseline is None or not exam.wants(*_ABOUT_RUNS) or exam.first_run.calls:
         return
-    run = await _seen_run(exam, _MOMENT_S, _MOMENT_S)
+    run = await seen_run(exam, exam.baseline, _MOMENT_S, _MOMENT_S)
     if endings(run.calls, run.run_id) or (exam.subject.synchronized and run.calls):
         exam.first_run = run._replace(is_alone=True)
 
@@ -74,12 +74,13 @@ async def check_late_reports(exam: HandlerExam) -> None:
     if await observe_first_run(exam, _LATE_CALL_S):
         await _judge_first_run(exam, watch)
     else:
-        no_call = _NO_SYNC_CALL if exam.subject.synchronized else _NO_CALL
-        _cannot_tell(exam, LOST if watch.problem is not None else no_call)
+        is_gap = watch.problem is not None or not exam.subject.synchronized
+        no_call = _NO_CALL if is_gap else _NO_SYNC_CALL
+        _cannot_tell(exam, LOST if watch.problem is not None else no_call, is_gap=is_gap)
 
 
-def _cannot_tell(exam: HandlerExam, reason: str) -> None:
-    exam.cannot_tell(reason, *(slug for slug in _ABOUT_RUNS if slug not in _SEEN_ELSEWHERE))
+def _cannot_tell(exam: HandlerExam, reason: str, *, is_gap: bool = False) -> None:
+    exam.cannot_tell(reason, *(slug for slug in _ABOUT_RUNS if slug not in _SEEN_ELSEWHERE), is_gap=is_gap)
 
 
 async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -> bool:
@@ -87,20 +88,21 @@ async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -
 
     `first_s` is how many seconds after the request to wait for the handler's first call.
     """
-    if not exam.first_run.calls:
-        exam.first_run = await _seen_run(exam, first_s, _END_S)
+    if not exam.first_run.calls and exam.baseline is not None:
+        exam.first_run = await seen_run(exam, exam.baseline, first_s, _END_S)
     return bool(exam.first_run.calls)
 
 
-async def _seen_run(exam: HandlerExam, first_s: float, end_s: float) -> FirstRun:
-    """Return the first run after it has ended and late calls had time to arrive, or NOT_SEEN if that is impossible.
+async def seen_run(exam: HandlerExam, probe: Probe, first_s: float, end_s: float) -> FirstRun:
+    """Return the run of the first valid request after it has ended and late calls had time to arrive.
 
     `first_s` and `end_s` are how many seconds after the request to wait for the first call and for the run's end.
+    Return NOT_SEEN if no call can be seen.
     """
-    watch, baseline, prober = exam.prober.means.watch, exam.baseline, exam.prober
-    if watch is None or baseline is None or exam.subject.run_id is None:
+    watch, prober = exam.prober.means.watch, exam.prober
+    if watch is None or exam.subject.run_id is None:
         return NOT_SEEN
-    run_id, sent_at = baseline.run_id or "", baseline.request.received_at
+    run_id, sent_at = probe.run_id or "", probe.request.received_at
 
     def left_s(patience_s: float) -> float:
         return prober.bounded_s(patience_s - (prober.means.now() - sent_at))
@@ -202,7 +204,7 @@ async def check_failures(exam: HandlerExam) -> None:
     patience_s = exam.prober.bounded_s(exam.first_run.patience_s)
     calls = await watch.wait_for(lambda seen: exam.first_run.are_done(seen, runs), mark, patience_s)
     if watch.problem is not None:
-        exam.cannot_tell(LOST, "failure-reported")
+        exam.misses(LOST, "failure-reported")
     else:
         await _judge_failures(exam, probes, calls)
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.check.catalog import RULE, CheckSeverity
 from port_hook_cli.check.effects import work_of
-from port_hook_cli.check.exam import LIMITED, LOOK, ONLY_ONCE, STOPS, HandlerExam
+from port_hook_cli.check.exam import LIMITED, LONGER_WAIT, LOOK, MORE_TIME, ONLY_ONCE, STOPS, HandlerExam
 from port_hook_cli.check.forgeries import (
     FORGERIES,
     MALFORMED,
-    Forgery,
-    Signing,
     by_agent,
     in_other_unit,
     unsigned,
 )
-from port_hook_cli.check.probing import LeftHandler
+from port_hook_cli.check.probing import LeftHandler, Outgoing, Prober
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes, stops_seen
 from port_hook_cli.check.report_checks import await_valid_run, observe_first_run
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.invocations.models import Invocation
 
 if TYPE_CHECKING:
     from port_hook_cli.check.handler_process import HandlerProcess
@@ -46,7 +44,10 @@ async def check_other_valid_requests(exam: HandlerExam) -> None:
             probe = await prober.send(
                 "valid-milliseconds", "a request with a timestamp in milliseconds", request, run_id
             )
-            await exam.judge_acceptance("valid-milliseconds", probe)
+            if probe.has_response:
+                exam.passes("valid-milliseconds", f"{probe.outcome}, and Port sends seconds")
+            else:
+                await exam.judge_acceptance("valid-milliseconds", probe)
     if exam.wants("valid-agent"):
         run_id, draft = prober.draft("valid-agent")
         request = by_agent(draft, prober.signing)
@@ -59,56 +60,56 @@ async def check_forgeries(exam: HandlerExam) -> None:
 
     Then judge all responses together, because the work takes time to show.
     """
-    if exam.baseline is None and exam.work_status is None:
+    if exam.baseline is None and exam.work_status is None and not exam.judges_by_calls:
         reason = f"{exam.never_accepted}, so a rejected request proves nothing"
-        exam.cannot_tell(reason, *FORGERIES, "refusal-status")
+        exam.misses(reason, *FORGERIES, "refusal-status")
         return
-    if exam.works_once:
-        exam.cannot_tell(ONLY_ONCE, *FORGERIES, "refusal-status")
-        return
-    needs_all = exam.wants("refusal-status")
     watch = exam.prober.means.watch
     mark = 0 if watch is None else await watch.mark()
-    sent: dict[str, list[Probe]] = {}
-    for slug, forge in FORGERIES.items():
-        if not (needs_all or exam.wants(slug)):
-            continue
-        if exam.hangs_too_often:
-            exam.cannot_tell(_HUNG, slug)
-        else:
-            sent[slug] = await _send_all(exam, slug, forge)
+    wanted = [slug for slug in FORGERIES if exam.wants("refusal-status", slug)]
+    sent = await _send_forgeries(exam, wanted)
     work = await _observe_work(exam, [probe for probes in sent.values() for probe in probes], mark)
-    exam.hides_rejections = bool(work.idle | work.unknown)
+    exam.hides_rejections = any(
+        probe.is_accepted and probe.run_id in work.idle | work.unknown for probes in sent.values() for probe in probes
+    )
     await _judge_all(exam, sent, work)
     for slug, probes in sent.items():
         await _judge_forgeries(exam, slug, probes, work)
     # Nobody can create a request with a valid signature in the other unit: Port does not, and others lack the secret.
     attacks = [probe for slug, probes in sent.items() for probe in (probes[:1] if slug == "old" else probes)]
     await _judge_statuses(exam, attacks, work)
-    if attacks and exam.baseline is not None and not exam.hangs_too_often:
+    if attacks and exam.baseline is not None and not exam.prober.hangs_too_often:
         await exam.accepts_again("refusal-status", attacks[-1])
 
 
-async def _send_all(
-    exam: HandlerExam, slug: str, forge: Callable[[Invocation, Signing], Iterable[Forgery]]
-) -> list[Probe]:
-    """Send all forgeries of a check for the same run, and return them with their outcomes."""
-    prober = exam.prober
-    run_id, draft = prober.draft(slug)
-    probes: list[Probe] = []
-    for forgery in forge(draft, prober.signing):
-        if exam.hangs_too_often:
-            break
-        probes.append(await prober.send(slug, forgery.label, forgery.request, run_id))
-    return probes
+async def _send_forgeries(exam: HandlerExam, slugs: Iterable[str]) -> Mapping[str, Sequence[Probe]]:
+    """Send the forgeries of these checks, each for its own run, and return them with their outcomes.
+
+    Checks whose forgeries were not all sent are settled, and left out.
+    """
+    outgoing = {slug: list(_outgoing(exam.prober, slug)) for slug in slugs}
+    probes = iter(await exam.prober.send_each([each for requests in outgoing.values() for each in requests]))
+    sent = {slug: list(islice(probes, len(requests))) for slug, requests in outgoing.items()}
+    unsent = [slug for slug, requests in outgoing.items() if len(sent[slug]) < len(requests)]
+    exam.misses(_HUNG, *unsent, fix=LONGER_WAIT)
+    return {slug: probes for slug, probes in sent.items() if slug not in unsent}
+
+
+def _outgoing(prober: Prober, slug: str) -> Iterator[Outgoing]:
+    """Yield the forgeries of a check, each for its own run."""
+    forge = FORGERIES[slug]
+    for number, _ in enumerate(forge(prober.draft(slug)[1], prober.signing)):
+        run_id, draft = prober.draft(slug)
+        forgery = next(islice(forge(draft, prober.signing), number, None))
+        yield Outgoing(slug, forgery.label, forgery.request, run_id)
 
 
 class _ForgedWork(NamedTuple):
     """The runs of forgeries, grouped by the work that the handler did for them, as far as the sandbox shows it.
 
-    For a run in `done`, the handler did the work of a valid run. For a run in `idle`, it responded with 2xx and did
-    nothing, so it rejected the request. For a run in `unknown`, it responded with 2xx, and may do the work later. Other
-    runs are judged by their responses.
+    For a run in `done`, the handler did the work of a valid run. For a run in `idle`, its response did not show that it
+    rejected the request, but it did nothing. For a run in `unknown`, it may do the work later. Other runs are judged by
+    their responses.
     """
 
     done: frozenset[str | None] = frozenset()
@@ -119,20 +120,28 @@ class _ForgedWork(NamedTuple):
 async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -> _ForgedWork:
     """Return the work that the handler did for forgeries. Only calls with numbers after `mark` count."""
     watch = exam.prober.means.watch
-    taken = {probe.run_id for probe in probes if probe.is_accepted}
-    if taken:
+    doubtful = {probe.run_id for probe in probes if _is_doubtful(exam, probe)}
+    if doubtful:
         await observe_first_run(exam)
     if watch is None or not exam.first_run.work:
         return _ForgedWork()
     # Queued work has ended when the work of a later request has ended.
-    is_over = not taken or await await_valid_run(exam, watch, "refusal-status", "a valid request after forged requests")
+    label = "a valid request after forged requests"
+    is_over = not doubtful or await await_valid_run(exam, watch, "refusal-status", label)
     calls = await watch.wait_for(lambda _: False, mark, exam.prober.bounded_s(exam.first_run.settling_s))
     runs, work = {probe.run_id for probe in probes}, exam.first_run.work
     done = frozenset(run for run in runs if run and work & work_of(calls, run))
-    idle = frozenset(taken - done)
+    idle = frozenset(doubtful - done)
     if is_over and watch.problem is None:
         return _ForgedWork(done, idle)
     return _ForgedWork(done, unknown=idle)
+
+
+def _is_doubtful(exam: HandlerExam, probe: Probe) -> bool:
+    """Return whether the response alone does not show that the handler rejected the request."""
+    if exam.is_silent:
+        return probe.is_accepted or not probe.has_response
+    return probe.is_accepted or exam.judges_by_calls
 
 
 async def _judge_all(exam: HandlerExam, sent: Mapping[str, Sequence[Probe]], work: _ForgedWork) -> None:
@@ -148,28 +157,33 @@ async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe]
     accepted = [probe for probe in probes if _is_taken(exam, probe, work)]
     if slug == "old" and accepted and accepted[0] is not probes[0] and await _accepts_future(exam):
         accepted = []  # the handler reads the other unit as a time in the far future, which is another finding
-    run_id = probes[0].run_id if probes else None
     if accepted:
-        await exam.fails(slug, first_seen(accepted), accepted)
-    elif run_id in work.done and slug != "old":
-        await exam.fails(slug, f"{first_seen(probes)}, but the handler did its work", probes)
-    elif run_id in work.unknown:
-        exam.cannot_tell(f"{probes[0].seen}, and the work of a valid request did not end in time", slug)
+        contradicts = "" if exam.is_accepted(accepted[0]) else ", but the handler did its work"
+        await exam.fails(slug, f"{first_seen(accepted)}{contradicts}", accepted)
+    elif any(probe.run_id in work.unknown for probe in probes):
+        exam.misses(f"{probes[0].seen}, and the work of a valid request did not end in time", slug, fix=MORE_TIME)
     elif not probes:
         exam.cannot_tell("the body has no value to change", slug)
     elif any(probe.reaction is Reaction.LIMITED for probe in probes):
         exam.cannot_tell(LIMITED, slug)
-    elif silent := [probe for probe in probes if not probe.has_response]:
-        exam.cannot_tell(silent[0].seen, slug)
+    elif silent := [probe for probe in probes if not probe.has_response and probe.run_id not in work.idle]:
+        exam.misses(silent[0].seen, slug, fix=LONGER_WAIT)
+    elif any(_is_like_second(exam, probe) for probe in probes):
+        exam.misses(ONLY_ONCE, slug)
     else:
         exam.passes(slug, outcomes(probes))
+
+
+def _is_like_second(exam: HandlerExam, probe: Probe) -> bool:
+    """Return whether the handler responded as it did to a valid request that it did not accept again."""
+    return exam.works_once and exam.second is not None and probe.delivery.status == exam.second.delivery.status
 
 
 async def _accepts_future(exam: HandlerExam) -> bool:
     """Return whether the handler accepts a timestamp in the future."""
     sent = exam.prober.probes_of("future")
     if not sent:
-        sent = await _send_all(exam, "future", FORGERIES["future"])
+        sent = await exam.prober.send_each(list(_outgoing(exam.prober, "future")))
     return any(exam.is_accepted(probe) for probe in sent)
 
 
@@ -178,7 +192,7 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
         return
     control = [exam.control] if exam.control is not None else []
     judged = [probe for probe in (*control, *probes) if probe.run_id not in work.unknown]
-    refused = list(_rejected(judged, lambda probe: _is_taken(exam, probe, work)))
+    refused = [each for each in judged if each.has_response and not _is_taken(exam, each, work)]
     wrong = [probe for probe in refused if probe.reaction not in {Reaction.REJECTED, Reaction.LIMITED}]
     if wrong:
         await exam.fails("refusal-status", first_seen(wrong), wrong)
@@ -188,21 +202,9 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
         exam.cannot_tell("the handler rejected no request", "refusal-status")
 
 
-def _rejected(probes: Iterable[Probe], is_taken: Callable[[Probe], bool]) -> Iterator[Probe]:
-    """Yield the rejected requests.
-
-    Requests for a run that the handler accepted before are left out, because the run may have ended.
-    """
-    taken: set[str | None] = set()
-    for probe in probes:
-        if is_taken(probe):
-            taken.add(probe.run_id)
-        elif probe.has_response and probe.run_id not in taken:
-            yield probe
-
-
 def _is_taken(exam: HandlerExam, probe: Probe, work: _ForgedWork) -> bool:
-    return exam.is_accepted(probe) and probe.run_id not in work.idle | work.unknown
+    """Return whether the handler accepted a forgery: a call for its run is proof, whatever the status."""
+    return probe.run_id in work.done or (exam.is_accepted(probe) and probe.run_id not in work.idle | work.unknown)
 
 
 async def check_survival(exam: HandlerExam) -> None:
@@ -211,7 +213,7 @@ async def check_survival(exam: HandlerExam) -> None:
         return
     prober = exam.prober
     for label, make in MALFORMED.items():
-        if exam.hangs_too_often:
+        if prober.hangs_too_often:
             break
         run_id, draft = prober.draft("survives")
         await prober.send("survives", label, make(draft, prober.signing), run_id)
@@ -222,16 +224,14 @@ async def check_survival(exam: HandlerExam) -> None:
 
 
 def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
-    """Yield the forgeries without a response, unless the handler has accepted another request for their run."""
+    """Yield the forgeries without a response."""
     for slug in FORGERIES:
-        probes = exam.prober.probes_of(slug)
-        taken = {probe.run_id for probe in probes if probe.is_accepted}
-        yield from (probe for probe in probes if not probe.has_response and probe.run_id not in taken)
+        yield from (probe for probe in exam.prober.probes_of(slug) if not probe.has_response)
 
 
 async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Probe | None) -> None:
     dead = [probe for probe in probes if probe.died]
-    silent = [probe for probe in probes if not probe.has_response]
+    silent = [probe for probe in probes if not probe.has_response and not exam.is_silent]
     # A 5xx response to every rejected request is another finding.
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.knows_wrong_status]
     if dead:
@@ -242,10 +242,10 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
         await exam.fails("survives", stops_seen(stops), stops, failure=STOPS, fix=LOOK)
     elif harmed := silent or broken:
         await exam.fails("survives", first_seen(harmed), harmed, severity=CheckSeverity.WARNING)
-    elif after is not None and after.has_response:
+    elif after is not None and (after.is_accepted or after.has_response):
         exam.passes("survives", outcomes(probes))
     else:
-        exam.cannot_tell(exam.never_accepted, "survives")
+        exam.misses(exam.never_accepted, "survives")
 
 
 async def check_unset_secret(exam: HandlerExam) -> None:
@@ -277,7 +277,7 @@ async def _judge_unset_secret(exam: HandlerExam, probes: Sequence[Probe]) -> Non
     elif exam.is_accepted(last):
         await exam.fails(slug, last.seen, [last])
     elif last.reaction is Reaction.HUNG:
-        exam.cannot_tell(last.seen, slug)
+        exam.misses(last.seen, slug)
     else:
         exam.passes(slug, outcomes(probes))
 

@@ -8,21 +8,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from port_hook_cli.check.catalog import CheckSeverity
-from port_hook_cli.check.effects import effects
-from port_hook_cli.check.exam import HandlerExam
+from port_hook_cli.check.effects import rejected, work_of
+from port_hook_cli.check.exam import LONGER_WAIT, HandlerExam
 from port_hook_cli.check.fault import FaultKind, FaultSearch, FoundFault, find_fault
 from port_hook_cli.check.forgeries import badly_signed
 from port_hook_cli.check.plain_body import ladder
 from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
-from port_hook_cli.check.subject import extended
+from port_hook_cli.check.report_checks import seen_run
+from port_hook_cli.check.subject import document_of, extended
 from port_hook_cli.check.way_rows import MILLISECONDS
 from port_hook_cli.check.wrong_ways import SigningKeys
+from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.listener.responses import is_refusal
 from port_hook_cli.signatures.signing import TimestampUnit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from port_hook_cli.invocations.models import Delivery, Invocation
+    from port_hook_cli.runs.seen_calls import SeenCall
 
 _NO_ROUTE = frozenset({404, 405, 501})
 _WORK_FAILED = 500
@@ -30,8 +35,26 @@ _UNEXPLAINED = frozenset({FaultKind.NOT_FOUND, FaultKind.PATH, FaultKind.REQUEST
 _END_S = 1.0
 _STRICT = "the handler rejects unknown fields, so unusual characters and numbers were not tried"
 _NO_RESPONSE = "does not respond to a valid request"
+_FAILS = "fails on a valid request"
+_SEE_LOG = "Find the error in the handler's log. The handler probably accepted the signature, then failed."
+_OTHER_INPUTS = (
+    "Find the reason in the handler's response or log. If it rejects the inputs, choose others with --input, --inputs "
+    "or --entity, or use a capture."
+)
+_OTHER_DATA = (
+    "Choose a request for which the sandbox has data, with --input, --inputs or --entity, or create the data in a "
+    "running `port-hook sandbox`."
+)
+_RESPOND = "Respond with 2xx to each valid request."
+_NOT_THE_DATA = frozenset({401, 403, 429})
+_WORK_S = 0.5
+_MOST_WORKS = 5
 _LOOK = "Respond to each request with a complete HTTP response. See the handler's log for the error."
 _VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
+
+
+class _Working(Exception):
+    """The handler works for requests that it should reject, so the search for its way of signing ends."""
 
 
 async def check_valid(exam: HandlerExam) -> None:
@@ -55,8 +78,10 @@ async def check_valid(exam: HandlerExam) -> None:
     elif probe.is_accepted:
         exam.accepts(probe)
         exam.passes("valid", probe.outcome)
-    elif exam.hangs_too_often or probe.reaction is Reaction.HUNG:
-        await _judge_by_calls(exam, probe)
+    elif prober.hangs_too_often or probe.reaction is Reaction.HUNG:
+        await _judge_silence(exam, probe)
+    elif await _works(exam, probe):
+        await _judge_failed_work(exam, probe)
     elif not await _uses_post(exam, probe) and not await _is_strict(exam):
         await _name_the_mistake(exam, probe, trying)
 
@@ -64,7 +89,7 @@ async def check_valid(exam: HandlerExam) -> None:
 async def check_second(exam: HandlerExam) -> None:
     """Send a second valid request, because some work can be done only once."""
     probe = await exam.prober.accept("valid", "a second valid request")
-    exam.takes_more = exam.is_accepted(probe)
+    exam.second, exam.takes_more = probe, exam.is_accepted(probe)
     exam.works_once = probe.has_response and not exam.takes_more and probe.reaction is not Reaction.LIMITED
 
 
@@ -83,21 +108,39 @@ async def _blame_listener(exam: HandlerExam, control: Probe) -> None:
     raise LeftHandler("`port-hook listen`, not the handler, verifies the requests")
 
 
-async def _judge_by_calls(exam: HandlerExam, probe: Probe) -> None:
-    """Judge a handler that does not respond by its calls to the sandbox. Always raises LeftHandler."""
-    watch = exam.prober.means.watch
-    calls = [] if watch is None else await watch.calls(exam.mark)
-    if effects(calls, probe.run_id):
-        exam.passes("valid", f"{probe.seen}, but the handler did its work")
-    else:
-        await exam.fails(
-            "valid",
-            probe.seen,
-            [probe],
-            failure=_NO_RESPONSE,
-            fix="Respond before you do the work. If the handler needs more time to respond, raise --timeout.",
-        )
-    raise LeftHandler("the handler did not respond to a valid request")
+async def _judge_silence(exam: HandlerExam, probe: Probe) -> None:
+    """Judge a handler that does not respond. If it did its work, the sandbox shows which other requests it accepts.
+
+    Raises LeftHandler if the sandbox shows no work.
+    """
+    if not await _works(exam, probe):
+        await exam.fails("valid", probe.seen, [probe], failure=_NO_RESPONSE, fix=f"{_RESPOND} {LONGER_WAIT}")
+        raise LeftHandler("the handler did not respond to a valid request")
+    seen = f"{probe.seen}. Port does not document what it does then"
+    await exam.fails(
+        "valid", seen, [probe], failure="does its work, but never responds", fix=f"{_RESPOND} {LONGER_WAIT}"
+    )
+    exam.prober.silent_run = exam.first_run
+    exam.prober.hung.clear()
+    exam.accepts(probe)
+
+
+async def _works(exam: HandlerExam, probe: Probe) -> bool:
+    """Return whether the handler did something for a valid request that it did not accept."""
+    run = await seen_run(exam, probe, _WORK_S, _WORK_S)
+    has_worked = _has_worked(run.calls, probe)
+    if has_worked:
+        exam.first_run = run
+    return has_worked
+
+
+def _has_worked(calls: Sequence[SeenCall], probe: Probe) -> bool:
+    """Return whether the calls show work for a request.
+
+    Reports that the run failed are no work if the response is 4xx, because a handler may report what it rejects.
+    """
+    is_rejection = probe.reaction is Reaction.REJECTED
+    return bool(work_of(calls, probe.run_id or "", with_failures=not is_rejection))
 
 
 async def _uses_post(exam: HandlerExam, refused: Probe) -> bool:
@@ -136,7 +179,12 @@ async def _is_strict(exam: HandlerExam) -> bool:
 
 
 async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) -> None:
-    fault = await find_fault(_search(exam, trying))
+    try:
+        fault = await find_fault(_search(exam, trying))
+    except _Working:
+        await _works(exam, refused)
+        await _judge_failed_work(exam, refused)
+        return
     if fault.way is not None and fault.way.slug == MILLISECONDS:
         await _accept_milliseconds(exam, refused, fault)
     elif fault.kind is FaultKind.REWRITES:
@@ -146,7 +194,8 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
         await _judge_work(exam, refused)
     elif fault.kind is FaultKind.NOTHING:
         exam.accepts(await exam.prober.accept("valid", "a valid request"))
-        exam.cannot_tell(f"{refused.seen}, but the handler accepted the request the second time", "valid")
+        again = f"{refused.seen}, but the handler accepted the request the second time"
+        exam.misses(again, "valid", fix="Run the check again.")
     elif fault.kind not in _UNEXPLAINED or not await _blames_another_process(exam, refused):
         is_unknown = fault.kind is FaultKind.NOT_FOUND and exam.prober.means.handler is not None
         fix = f"{fault.fix} {_VARIABLE}" if is_unknown else fault.fix
@@ -178,9 +227,16 @@ async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
 
 def _search(exam: HandlerExam, body: bytes) -> FaultSearch:
     prober, means = exam.prober, exam.prober.means
+    sent = list[Probe]()
 
     async def send(request: Invocation) -> Delivery:
-        probe = await prober.send("valid", "a request signed in another way", request, prober.new_run_id())
+        run_id = find_run_id(document_of(request.body), request.headers)
+        probe = await prober.send("valid", "a request signed in another way", request, run_id or prober.new_run_id())
+        sent.append(probe)
+        if means.watch is not None:
+            calls = await means.watch.calls(exam.mark)
+            if sum(_has_worked(calls, each) for each in sent) >= _MOST_WORKS:
+                raise _Working
         return replace(probe.delivery, fault="unreachable") if probe.died else probe.delivery
 
     keys = SigningKeys(means.secret, means.client_id, means.other_secret, means.other_secret_place)
@@ -193,10 +249,15 @@ async def _accept_milliseconds(exam: HandlerExam, refused: Probe, fault: FoundFa
     probe = await exam.prober.accept("valid", "a valid request with a timestamp in milliseconds")
     if probe.is_accepted:
         exam.accepts(probe)
-    severity = CheckSeverity.FAILURE if fault.rewrites_too else CheckSeverity.WARNING
-    await exam.fails("valid", refused.seen, [refused], severity=severity, failure=_clause(fault), fix=fault.fix)
-    if fault.rewrites_too and not probe.is_accepted:
+    elif fault.rewrites_too:
         await _go_on_with_plain_body(exam)
+    if probe.is_accepted or fault.rewrites_too:
+        severity = CheckSeverity.FAILURE if fault.rewrites_too else CheckSeverity.WARNING
+        await exam.fails("valid", refused.seen, [refused], severity=severity, failure=_clause(fault), fix=fault.fix)
+        return
+    exam.work_status = probe.delivery.status
+    failure = f"{_clause(fault)}, and then fails on a valid request"
+    await exam.fails("valid", f"{refused.seen}, and {probe.seen}", [refused, probe], failure=failure, fix=fault.fix)
 
 
 async def _go_on_with_plain_body(exam: HandlerExam) -> None:
@@ -216,19 +277,32 @@ async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
     # If both have the same status, responses do not distinguish forged and valid requests.
     if control is None or control.delivery.status != refused.delivery.status:
         exam.work_status = refused.delivery.status
-    if (refused.delivery.status or 0) >= _WORK_FAILED:
-        await exam.fails(
-            "valid",
-            f"{refused.seen}, and a badly signed request got {control.outcome if control else 'nothing'}",
-            [refused],
-            failure="fails on a valid request",
-            fix="Find the error in the handler's log. The handler probably accepted the signature, then failed.",
-        )
+    seen = f"{refused.seen}, and a badly signed request got {control.outcome if control else 'nothing'}"
+    if (call := await _sandbox_refusal(exam, refused)) is not None:
+        exam.misses(f"{refused.seen}, after the sandbox rejected {call.method} {call.path}", "valid", fix=_OTHER_DATA)
+    elif (refused.delivery.status or 0) >= _WORK_FAILED:
+        await exam.fails("valid", seen, [refused], failure=_FAILS, fix=_SEE_LOG)
     else:
-        exam.cannot_tell(
-            f"{refused.seen} and the handler probably accepted its signature. Choose another request",
-            "valid",
-        )
+        await exam.fails("valid", seen, [refused], fix=_OTHER_INPUTS)
+
+
+async def _judge_failed_work(exam: HandlerExam, probe: Probe) -> None:
+    """Judge a handler that works for a valid request, and responds with an error."""
+    control = exam.control
+    is_told_apart = control is not None and control.delivery.status != probe.delivery.status
+    exam.work_status = probe.delivery.status if is_told_apart else None
+    await exam.fails("valid", f"{probe.seen}, but the handler did its work", [probe], failure=_FAILS, fix=_SEE_LOG)
+
+
+async def _sandbox_refusal(exam: HandlerExam, probe: Probe) -> SeenCall | None:
+    """Return the handler's last call for the valid request that the sandbox rejected, or None.
+
+    A call without a valid token is the handler's own mistake.
+    """
+    watch = exam.prober.means.watch
+    calls = [] if watch is None else await watch.calls(exam.mark)
+    own = [call for call in rejected(calls) if call.run_id in {None, probe.run_id} and call.status not in _NOT_THE_DATA]
+    return own[-1] if own else None
 
 
 def _clause(fault: FoundFault) -> str:

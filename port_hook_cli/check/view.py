@@ -119,6 +119,17 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
     return Styled.assemble(line, (f"  port-hook show {first} shows the request of the first finding.", "dim"))
 
 
+def unproved_lines(report: CheckReport) -> Iterator[str]:
+    """Yield a warning for each reason why an essential check has no result, each with a hint if anything helps."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for finding in report.unproved:
+        by_reason.setdefault((finding.seen, finding.fix), []).append(finding.check.slug)
+    for (reason, fix), slugs in by_reason.items():
+        yield f"warning: nothing is proved, because {', '.join(slugs)} has no result: {_brief(reason)}"
+        if fix:
+            yield f"hint: {printable(fix)}"
+
+
 def begin_text(url: str, valid_requests: int) -> str:
     """Return a message with the approximate number of valid requests that the check sends.
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
+from port_hook_cli.check.findings import CheckOutcome
 from port_hook_cli.check.session import CheckSession
 from port_hook_cli.check.sources import SubjectSource
-from port_hook_cli.check.view import begin_text
+from port_hook_cli.check.view import begin_text, unproved_lines
 from port_hook_cli.cli.check_options import CheckCommand, CheckOutput, CheckRun
 from port_hook_cli.cli.check_output import CheckScreen
 from port_hook_cli.cli.exit_codes import ExitCode
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
     from port_hook_cli.replay.sending import Keep
     from port_hook_cli.text.secret import Masker, Secret
     from port_hook_cli.trigger.run_data import RunData
+
+
+_EXIT_CODES = {
+    CheckOutcome.PASSED: ExitCode.OK,
+    CheckOutcome.FAILED: ExitCode.FAILED,
+    CheckOutcome.UNPROVED: ExitCode.UNPROVED,
+    CheckOutcome.NOT_OBSERVED: ExitCode.NOT_OBSERVED,
+}
 
 
 def check_handler(asked: CheckCommand) -> ExitCode:
@@ -118,19 +127,21 @@ async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, ask
 
 def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runtime: Runtime) -> ExitCode:
     """Print and save the report, and return the exit code."""
-    screen.finish(report)
-    is_good = report.ok(strict=output.strict)
-    if not is_good:
+    screen.finish(report, strict=output.strict)
+    outcome = report.outcome(strict=output.strict)
+    if outcome is not CheckOutcome.PASSED:
         screen.tell_output(report.output)
     if output.junit is not None:
         from port_hook_cli.check.junit import junit_report
 
         replace_file(output.junit, junit_report(report, screen.url, strict=output.strict), cwd=runtime.cwd)
         tell(f"note: wrote the JUnit report to {printable(output.junit)}", runtime)
-    if not report.has_results:
+    if outcome is CheckOutcome.NOT_OBSERVED:
         tell("note: no check has a result, so port-hook cannot rate the handler", runtime)
-        return ExitCode.NOT_OBSERVED
-    return ExitCode.OK if is_good else ExitCode.FAILED
+    if outcome is CheckOutcome.UNPROVED:
+        for line in unproved_lines(report):
+            tell(line, runtime)
+    return _EXIT_CODES[outcome]
 
 
 class _Forms:

@@ -203,7 +203,10 @@ class CheckOutput:
         str | None,
         option("--junit", metavar="FILE", help="Write a JUnit report for CI. Replaces an earlier report."),
     ] = None
-    strict: Annotated[bool, option("--strict", help="Exit with code 1 even for warnings.", trust=ANY_VALUE)] = False
+    strict: Annotated[
+        bool,
+        option("--strict", help="Exit with code 1 even for warnings and for gaps in the results.", trust=ANY_VALUE),
+    ] = False
     store: options.Store = None
 
 

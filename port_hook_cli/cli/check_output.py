@@ -72,7 +72,7 @@ class CheckScreen:
             emit(finding.record, self._runtime.stdout)
         self._advance(finding)
 
-    def finish(self, report: CheckReport) -> None:
+    def finish(self, report: CheckReport, *, strict: bool) -> None:
         """Print the report, or the remaining records with --json."""
         self.close()
         if not self._as_json:
@@ -81,7 +81,7 @@ class CheckScreen:
         for finding in report.findings:
             if finding not in self._findings:
                 emit(finding.record, self._runtime.stdout)
-        emit(report.record, self._runtime.stdout)
+        emit(report.record(strict=strict), self._runtime.stdout)
 
     def interrupt(self) -> None:
         """Print the findings so far. With --json, their records are already printed."""

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     TUNNEL_LOST = 10
     NOT_TRIGGERED = 11
     NOT_OBSERVED = 12
+    UNPROVED = 13
     BUG = 70
     INTERRUPTED = 130
 
@@ -50,6 +51,7 @@ _MEANINGS = {
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
     ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the condition, so nothing was sent",
     ExitCode.NOT_OBSERVED: "`check`: no check has a result",
+    ExitCode.UNPROVED: "`check`: nothing is proved, because `valid`, `no-signature` or `other-secret` has no result",
     ExitCode.BUG: "a bug in port-hook, described in a crash report",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }

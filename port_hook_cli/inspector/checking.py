@@ -139,7 +139,7 @@ class HandlerChecks:
         report = await session.run(begin, settle)
         for finding in report.findings:  # the checks that do not apply to this request
             settle(finding)
-        tell(report.record)
+        tell(report.record())
 
     def _secret(self) -> Secret:
         if self._setup.secret is None:

@@ -154,13 +154,15 @@ class _TestSubject(NamedTuple):
 
 
 def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
-    """Raise HandlerCheckFailed if a check failed, issue warnings, and skip the test if the check observed nothing.
+    """Raise HandlerCheckFailed unless the handler passes, issue warnings, and skip the test if nothing was observed.
+
+    A test that checks one of `ESSENTIAL` fails if this check has no result.
 
     `blocks` means that the check blocked the event loop of the test.
     """
     __tracebackhide__ = True
     report = checked.report
-    if not report.has_results:
+    if not report.has_results and not report.unproved:
         pytest.skip(f"not observed: {report.findings[0].seen}{f'. {_BLOCKED}' if blocks else ''}")
     if not report.ok(strict=strict):
         failure = HandlerCheckFailed(_described(checked, strict=strict), report)
@@ -225,10 +227,11 @@ def _described(checked: CheckedHandler, *, strict: bool) -> str:
 
 
 def _finding_lines(finding: CheckFinding, requests: Mapping[str, tuple[Invocation, Delivery]]) -> Iterator[str]:
-    yield f"{finding.check.slug}: The handler {finding.failure}."
+    yield f"{finding.check.slug}: {finding.problem}."
     yield f"  seen      {finding.seen}"
     yield f"  why       {finding.check.why}"
-    yield f"  fix       {finding.fix}"
+    if finding.fix:
+        yield f"  fix       {finding.fix}"
     for request, delivery in (requests[each] for each in finding.captures if each in requests):
         yield f"  request   {printable(request.method)} {brief(delivery.url)} ({len(request.body)} bytes)"
         if delivery.status is None:

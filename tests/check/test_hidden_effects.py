@@ -16,7 +16,7 @@ from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.check.catalog import selected
 from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckReport
-from port_hook_cli.check.plan import CheckPlan
+from port_hook_cli.check.plan import CheckLimits, CheckPlan
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.invocations.headers import Headers
@@ -51,6 +51,14 @@ class Received(NamedTuple):
         context = self.document.get("context") if isinstance(self.document, dict) else None
         return context["runId"] if isinstance(context, dict) else None
 
+    async def fetch_entity(self, blueprint: str, identifier: str) -> bool:
+        """Return whether Port has the entity."""
+        try:
+            await self.api.call("GET", f"/v1/blueprints/{blueprint}/entities/{identifier}")
+        except PortApiError:
+            return False
+        return True
+
     async def end_run(self, status: str = "SUCCESS") -> None:
         if self.run_id is not None:
             with suppress(PortApiError):  # it has ended
@@ -62,6 +70,7 @@ async def check_with_sandbox(
     *only: str,
     document: object | None = None,
     keep: Keep | None = None,
+    limits: CheckLimits = LIMITS,
 ) -> CheckReport:
     """Check a handler that calls a sandbox. `document` is the payload, the sample without it."""
     async with Sandbox.start() as sandbox:
@@ -76,7 +85,7 @@ async def check_with_sandbox(
 
             async with handled(handler) as url:
                 made = means(watch=watch, keep=keep)._replace(secret=sandbox.client_secret)
-                plan = CheckPlan(slugs=selected(only), limits=LIMITS)
+                plan = CheckPlan(slugs=selected(only), limits=limits)
                 return await check(subject_at(url, document), made, plan)
 
 

@@ -33,6 +33,10 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 EXAMPLE_HANDLER = (Path(__file__).parents[2] / "examples" / "handler.py").read_text("utf-8")
 ACCEPTS_OLD = ("abs(now - int(timestamp)) > TOLERANCE_S", "False")
+VERIFIES_NOTHING = ("if not secret or ", "return True\n    if not secret or ")
+REJECTS_EVERYTHING = ("found = read_work(payload)", "found = None")
+IGNORES_FORGERIES = ('return self._respond(401, {"error": "this was not signed by Port"})', "return time.sleep(600)")
+CI_PAGE = Path(__file__).parents[2] / "docs" / "test" / "ci.md"
 WORKS_TWICE = ("return is_new\n", "return True\n")
 SHOWS_SECRET = (
     'print(f"listening',
@@ -153,6 +157,32 @@ def test_warning_fails_only_a_strict_check(
     done = checking("--only", "same-run", *options, *receiver(folder, WORKS_TWICE), code=code)
     assert "! does its work twice if a run is delivered twice: " in done.out
     assert "0 passed, 1 warning." in done.out
+
+
+def test_forgery_without_a_response_proves_nothing_and_ends_with_its_own_code(checking: Checking, folder: Path) -> None:
+    words = ("--only", "valid", "--only", "no-signature", "--timeout", "0.5", *receiver(folder, IGNORES_FORGERIES))
+    done = checking(*words, code=ExitCode.UNPROVED)
+    reason = "the handler did not respond to two invalid requests"
+    assert f"warning: nothing is proved, because no-signature has no result: {reason}" in done.err
+    assert "hint: If the handler needs more time to respond, raise --timeout." in done.err
+    *_, summary = [json.loads(line) for line in checking("--json", *words, code=ExitCode.UNPROVED).out.splitlines()]
+    assert checked(summary)["outcome"] == "unproved"
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(("change", "code"), [((), 0), ((VERIFIES_NOTHING,), 1), ((REJECTS_EVERYTHING,), 1)])
+def test_line_of_the_page_about_ci_passes_only_a_correct_handler(
+    folder: Path, change: tuple[tuple[str, str], ...], code: int
+) -> None:
+    (line,) = [line for line in CI_PAGE.read_text("utf-8").splitlines() if "run: port-hook check" in line]
+    _, _, words = line.partition("port-hook ")
+    port = receiver(folder, *change)[1]
+    (folder / "backend.py").rename(folder / "app.py")
+    (folder / "create_vm.yaml").write_text(json.dumps(create_vm_action()), "utf-8")
+    words = words.replace("8000", port).replace("python3 app.py", f"{sys.executable} app.py {port}")
+    done = port_hook(folder, *words.split(), text=True, timeout=90)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert (folder / "check.xml").exists()
 
 
 def test_junit_report_has_a_test_for_each_check(checking: Checking, folder: Path) -> None:

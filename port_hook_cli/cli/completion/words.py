@@ -275,7 +275,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--insecure-api',), '', False, (), "Allow plain http to Port's API, which sends the client secret unencrypted."),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--junit',), 'FILE', False, (), 'Write a JUnit report for CI. Replaces an earlier report.'),
-            (('--strict',), '', False, (), 'Exit with code 1 even for warnings.'),
+            (('--strict',), '', False, (), 'Exit with code 1 even for warnings and for gaps in the results.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),

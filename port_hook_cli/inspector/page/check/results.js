@@ -37,6 +37,10 @@ export function Results({ check, onOpen }) {
     ${isRunning && html`<progress aria-label="Completed checks" max=${begin?.checks ?? 1}
       value=${begin ? findings.length : undefined}></progress>
       ${begin && html` <small class="dim">${number(findings.length)} of ${number(begin.checks)} checks</small>`}`}
+    ${summary?.outcome === "unproved" && html`<p class="note" role="status">
+      Nothing is proved, because <code>valid</code>, <code>no-signature</code> or <code>other-secret</code> has no
+      result.
+    </p>`}
     ${isBlind && html`<p class="note">
       No sandbox shows what the handler reports, so most checks of repeats and reports are not observed. Start the
       handler with the settings that <code>port-hook sandbox --inspect</code> prints, and check it from that page.
