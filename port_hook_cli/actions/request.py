@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.actions.action import WEBHOOK, ActionKind, PortAction
 from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.template_braces import BadTemplate
-from port_hook_cli.actions.templates import UNDEFINED, JqError, prepare
+from port_hook_cli.actions.templates import UNDEFINED, JqError, prepare, shown_expression
 from port_hook_cli.errors import RenderError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import write_json
@@ -267,5 +267,5 @@ def _unusable(owner: str, name: str, value: Any, why: str, errors: tuple[JqError
     shown = "nothing" if value is None or value is UNDEFINED else write_json(value)
     if len(shown) > _MAX_SHOWN_OF_A_VALUE:
         shown = f"{shown[:_MAX_SHOWN_OF_A_VALUE]}..."  # text/secret.py recognizes a truncated secret by three dots
-    because = f" {{{{ {errors[0].expression.strip()} }}}} failed: {errors[0].message}" if errors else ""
+    because = f" {shown_expression(errors[0].expression)} failed: {errors[0].message}" if errors else ""
     return RenderError(f"{owner}'s `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)

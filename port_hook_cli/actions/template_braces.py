@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from port_hook_cli.frozen import frozen
+from port_hook_cli.text.secret import cut_message
 
 JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 """The characters that JavaScript's `trim` treats as whitespace, for a character class."""
@@ -25,7 +26,10 @@ _REMEMBERED = 1000
 
 
 class BadTemplate(ValueError):
-    """Port's engine rejects the template. The message is the engine's own."""
+    """Port's engine rejects the template. The message is up to 256 characters of the engine's own message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(cut_message(message))
 
 
 @frozen

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 from port_hook_cli.actions.template_braces import BadTemplate, Text, is_spread, requote, split_template
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import js_entries, write_json
+from port_hook_cli.text.secret import cut_message
 
 MAX_DEPTH = 150
 """The maximum nesting depth of a template: deeper than real templates, and shallow enough for Python's stack."""
@@ -37,12 +38,22 @@ UNDEFINED: Final = Undefined.UNDEFINED
 class JqError:
     """An expression that failed.
 
-    `kind` shows whether it failed to compile or to run. `message` is the error from jq.
+    `kind` shows whether it failed to compile or to run. `message` is the error from jq, up to 256 characters.
     """
 
     expression: str
     kind: Literal["compile", "run-time"]
     message: str
+
+    @property
+    def became_null(self) -> str:
+        """The sentence about an expression that became null. It is untrusted text."""
+        return f"{shown_expression(self.expression)} became null: {self.message}"
+
+
+def shown_expression(expression: str) -> str:
+    """Return up to 256 characters of an expression, in double braces."""
+    return f"{{{{ {cut_message(expression.strip())} }}}}"
 
 
 class ExpressionFailed(ValueError):
@@ -134,7 +145,7 @@ class Prepared:
         """
         assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)
         value = _settle(assembly.render(self.template))
-        return Rendering(value=value, errors=tuple(assembly.errors))
+        return Rendering(value=value, errors=tuple(assembly.errors.values()))
 
 
 class _Assembly:
@@ -144,7 +155,7 @@ class _Assembly:
         self._texts = texts
         self._outcomes = outcomes
         self._strict = strict
-        self.errors: list[JqError] = []
+        self.errors: dict[str, JqError] = {}
 
     def render(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -201,8 +212,7 @@ class _Assembly:
             return outcome
         if self._strict:
             raise ExpressionFailed(outcome)
-        if outcome not in self.errors:
-            self.errors.append(outcome)
+        self.errors[expression] = outcome
         return None
 
 

@@ -87,21 +87,21 @@ def _name(argument: str) -> str:
 
 def _warn(rendering: Rendering, runtime: Runtime) -> None:
     from port_hook_cli.actions.templates import UNDEFINED
-    from port_hook_cli.text.safe import printable
+    from port_hook_cli.text.secret import NO_SECRETS
+    from port_hook_cli.trigger.remarks import failed_expressions
 
-    for error in rendering.errors:
-        shown = printable(f"{{{{ {error.expression.strip()} }}}} became null: {error.message}")
-        tell(f"warning: {shown}", runtime)
+    for remark in failed_expressions(rendering.errors, NO_SECRETS):
+        tell(remark.line, runtime)
     if rendering.value is UNDEFINED:
         tell("note: the template rendered to undefined, so Port leaves it out", runtime)
 
 
 def _note_differences(template: Any, runtime: Runtime) -> None:
     from port_hook_cli.actions.jq_differences import template_differences
-    from port_hook_cli.text.safe import printable
+    from port_hook_cli.trigger.remarks import difference_remarks
 
-    for difference in template_differences(template):
-        tell(f"note: {printable(difference.message)}", runtime)
+    for remark in difference_remarks(template_differences(template)):
+        tell(remark.line, runtime)
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:

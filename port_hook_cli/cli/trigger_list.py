@@ -12,7 +12,8 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import Declaration, refuse_contradictions
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
-from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.remark import MOST_ALIKE
+from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
 from port_hook_cli.trigger.definitions import (
     DEFAULT_DIRECTORIES,
@@ -24,6 +25,7 @@ from port_hook_cli.trigger.definitions import (
 
 _ALLOWED = frozenset({"action", "list_", "json"})
 _CONTINUED = 4
+_MOST_OF_A_REASON = 500
 
 
 def refuse_other_options(ctx: typer.Context) -> None:
@@ -43,10 +45,12 @@ def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitC
 
     known = read_kafka_settings(runtime.environ, runtime.home)
     topic = known.topics(known.org_id or "ORG_ID")[0]
-    file, count, output = "", 0, Output(runtime.stdout, runtime.environ)
+    file, count, unlisted, output = "", 0, 0, Output(runtime.stdout, runtime.environ)
     for found in list_definitions(name, runtime):
         if isinstance(found, Unlisted):
-            tell(f"note: {brief(found.name)} is not listed: it {printable(found.reason)}", runtime)
+            unlisted += 1
+            if unlisted <= MOST_ALIKE:
+                tell(f"note: {brief(found.name)} is not listed: it {brief(found.reason, _MOST_OF_A_REASON)}", runtime)
             continue
         count += 1
         if as_json:
@@ -56,6 +60,8 @@ def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitC
             file = found.file
             output.print(Styled(brief(file), "bold"))
         output.print(*output.fit([_line(found, topic)], indent=_CONTINUED))
+    if unlisted > MOST_ALIKE:
+        tell(f"note: {unlisted - MOST_ALIKE} more definitions are not listed", runtime)
     if not count:
         tell("No action, automation or workflow here can be triggered.", runtime)
         tell(f"hint: {_hint(name)}", runtime)

@@ -27,6 +27,7 @@ from port_hook_cli.text.secret import Masker
 from port_hook_cli.text.styled import JSON
 from port_hook_cli.text.styled import Styled as Text
 from port_hook_cli.trigger.action import MadeMessage, RunRequest, SignedMessage, payload_of
+from port_hook_cli.trigger.remarks import failed_expressions
 
 if TYPE_CHECKING:
     from port_hook_cli.kafka.producer import Published
@@ -180,9 +181,8 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
         hints = delivery_hints(step.delivery, TRIGGER_WORKFLOW_OPTIONS, conflict=conflict, url=url)
         for number, hint in enumerate(hints):
             yield _line("" if number else "hint", Text(hint))
-    for error in step.errors:
-        message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
-        yield _line("warning", Text(brief(masker.message(message), _MOST_OF_AN_OUTPUT), style="yellow"))
+    for remark in failed_expressions(step.errors, masker):
+        yield _line("warning", Text(brief(remark.text, _MOST_OF_AN_OUTPUT), style="yellow"))
     if node_run.has_ended:
         fallback = "  through the fallback" if step.node.outlets else ""
         yield from result_lines(node_run, masker, is_trigger=step.node.is_trigger, fallback=fallback)

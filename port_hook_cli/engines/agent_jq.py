@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.actions.templates import UNDEFINED, JqError, shown_expression
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqOwner
 from port_hook_cli.errors import RenderError
 from port_hook_cli.prediction.expressions import Evaluated, Stop, as_python, fits_in_a_double
 from port_hook_cli.prediction.jq15 import AgentProgram, agent_program
 from port_hook_cli.prediction.jq15_functions import definitions_of
-from port_hook_cli.text.safe import shorten
+from port_hook_cli.text.secret import cut_message
 
 # The environment is in the data instead of the program, because an error shows the program.
 _OPEN = ".environment as $__ph_environment | .document | "
@@ -28,7 +28,6 @@ _FAILED = 'def __ph_failed: error(if type == "string" then . else "the message i
 _ALL = "(try [(%s)%s] catch __ph_failed)"
 _CRASH, _NO_CRASH = "def __ph_crash: halt;", 'def __ph_crash: error("it crashes");'
 _NOTHING = '{"document": null, "environment": {}}'
-_MOST_SHOWN = 100
 _COLUMN = re.compile(r"(line 1, column )(\d+)")
 
 
@@ -58,7 +57,7 @@ class AgentJq(JqOwner):
         """
         for expression in expressions:
             if agent_program(expression).is_too_deep:
-                shown = shorten(expression.strip(), _MOST_SHOWN)
+                shown = cut_message(expression.strip())
                 raise RenderError(f"`{shown}` is nested too deeply to be predicted.", hint="Split the expression.")
         try:
             data = _text({"document": document, "environment": self._environment})
@@ -157,5 +156,5 @@ def _as_written(error: RenderError, programs: Sequence[str], expressions: Sequen
     """Return an error that shows the mapping's expressions instead of the rewritten programs."""
     message = error.message
     for program, expression in zip(programs, expressions, strict=True):
-        message = message.replace(f"{{{{ {program.strip()} }}}}", f"`{expression.strip()}`")
+        message = message.replace(shown_expression(program), f"`{cut_message(expression.strip())}`")
     return RenderError(message, hint="Correct the expression. The agent would wait for it indefinitely.")

@@ -35,6 +35,8 @@ _MAX_ALARM_S = 1_000_000
 # From this many characters of data, compiling the programs once more takes less time than parsing the data for each of
 # them.
 _LARGE = 100_000
+# An expression can fail with a message of any length. Port-hook shows less of it.
+_LONGEST_MESSAGE = 1_000
 _NOTHING = object()
 _UNDEFINED = '["u"]'
 # This ends a program inside another program, even if the program ends with a comment and a backslash, which would
@@ -213,7 +215,7 @@ def _failure(message: str | None) -> str:
 
     In Port's engine, an error whose message is not a string results in undefined.
     """
-    return _UNDEFINED if message is None else json.dumps(["e", "run-time", message])
+    return _UNDEFINED if message is None else json.dumps(["e", "run-time", message[:_LONGEST_MESSAGE]])
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.actions.templates import UNDEFINED, JqError, shown_expression
 from port_hook_cli.engines import jq_process
 from port_hook_cli.errors import RenderError
 from port_hook_cli.installed import reinstall_command
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_result
 from port_hook_cli.terminal.signals import is_broken_pipe
+from port_hook_cli.text.secret import cut_message
 
 DEFAULT_TIMEOUT_S = 5.0
 """The limit in seconds for all expressions of one template together."""
@@ -160,11 +161,11 @@ class JqWorker:
 
     def _crash_error(self, process: subprocess.Popen[bytes], program: str) -> RenderError:
         code = process.wait()
-        shown = f"{{{{ {program.strip()} }}}}"
+        shown = shown_expression(program)
         if code == _timeout_code():
             return RenderError(
                 f"{shown} was stopped: rendering took longer than {self._timeout_s:g} s.",
-                hint="Check the expression for an endless loop, or raise --timeout.",
+                hint="Check the expression for an endless loop. `port-hook render --within` allows more time.",
             )
         return RenderError(
             f"{shown} was stopped: jq ran out of memory.",
@@ -236,7 +237,7 @@ def _read(line: bytes, program: str) -> Any:
         return UNDEFINED
     if kind == "v":
         return rest[0]
-    return JqError(program, rest[0], _message(rest[0], rest[1]))
+    return JqError(program, rest[0], cut_message(_message(rest[0], rest[1])))
 
 
 def _message(kind: Literal["compile", "run-time"], message: str) -> str:

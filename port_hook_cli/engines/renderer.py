@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from port_hook_cli.actions.template_braces import BadTemplate
-from port_hook_cli.actions.templates import ExpressionFailed, Rendering, prepare
+from port_hook_cli.actions.templates import ExpressionFailed, Rendering, prepare, shown_expression
 from port_hook_cli.engines.jq_worker import JqOwner
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.stringify import NotJson
@@ -60,7 +60,7 @@ class Renderer(JqOwner):
             ) from error
         except ExpressionFailed as error:
             raise RenderError(
-                f"{{{{ {error.error.expression.strip()} }}}}: {error}",
+                f"{shown_expression(error.error.expression)}: {error}",
                 hint="Correct the expression. Without --strict, it becomes null, as in Port.",
             ) from error
 

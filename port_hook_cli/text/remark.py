@@ -5,7 +5,7 @@ The caller decides how to show them. This module is pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 from port_hook_cli.frozen import frozen
@@ -56,6 +56,21 @@ def warning(text: str) -> Remark:
 def hint(text: str) -> Remark:
     """Return a hint, which tells the user what to do next."""
     return Remark(RemarkKind.HINT, text)
+
+
+MOST_ALIKE = 20
+"""How many remarks of one kind a command shows."""
+
+
+def first_remarks(remarks: Iterable[Remark], what: str) -> Iterator[Remark]:
+    """Yield the first 20 remarks, and a note with the number of further remarks. `what` is their subject."""
+    left_out = 0
+    for number, remark in enumerate(remarks):
+        if number < MOST_ALIKE:
+            yield remark
+        left_out = max(0, number + 1 - MOST_ALIKE)
+    if left_out:
+        yield note(f"{left_out} more {what} are not shown")
 
 
 def say_nothing(remark: Remark) -> None:

@@ -40,6 +40,11 @@ LONGEST_CUT = 256
 _LINE_ENDS = "[\t\r\n]"
 
 
+def cut_message(text: str) -> str:
+    """Return at most 256 characters of an error message. `Masker.message` masks even a secret that this cuts off."""
+    return text if len(text) <= LONGEST_CUT else f"{text[: LONGEST_CUT - 3]}..."
+
+
 class Masker:
     """Replaces secrets of 8 or more characters with `***`, including their escaped forms in JSON and URLs.
 

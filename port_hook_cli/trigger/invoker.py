@@ -38,6 +38,7 @@ from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same
+from port_hook_cli.text.secret import cut_message
 from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
@@ -184,7 +185,8 @@ class Invoker:
         filled = await fill(action, given, data=data, evaluate=self._renderer.aevaluate)
         if self._strict and filled.errors:
             error = filled.errors[0]
-            raise RenderError(f"{error.expression}: {error.message}", hint="Correct the `jqQuery` of the input.")
+            query = cut_message(error.expression)
+            raise RenderError(f"{query}: {error.message}", hint="Correct the `jqQuery` of the input.")
         if action.inputs is not None and (violations := filled.violations(self._check)):
             raise InvalidInputs(action.identifier, violations)
         return self._encrypted(run, filled), filled.errors

@@ -10,7 +10,7 @@ from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import JqDifference, jq_differences, template_differences
 from port_hook_cli.actions.request import RenderedRequest, is_url, request_template, unusual_headers
 from port_hook_cli.actions.templates import JqError
-from port_hook_cli.text.remark import Remark, note, warning
+from port_hook_cli.text.remark import Remark, first_remarks, note, warning
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.run_data import RunData
@@ -50,15 +50,14 @@ def condition_expressions(condition: Any) -> list[str]:
 
 
 def difference_remarks(differences: Iterable[JqDifference]) -> Iterator[Remark]:
-    """Yield a note for each function in an expression that Port's jq may not have or may run differently."""
-    return (note(printable(difference.message)) for difference in differences)
+    """Yield notes about functions in expressions that Port's jq may not have or may run differently."""
+    return first_remarks((note(printable(difference.message)) for difference in differences), "differences")
 
 
 def failed_expressions(errors: Iterable[JqError], masker: Masker) -> Iterator[Remark]:
-    """Yield a warning for each expression that failed and became null."""
-    for error in errors:
-        message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"
-        yield warning(printable(masker.message(message)))
+    """Yield warnings about the expressions that failed and became null."""
+    outcomes = (warning(printable(masker.message(error.became_null))) for error in errors)
+    return first_remarks(outcomes, "expressions that became null")
 
 
 def agent_remarks(request: RenderedRequest) -> Iterator[Remark]:

@@ -70,6 +70,13 @@ def test_render_gives_null_and_a_warning_when_an_expression_fails(run: Run) -> N
     assert warnings[1].startswith("warning: {{ foo }} became null: jq: compile error: foo/0 is not defined")
 
 
+def test_render_counts_the_failed_expressions_beyond_the_first_20(run: Run) -> None:
+    template = json.dumps(["{{ %d | .a }}" % number for number in range(23)])
+    warnings = run("render", template, "--data", "data.json").err.splitlines()
+    assert len(warnings) == 21
+    assert warnings[-1] == "note: 3 more expressions that became null are not shown"
+
+
 def test_render_strict_fails_when_an_expression_fails(run: Run) -> None:
     result = run("render", "{{ foo }}", "--data", "data.json", "--strict")
     assert (result.code, result.out) == (ExitCode.FAILED, "")

@@ -77,6 +77,13 @@ def test_uninvokable_definition_is_listed_in_a_note(run: Run, folder: Path) -> N
     assert "  late  action  Create VM  INTEGRATION_ACTION, with --via-port only" in result.out
 
 
+def test_uninvokable_definitions_beyond_the_first_20_are_only_counted(run: Run, folder: Path) -> None:
+    write(folder, "a.json", [an_action(f"hub{number}", type="GITHUB") for number in range(23)])
+    notes = [line for line in run("trigger", "--list", "a.json").err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 21
+    assert notes[-1] == "note: 3 more definitions are not listed"
+
+
 def test_directory_without_definitions_lists_nothing(run: Run) -> None:
     result = run("trigger", "--list")
     assert (result.code, result.out) == (0, "")

@@ -26,6 +26,7 @@ from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.sandbox.workflows.book import MAX_LOGS
 from port_hook_cli.signatures.budget import HASHED_BYTES, LAYOUT_BYTES, MILLISECONDS_BODY_BYTES
 from port_hook_cli.signatures.forms import MAX_INDENTED_CHARACTERS
+from port_hook_cli.text.secret import LONGEST_CUT
 from tests.documentation import ROOT
 
 KIB, MIB = 1024, 1024 * 1024
@@ -71,6 +72,7 @@ KIB, MIB = 1024, 1024 * 1024
         ("reference/signatures.md", "indented forms are tried | 256 KiB", MAX_INDENTED_CHARACTERS, 256 * KIB),
         ("reference/store.md", "for a rejected request, the first 256 KiB", REFUSED_BODY_LIMIT, 256 * KIB),
         ("reference/store.md", "headers (masked), the first 64 KiB of the body", SHOWN_BYTES, 64 * KIB),
+        ("reference/templates.md", "Error messages are cut after 256 characters", LONGEST_CUT, 256),
         ("reference/templates.md", "A result can have at most 8 MiB", MAX_RESULT_BYTES, 8 * MIB),
         ("reference/templates.md", "a template at most 150 levels of nesting", TEMPLATE_LEVELS, 150),
     ],

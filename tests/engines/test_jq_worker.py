@@ -123,6 +123,13 @@ def test_failed_expression_has_the_kind_of_its_error(worker: JqWorker, program: 
         assert message in error.message
 
 
+def test_long_error_message_is_cut(worker: JqWorker) -> None:
+    for _ in range(3):
+        _, error = worker.evaluate([".a", 'error("x" * 30000000)'], "null")
+        assert isinstance(error, JqError)
+        assert error.message == f"jq: error: {'x' * 242}..."
+
+
 @pytest.mark.parametrize(
     ("program", "place"),
     [("foo", "line 1, column 1"), ("1 | foo", "line 1, column 5"), ("1 |\n foo", "line 2, column 2")],

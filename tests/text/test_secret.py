@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.headers import Headers, mask_headers
-from port_hook_cli.text.secret import MASK, Masker, Secret
+from port_hook_cli.text.secret import MASK, Masker, Secret, cut_message
 
 # This is a copy of the package's list, so that this test fails for a header that is missing in the package.
 CREDENTIALS = {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"}
@@ -111,3 +111,9 @@ def test_masking_does_not_change_the_original_value() -> None:
     value = {"a": ["a-secret"]}
     assert Masker(["a-secret"]).value(value) == {"a": ["***"]}
     assert value == {"a": ["a-secret"]}
+
+
+def test_secret_cut_off_by_the_limit_of_messages_is_masked() -> None:
+    message = cut_message(f"{'x' * 200} {'s3cret' * 50}")
+    assert len(message) == 256
+    assert Masker(["s3cret" * 50]).message(message) == f"{'x' * 200} ***..."
