@@ -1,8 +1,8 @@
 """Read the JSON and YAML documents that a user passes, and `.env` files with secrets.
 
 A few lines of YAML can expand to millions of values, because an alias can repeat a value that itself has aliases. The
-time that PyYAML's scanner needs grows with the square of the number of open brackets. So port-hook applies the limits
-before PyYAML builds a value.
+time that PyYAML's scanner needs grows with the square of the number of open brackets, and even simple text takes it
+seconds per MiB. So port-hook applies the limits before PyYAML builds a value.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from port_hook_cli.javascript.values import read_json, write_json
 
 MOST_LEVELS = 200
 """The maximum nesting depth of the lists and mappings in a document."""
+
+MAX_YAML = 1024 * 1024
+"""The maximum size of a YAML document in characters. JSON is read a hundred times as fast and has no such limit."""
 
 MOST_ADDED = 1_000_000
 """The maximum number of characters and values that aliases may add to the text of a document."""
@@ -36,6 +39,8 @@ def load_yaml(text: str | bytes, *, only_text: bool = False) -> Any:
     With `only_text`, every scalar is text. Raises yaml.YAMLError for text that is not exactly one YAML document,
     ValueError for scalars without a value, YamlLimit for a document that exceeds a limit, or RecursionError.
     """
+    if len(text) > MAX_YAML:
+        raise YamlLimit("it is larger than 1 MiB")
     loader = _loader(only_text)(text)
     try:
         node = loader.get_single_node()
@@ -48,9 +53,14 @@ def load_yaml(text: str | bytes, *, only_text: bool = False) -> Any:
 
 
 def is_yaml(text: str) -> bool:
-    """Return whether `text` is YAML within the nesting limit, with any number of documents."""
+    """Return whether `text` is YAML within the nesting limit, with any number of documents.
+
+    Text above the limit of 1 MiB is not read and counts as YAML.
+    """
     import yaml
 
+    if len(text) > MAX_YAML:
+        return True
     try:
         for _ in yaml.parse(text, _loader(False)):
             pass
@@ -168,6 +178,10 @@ def _read(text: str, name: str, *, is_template: bool) -> Any:
     except NotJson as error:
         if is_template and "{{" in text:
             return text.removesuffix("\n")
+        if isinstance(error.__cause__, YamlLimit):
+            raise UsageError(
+                f"{name} cannot be read as YAML: {error.fault}.", hint="Make it smaller, or pass JSON."
+            ) from error
         raise UsageError(
             f"{name} is neither JSON nor YAML: {error.fault}.",
             hint="Pass a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
