@@ -7,6 +7,7 @@ request carries that name in `host`.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Container
 from functools import lru_cache
@@ -18,6 +19,8 @@ from port_hook_cli.invocations.targets import is_loopback
 
 # `none`: the user typed the address or opened a bookmark.
 _OWN_SITES = frozenset({"none", "same-origin"})
+# A name or an address in brackets, and a port. In `localhost:80@evil.example`, the host is not `localhost`.
+_HOST = r"(?:\[([^\]]*)\]|([^\[\]:@/?#\\\s]*))(?::[0-9]*)?"
 _MAX_NAMES = 8
 _FORBIDDEN, _MISDIRECTED = 403, 421
 
@@ -96,15 +99,16 @@ def _is_own(origin: str, host_name: str, names: Container[str]) -> bool:
 
 
 def _host_name(host: str) -> str:
-    """Return the name in a `host` header, without its port."""
+    """Return the name in a `host` header, without its port. A malformed header is returned whole."""
     text = host.strip().lower()
-    name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
+    found = re.fullmatch(_HOST, text)
+    name = text if found is None else found[1] or found[2] or ""
     return name.removesuffix(".")
 
 
 def _host_of_url(url: str) -> str:
     try:
-        return (urlsplit(url).hostname or "").removesuffix(".")
+        return _host_name(urlsplit(url).netloc.rpartition("@")[2])
     except ValueError:
         return ""
 

@@ -71,7 +71,7 @@ def test_render_gives_null_and_a_warning_when_an_expression_fails(run: Run) -> N
 
 
 def test_render_counts_the_failed_expressions_beyond_the_first_20(run: Run) -> None:
-    template = json.dumps(["{{ %d | .a }}" % number for number in range(23)])
+    template = json.dumps([f"{{{{ {number} | .a }}}}" for number in range(23)])
     warnings = run("render", template, "--data", "data.json").err.splitlines()
     assert len(warnings) == 21
     assert warnings[-1] == "note: 3 more expressions that became null are not shown"

@@ -46,6 +46,15 @@ async def test_unknown_host_gets_a_421_with_a_hint() -> None:
     assert "--public-url https://page.example" in world.notices[0]
 
 
+@pytest.mark.parametrize(
+    "host", ["localhost:80@evil.example", "localhost@evil.example", "[::1]evil.example", "[::1]:80@evil.example"]
+)
+async def test_malformed_host_that_begins_with_a_local_name_gets_a_421(host: str) -> None:
+    async with receiving() as world:
+        assert (await world.capture(request(f"Host: {host}"))).startswith(b"HTTP/1.1 421 ")
+        assert (await world.capture(request("Host: localhost", f"Origin: http://{host}"))).startswith(b"HTTP/1.1 403 ")
+
+
 async def test_each_host_is_reported_once_and_at_most_100_are() -> None:
     async with receiving() as world:
         for number in range(120):
