@@ -112,6 +112,10 @@ class RenderError(PortHookError):
     code = "render"
 
 
+class ExpressionStoppedError(RenderError):
+    """An expression took too long or too much memory, so jq was stopped."""
+
+
 class StoreError(PortHookError):
     """A capture does not exist, or the store cannot be read or written."""
 

@@ -181,8 +181,8 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
         hints = delivery_hints(step.delivery, TRIGGER_WORKFLOW_OPTIONS, conflict=conflict, url=url)
         for number, hint in enumerate(hints):
             yield _line("" if number else "hint", Text(hint))
-    for remark in failed_expressions(step.errors, masker):
-        yield _line("warning", Text(brief(remark.text, _MOST_OF_AN_OUTPUT), style="yellow"))
+    for failed in failed_expressions(step.errors, masker):
+        yield _line(failed.kind, Text(brief(failed.text, _MOST_OF_AN_OUTPUT), style="yellow"))
     if node_run.has_ended:
         fallback = "  through the fallback" if step.node.outlets else ""
         yield from result_lines(node_run, masker, is_trigger=step.node.is_trigger, fallback=fallback)

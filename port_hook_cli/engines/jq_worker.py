@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal, Self
 
 from port_hook_cli.actions.templates import UNDEFINED, JqError, shown_expression
 from port_hook_cli.engines import jq_process
-from port_hook_cli.errors import RenderError
+from port_hook_cli.errors import ExpressionStoppedError, RenderError
 from port_hook_cli.installed import reinstall_command
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_result
@@ -159,15 +159,15 @@ class JqWorker:
                 raise
             # The process has died. The caller handles the missing response.
 
-    def _crash_error(self, process: subprocess.Popen[bytes], program: str) -> RenderError:
+    def _crash_error(self, process: subprocess.Popen[bytes], program: str) -> ExpressionStoppedError:
         code = process.wait()
         shown = shown_expression(program)
         if code == _timeout_code():
-            return RenderError(
+            return ExpressionStoppedError(
                 f"{shown} was stopped: rendering took longer than {self._timeout_s:g} s.",
                 hint="Check the expression for an endless loop. `port-hook render --within` allows more time.",
             )
-        return RenderError(
+        return ExpressionStoppedError(
             f"{shown} was stopped: jq ran out of memory.",
             hint="Make the expression use less memory: the limits are 1 GiB, and a few thousand levels of nesting.",
         )

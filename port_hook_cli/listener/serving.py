@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.actions.templates import UNDEFINED, JqError, shown_expression
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.writer import StoreWriter
-from port_hook_cli.errors import RenderError, StoreError, UsageError
+from port_hook_cli.errors import ExpressionStoppedError, RenderError, StoreError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
@@ -32,6 +32,9 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
 from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.report import ProbeEndpoint
+
+if TYPE_CHECKING:
+    from port_hook_cli.engines.renderer import Renderer
 
 DRAIN_S = 2.0
 _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the user chose this address
@@ -255,12 +258,14 @@ def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float
 class RouteExpressions:
     """Evaluates one jq expression at a time, so that all requests that wait for jq block only one thread.
 
-    `notice` is called once for each expression that fails.
+    `notice` is called once for each expression that fails. An expression that jq had to stop is never evaluated again,
+    because it would delay every request. `renderer` is for tests.
     """
 
-    def __init__(self, notice: Callable[[str], None]) -> None:
-        self._notice = notice
+    def __init__(self, notice: Callable[[str], None], renderer: Renderer | None = None) -> None:
+        self._notice, self._renderer = notice, renderer
         self._turn = asyncio.Lock()
+        self._stopped: dict[str, JqError] = {}
         self._reported: set[str] = set()
 
     async def check(self, expressions: Sequence[str]) -> None:
@@ -268,27 +273,41 @@ class RouteExpressions:
         for expression in expressions:
             outcome = await self._evaluate(expression, None)
             if isinstance(outcome, JqError) and outcome.kind == "compile":
-                raise UsageError(f"--route jq:{expression}: {outcome.message}.", hint="Correct the jq expression.")
+                raise UsageError(
+                    f"--route jq:{brief(expression)}: {outcome.message}.", hint="Correct the jq expression."
+                )
+            if expression in self._stopped:
+                self._report(expression, outcome)
 
     async def is_true(self, expression: str, document: Any) -> bool:
         """Return whether the first result is neither null nor false. If the expression fails, return False."""
         outcome = await self._evaluate(expression, document)
         if not isinstance(outcome, JqError):
             return outcome is not UNDEFINED and outcome is not None and outcome is not False
-        if expression not in self._reported:
-            self._reported.add(expression)
-            self._notice(
-                f"note: --route jq:{brief(expression)} failed and did not match: {brief(outcome.message)}. "
-                "Later failures of this route are not shown."
-            )
+        self._report(expression, outcome)
         return False
+
+    def _report(self, expression: str, error: JqError) -> None:
+        if expression in self._reported:
+            return
+        self._reported.add(expression)
+        rest = "Later failures of this route are not shown."
+        if expression in self._stopped:
+            rest = "This route is now off."
+        self._notice(f"note: --route jq:{brief(expression)} failed and did not match: {brief(error.message)}. {rest}")
 
     async def _evaluate(self, expression: str, document: Any) -> Any:
         from port_hook_cli.engines.renderer import shared_renderer
 
         async with self._turn:
+            if expression in self._stopped:
+                return self._stopped[expression]
             try:
-                return (await shared_renderer().aevaluate([expression], document))[0]
+                return (await (self._renderer or shared_renderer()).aevaluate([expression], document))[0]
+            except ExpressionStoppedError as error:
+                reason = error.message.replace(shown_expression(expression), "it").rstrip(".")
+                self._stopped[expression] = JqError(expression, "run-time", reason)
+                return self._stopped[expression]
             except RenderError as error:
                 return JqError(expression, "run-time", error.message.rstrip("."))
             except OSError as error:

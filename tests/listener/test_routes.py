@@ -12,9 +12,10 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.listen_requests import read_routes
+from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import ListenPlan, Serving, served
+from port_hook_cli.listener.serving import ListenPlan, RouteExpressions, Serving, served
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_body, a_document
 from tests.receivers import Seen
@@ -86,6 +87,19 @@ async def test_failing_expression_does_not_match_and_is_reported_once(plain_runt
     assert paths(target) == ["/", "/"]
     (notice,) = [notice for notice in seen.notices if "--route" in notice]
     assert "jq:.a | keys failed and did not match: jq: error" in notice
+
+
+async def test_expression_that_jq_had_to_stop_is_never_evaluated_again() -> None:
+    notices: list[str] = []
+    with Renderer(timeout_s=0.2) as renderer:
+        routes = RouteExpressions(notices.append, renderer)
+        assert await routes.is_true(".a", {"a": 1})
+        expression = f"if .slow then {ENDLESS} else true end"
+        waiting = [routes.is_true(expression, {"slow": slow}) for slow in (True, True, False)]
+        assert await asyncio.gather(*waiting) == [False, False, False]
+        assert await routes.is_true(".a", {"a": 1})
+    (notice,) = notices
+    assert notice.endswith(" did not match: it was stopped: rendering took longer than 0.2 s. This route is now off.")
 
 
 async def test_invalid_expression_is_rejected_before_the_first_request(plain_runtime: Runtime) -> None:
