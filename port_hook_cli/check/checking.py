@@ -22,7 +22,13 @@ from port_hook_cli.check.plan import CheckPlan, why_not_applicable
 from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
 from port_hook_cli.check.reactions import stops_seen
 from port_hook_cli.check.repeat_checks import check_repeats
-from port_hook_cli.check.report_checks import check_failures, check_late_reports, check_reports, watch_first_run
+from port_hook_cli.check.report_checks import (
+    check_failures,
+    check_late_reports,
+    check_reports,
+    warn_about_address,
+    watch_first_run,
+)
 from port_hook_cli.check.signature_checks import (
     check_forgeries,
     check_other_valid_requests,
@@ -105,6 +111,7 @@ async def _examine(exam: HandlerExam) -> None:
     if exam.baseline is not None:
         await check_unset_secret(exam)
     else:
+        await warn_about_address(exam)
         exam.leave(exam.never_accepted)
 
 

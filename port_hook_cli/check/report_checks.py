@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.sample_inputs import bad_inputs
-from port_hook_cli.check.catalog import CheckGroup, slugs_of
+from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.effects import FAILED_ENDS, NOT_SEEN, FirstRun, effects, endings, rejected, taken
 from port_hook_cli.check.exam import LOST, HandlerExam
 from port_hook_cli.check.findings import NO_SANDBOX
@@ -26,7 +26,9 @@ _NO_RUN = "the payload has no run ID"
 _HANDLED = "the handler handled or rejected every bad input"
 _NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
-_NO_CALL = f"the handler did not call the sandbox within {_LATE_CALL_S:g} seconds (does it use PORT_API_URL?)"
+_NO_CALL = f"the handler did not call the sandbox within {_LATE_CALL_S:g} seconds"
+_NO_REPORT = "no report reached the sandbox: in Port the run would stay IN_PROGRESS"
+_CONFIGURE = "Read the address of Port's API from PORT_API_URL."
 _NO_SYNC_CALL = "the handler did not call the sandbox, and a synchronous handler need not"
 _LEAST_QUIET_S = 0.2
 _BREAKS = frozenset({Reaction.FAILED, Reaction.CLOSED, Reaction.HUNG})
@@ -74,9 +76,42 @@ async def check_late_reports(exam: HandlerExam) -> None:
     if await observe_first_run(exam, _LATE_CALL_S):
         await _judge_first_run(exam, watch)
     else:
+        if watch.problem is None and not exam.subject.synchronized:
+            await _warn_about_no_call(exam)
         is_gap = watch.problem is not None or not exam.subject.synchronized
         no_call = _NO_CALL if is_gap else _NO_SYNC_CALL
         _cannot_tell(exam, LOST if watch.problem is not None else no_call, is_gap=is_gap)
+
+
+async def _warn_about_no_call(exam: HandlerExam) -> None:
+    await warn_about_address(exam)
+    await exam.fails(
+        _end_slug(exam),
+        _NO_REPORT,
+        [exam.baseline] if exam.baseline is not None else [],
+        severity=CheckSeverity.WARNING,
+        failure="may not report the result of the run",
+        fix=f"{_CONFIGURE} If the handler does, report the result of each run.",
+    )
+
+
+async def warn_about_address(exam: HandlerExam) -> None:
+    """Report that the handler has Port's address in its code if it tried to call Port instead of the sandbox."""
+    outbound = exam.prober.means.outbound
+    if outbound is None or outbound.called is None:
+        return
+    await exam.fails(
+        _end_slug(exam),
+        f"it called {outbound.called} instead of the sandbox, and port-hook refused the call",
+        [exam.baseline] if exam.baseline is not None else [],
+        severity=CheckSeverity.WARNING,
+        failure="has Port's address in its code",
+        fix=f"{_CONFIGURE} If the variable is not set, use https://{outbound.called}/v1.",
+    )
+
+
+def _end_slug(exam: HandlerExam) -> str:
+    return "node-result" if exam.subject.is_node else "terminal"
 
 
 def _cannot_tell(exam: HandlerExam, reason: str, *, is_gap: bool = False) -> None:
@@ -121,9 +156,11 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
     """Judge how the first run ended by all calls so far, including late calls."""
     run = exam.first_run = exam.first_run._replace(later=tuple(await watch.calls(exam.mark)))
     proof = [exam.baseline] if exam.baseline is not None else []
+    end = next(iter(taken(endings(run.later, run.run_id))), None)
+    if end is None:
+        await warn_about_address(exam)
     if exam.subject.is_node:
         await _judge_result(exam, run, proof)
-    end = next(iter(taken(endings(run.later, run.run_id))), None)
     if end is None:
         await _blame_for_no_end(exam, run, proof)
         return

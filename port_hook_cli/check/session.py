@@ -114,12 +114,16 @@ class CheckSession:
         from port_hook_cli.http.client import HttpClient
 
         environ: dict[str, str] = {}
-        handler = None
+        handler = outbound = None
         if self.command:
             from port_hook_cli.check.handler_process import HandlerProcess
+            from port_hook_cli.check.outbound import OutboundProxy, uses_proxy
 
             # Otherwise, Python buffers the handler's output.
             environ = {"PYTHONUNBUFFERED": "1", **self.runtime.environ, **side.environ}
+            if not uses_proxy(environ):
+                outbound = await stack.enter_async_context(OutboundProxy.open())
+                environ |= outbound.environ
             starting = HandlerProcess.started(
                 self.command,
                 environ,
@@ -138,6 +142,7 @@ class CheckSession:
             other_secret_place=side.other_secret_place,
             watch=side.watch,
             handler=handler,
+            outbound=outbound,
             environ=environ,
             masker=found.masker,
             keep=None if self.keep is None else self.keep(side.secret(), found.masker),

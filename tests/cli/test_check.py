@@ -38,6 +38,8 @@ REJECTS_EVERYTHING = ("found = read_work(payload)", "found = None")
 IGNORES_FORGERIES = ('return self._respond(401, {"error": "this was not signed by Port"})', "return time.sleep(600)")
 CI_PAGE = Path(__file__).parents[2] / "docs" / "test" / "ci.md"
 WORKS_TWICE = ("return is_new\n", "return True\n")
+PORTS_ADDRESS = ('os.environ.get("PORT_API_URL", "https://api.port.io")', '"https://api.us.port.io"')
+NO_REPORT = ("run = PortRun(run_id)", "return")
 SHOWS_SECRET = (
     'print(f"listening',
     'print(os.environ["PORT_CLIENT_SECRET"], "\\x1b[31m", flush=True)\n    print(f"listening',
@@ -183,6 +185,23 @@ def test_line_of_the_page_about_ci_passes_only_a_correct_handler(
     done = port_hook(folder, *words.split(), text=True, timeout=90)
     assert done.returncode == code, done.stdout + done.stderr
     assert (folder / "check.xml").exists()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "problem"),
+    [
+        (PORTS_ADDRESS, "has Port's address in its code: it called api.us.port.io instead of the sandbox"),
+        (NO_REPORT, "no report reached the sandbox: in Port the run would stay IN_PROGRESS"),
+    ],
+    ids=["address", "no-report"],
+)
+def test_missing_report_is_a_warning_that_explains_what_is_known(
+    checking: Checking, folder: Path, mistake: tuple[str, str], problem: str
+) -> None:
+    result = checking("--only", "terminal", *receiver(folder, mistake), code=0)
+    assert problem in result.out
+    assert "PORT_API_URL" in result.out
+    assert "1 warning" in result.out
 
 
 def test_junit_report_has_a_test_for_each_check(checking: Checking, folder: Path) -> None:
