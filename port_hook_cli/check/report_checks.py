@@ -102,7 +102,7 @@ async def warn_about_address(exam: HandlerExam) -> None:
         return
     await exam.fails(
         _end_slug(exam),
-        f"it called {outbound.called} instead of the sandbox, and port-hook refused the call",
+        f"it called {outbound.called} instead of the sandbox, and port-hook rejected the call",
         [exam.baseline] if exam.baseline is not None else [],
         severity=CheckSeverity.WARNING,
         failure="has Port's address in its code",
