@@ -261,6 +261,7 @@ class PartitionAssignment:
             if found is None:
                 return
             starts, fresh = found
+            _commit_starts(consumer, [TopicPartition(*part, starts[part]) for part in fresh])
             consumer.assign([TopicPartition(*part, offset) for part, offset in starts.items()])
             self.saved.replace({part: starts[part] for part in fresh})
         self.positions.replace(starts)
@@ -278,3 +279,14 @@ class PartitionAssignment:
 
     def _finder(self, start_at: Callable[[Partition], int | None]) -> StartFinder:
         return StartFinder(self._link.consumer, self._link.cluster, self._plan, start_at)
+
+
+def _commit_starts(consumer: Consumer, starts: list[TopicPartition]) -> None:
+    """Commit where a group starts before its first message is read.
+
+    If the member were killed before the next automatic commit, the next member would start at the end again and miss
+    the messages in between.
+    """
+    if starts:
+        with suppress(KafkaException):  # the next automatic commit includes them
+            consumer.commit(offsets=starts, asynchronous=False)

@@ -172,12 +172,19 @@ class Member(Brokers):
     def __init__(self) -> None:
         super().__init__({A: (0, 10), B: (0, 10)}, commits={A: 5})
         self.assigned: list[tuple[TopicPart, int]] = []
+        self.started: list[tuple[TopicPart, int]] = []
         self.give: Callable[..., None]
         self.take: Callable[..., None]
 
     def subscribe(self, topics: list[str], *, on_assign: Callable[..., None], on_revoke: Callable[..., None]) -> None:
         assert topics == [RUNS]
         self.give, self.take = on_assign, on_revoke
+
+    def commit(self, *, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        assert not asynchronous
+        if (RUNS, offsets[0].partition) in self.refused:
+            raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))
+        self.started = [*self.assigned, *(((part.topic, part.partition), part.offset) for part in offsets)]
 
     def assign(self, parts: list[TopicPartition]) -> None:
         self.assigned = [((part.topic, part.partition), part.offset) for part in parts]
@@ -245,7 +252,15 @@ def test_member_starts_at_committed_offsets_and_commits_its_start_for_other_part
     joined.give(A, B)
     assert joined.member.assigned == [(A, 5), (B, 10)]
     assert joined.reports.given == [GivenPartitions(cluster="cluster", starts={A: 5, B: 10})]
-    assert joined.stored() == [(*B, 10)]
+    assert (joined.member.started, joined.stored()) == ([(B, 10)], [(*B, 10)])
+
+
+def test_member_starts_and_commits_its_start_later_when_the_group_is_rebalancing() -> None:
+    joined = Joined()
+    joined.member.refused = {B}
+    joined.give(A, B)
+    joined.member.refused = set()
+    assert (joined.member.assigned, joined.stored()) == ([(A, 5), (B, 10)], [(*B, 10)])
 
 
 def test_member_without_partitions_is_reported() -> None:

@@ -154,9 +154,8 @@ async def test_group_commits_where_a_new_member_starts(cluster: Cluster, topics:
     pipeline = Pipeline()
     async with topics.read(pipeline, group=group):
         await pipeline.until(lambda: pipeline.notices)
-
-    # Without the commit, the next member would miss messages sent before it joins.
-    committed = await asyncio.to_thread(cluster.committed, group, topics.runs)
+        # Without the commit, the next member would miss messages sent before it joins, even if this member is killed.
+        committed = await asyncio.to_thread(cluster.committed, group, topics.runs)
     assert committed == {0: 0, 1: 0, 2: 0, 3: 2}
 
 
