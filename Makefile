@@ -245,8 +245,8 @@ kafka: $(VENV)/.dev ## Kill listeners that read 10,000 messages of Kafka, cut th
 	PORT_HOOK_KILLS=1 $(BIN)/pytest --quiet --timeout=600 -p no:randomly tests/process/test_kafka_kills.py
 
 .PHONY: kill
-kill: $(VENV)/.dev ## Kill listener, sandbox, login and retargeting KILLS times each, and cut the listener's log; prints what was lost
-	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_sandbox_kills.py tests/process/test_login_kills.py tests/process/test_retarget_kills.py
+kill: $(VENV)/.dev ## Kill listener, members of a Kafka group, sandbox, login and retargeting KILLS times each, and cut the listener's log; prints what was lost
+	PORT_HOOK_KILLS=$(KILLS) $(BIN)/pytest --quiet --capture=no --timeout=600 -p no:randomly tests/process/test_listen_kills.py tests/process/test_kafka_group_kills.py tests/process/test_sandbox_kills.py tests/process/test_login_kills.py tests/process/test_retarget_kills.py
 
 .PHONY: browser
 browser: $(VENV)/.dev ## Test the inspector's page at full size, with 1,000,000 captures; needs Chromium; prints the numbers
