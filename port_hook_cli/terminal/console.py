@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from port_hook_cli.text.safe import printable_bytes, printable_json, printable_lines
+from port_hook_cli.text.safe import printable_bytes, printable_json, printable_lines, shorten
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,6 +21,8 @@ _TERMINAL_COLUMNS = 80
 _PIPE_COLUMNS = 100
 _CONTINUED = 2
 _MOST_DIGITS = 6
+_MOST_LINES = 100
+_LONGEST_LINE = 2_000
 # A label and its value in a column: `Public URL    https://…`. A long URL stays on the line of its label.
 _COLUMN = r"(?=\S)[^\n]{1,12}?  +(?=\S)"
 _LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
@@ -173,11 +175,15 @@ def sayer(runtime: Runtime) -> Say:
 def message_lines(text: str) -> Iterator[Styled]:
     """Yield the lines of a message such as `error: …` or `note: …`, with its label in color.
 
-    The lines after the first are indented, because a line of untrusted text must not look like a hint.
+    The lines after the first are indented, because a line of untrusted text must not look like a hint. A message may
+    quote untrusted text of any length, so it has at most 100 lines of 2,000 characters.
     """
     from port_hook_cli.text.styled import Styled
 
-    first, *others = printable_lines(text).split("\n")
+    lines = text.split("\n")
+    first, *others = [printable_lines(shorten(line, _LONGEST_LINE)) for line in lines[:_MOST_LINES]]
+    if len(lines) > _MOST_LINES:
+        others.append(f"{len(lines) - _MOST_LINES} more lines are not shown")
     label, colon, rest = first.partition(":")
     style = _LABEL_STYLES.get(label) if colon else None
     yield Styled.assemble((f"{label}:", style), rest) if style else Styled(first)

@@ -27,6 +27,12 @@ def test_message_of_port_hook_is_not_indented() -> None:
     assert Output(io.StringIO(), {}).paint(message_lines("error: it failed")) == "error: it failed\n"
 
 
+def test_message_has_at_most_100_lines_of_2000_characters() -> None:
+    shown = Output(io.StringIO(), {}).paint(message_lines("error: " + "x" * 3_000_000 + "\ny" * 200_000)).splitlines()
+    assert (len(shown), max(map(len, shown))) == (101, 2_000)
+    assert shown[-1] == "  199901 more lines are not shown"
+
+
 def test_empty_lines_are_printed() -> None:
     assert Output(io.StringIO(), {}).paint([Styled(), Styled.assemble("", "")]) == "\n\n"
 
