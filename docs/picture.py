@@ -8,7 +8,6 @@ secret, and the request of an action with quotation marks around the client secr
 from __future__ import annotations
 
 import io
-import json
 import re
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from rich.console import Console
 from rich.text import Text
 
 from port_hook_cli import sign
+from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 
@@ -37,13 +37,13 @@ _NOW = int(time.mktime((2026, 11, 24, 14, 5, 9, 0, 0, -1)))
 """14:05:09 local time, so that the picture shows the same time in every time zone."""
 
 _SECRET = "an-example-and-no-secret"  # noqa: S105 - an example
-_PAYLOAD = Path(__file__).parents[1] / "examples" / "payloads" / "create_vm.json"
+_ACTION = create_vm("r_QOz6WoOB1Q2lmhZZ", at="2026-11-24T12:00:00.000Z")
 _NODE = {
     "workflow": "deploy_service",
     "node": "deploy",
     "nodeRunId": "wfnr_h7Kq2ZpX4mN8sT1v",
     "workflowRunId": "wfr_Qw9Er5Ty3Ui7Op1A",
-    "by": "zoë@example.com",
+    "by": "zoe@example.com",
     "inputs": {"service": "cart", "version": "2.0"},
 }
 _FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
@@ -122,7 +122,7 @@ class _Terminal(io.StringIO):
 
 def _send_both(err: _Terminal) -> None:
     url = err.wait_for_url()
-    for document, secret in ((_NODE, _SECRET), (json.loads(_PAYLOAD.read_text("utf-8")), f'"{_SECRET}"')):
+    for document, secret in ((_NODE, _SECRET), (_ACTION, f'"{_SECRET}"')):
         headers, body = sign(document, secret, timestamp=_NOW)
         request = urllib.request.Request(url, body, dict(headers), method="POST")  # noqa: S310 - loopback
         try:

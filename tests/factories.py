@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from port_hook_cli.actions.samples import create_vm
+from port_hook_cli.actions.samples import NON_ASCII_USER, create_vm
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
@@ -20,7 +20,7 @@ RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 
 def a_document(**overrides: Any) -> dict[str, Any]:
     """Return the default payload of the "Create VM" action."""
-    return {**create_vm(RUN_ID, at="2023-11-14T22:13:20.000Z"), **overrides}
+    return {**create_vm(RUN_ID, at="2023-11-14T22:13:20.000Z", user=NON_ASCII_USER), **overrides}
 
 
 def a_body(document: Any = None) -> bytes:

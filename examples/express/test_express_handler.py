@@ -53,8 +53,8 @@ def test_a_vm_is_created(port_hook: PortHook, url: str) -> None:
 
 
 def test_the_raw_bytes_are_verified(port_hook: PortHook, url: str) -> None:
-    run = port_hook.invoke("create_vm.yaml", {"title": "zoë \u2028 1e21"}, to=url)
-    assert run.summary == "zoë \u2028 1e21 is up"
+    run = port_hook.invoke("create_vm.yaml", {"title": "café \u2028 1e21"}, to=url)
+    assert run.summary == "café \u2028 1e21 is up"
 
 
 def test_a_request_of_another_organization_is_refused(port_hook: PortHook, url: str) -> None:

@@ -58,13 +58,13 @@ def pushed(repository: Path, file: str) -> str:
 
 def test_a_service_is_created(port_hook: PortHook, port_sandbox: PortSandbox, url: str, repositories: Path) -> None:
     inputs = {"name": "billing", "description": "Bills customers"}
-    run = port_hook.invoke("action.json", inputs, to=url, by={"email": "zoë@example.com"})
+    run = port_hook.invoke("action.json", inputs, to=url, by={"email": "zoe@example.com"})
     assert (run.status, run.summary) == ("SUCCESS", "The repository of billing is ready.")
     assert run.link == "https://git.example.com/billing"
     repository = repositories / "billing.git"
     commit, author, message = git(f"--git-dir={repository}", "log", "--format=%H%n%an <%ae>%n%B", "main").split("\n", 2)
     assert author == "Port <port@example.com>"
-    assert message == "Create billing from the template\n\nRequested-by: zoë@example.com"
+    assert message == "Create billing from the template\n\nRequested-by: zoe@example.com"
     files = git(f"--git-dir={repository}", "ls-tree", "-r", "--name-only", "main").splitlines()
     assert files == ["README.md", "package.json", "server.mjs", "server.test.mjs"]
     assert pushed(repository, "README.md").startswith("# billing\n\nBills customers\n")

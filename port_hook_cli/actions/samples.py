@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+USER: Mapping[str, str] = {"email": "zoe@example.com", "firstName": "Zoe", "lastName": "Doe"}
+"""The sample user who starts a run."""
 
-def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
-    """Return the payload of a "Create VM" run. `at` is the time when the user started the run, in RFC 3339."""
+NON_ASCII_USER: Mapping[str, str] = {"email": "zoë@example.com", "firstName": "Zoë", "lastName": "Doe"}
+"""The sample user of `check`. JSON serializers differ in how they write this name."""
+
+
+def create_vm(run_id: str, *, at: str, user: Mapping[str, str] = USER) -> dict[str, Any]:
+    """Return the payload of a "Create VM" run. `at` is the time when `user` started the run, in RFC 3339."""
     return {
         "action": "create_vm",
         "resourceType": "run",
@@ -15,7 +22,7 @@ def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
             "by": {
                 "orgId": "org_BneDtWovPqXaA2VZ",
                 "userId": "auth0|62ceaea697ca00f09d7c4f45",
-                "user": {"email": "zoë@example.com", "firstName": "Zoë", "lastName": "Doe"},
+                "user": dict(user),
             },
             "origin": "UI",
             "at": at,

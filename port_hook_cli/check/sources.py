@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from port_hook_cli.actions.action import PortAction, read_action, unwrapped
 from port_hook_cli.actions.sample_inputs import sample_inputs
-from port_hook_cli.actions.samples import create_vm_action
+from port_hook_cli.actions.samples import NON_ASCII_USER, create_vm_action
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.check.subject import CheckSubject, subject_of, written
 from port_hook_cli.errors import UsageError
@@ -29,7 +29,7 @@ from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret, masked_errors
 from port_hook_cli.trigger.action import RunTarget, Unmet, make
-from port_hook_cli.trigger.run_data import RunData
+from port_hook_cli.trigger.run_data import SAMPLE_STARTER, RunData
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.request import RenderedRequest
@@ -103,6 +103,11 @@ class SubjectSource:
             note("the store has no HTTP request with a valid signature, so the check uses the sample action create_vm")
         )
         return await self.of_sample(secret)
+
+    def run_data_of(self, form: PortAction) -> RunData:
+        """Return the run data for a form. Without a given user, the user's name is not ASCII."""
+        data = self.run_data(form)
+        return replace(data, by={**data.by, "user": NON_ASCII_USER}) if data.by == SAMPLE_STARTER else data
 
     async def of_sample(self, secret: Callable[[], Secret]) -> FoundSubject:
         """Return the request of the sample action."""
@@ -190,7 +195,7 @@ class SubjectSource:
             raise UsageError(
                 f"Port invokes the action {action.identifier} over Kafka, but a check sends HTTP requests.", hint=_KINDS
             )
-        data = self.run_data(action)
+        data = self.run_data_of(action)
         data = replace(
             data,
             properties=_completed(action, data),
@@ -250,7 +255,7 @@ class _NodeRequest:
         source, found = self._source, self._found
         node = found.node or _only_webhook(found)
         form = form_of_workflow(found.workflow, node)
-        data = source.run_data(form)
+        data = source.run_data_of(form)
         data = replace(data, properties=_completed(form, data))
         start = WorkflowStart(workflow=found.workflow, node=node, data=data, outputs=source.outputs or {})
         outside = Outside(

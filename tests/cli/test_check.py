@@ -427,6 +427,7 @@ def test_missing_store_is_created_for_the_sample(run: Run, folder: Path) -> None
         result = run("check", *words, env=ENV)
     assert result.code == ExitCode.FAILED
     assert "so the check uses the sample action create_vm" in result.err
+    assert "Zoë".encode() in other.requests[0].body  # JSON serializers differ in how they write this name
     assert (folder / "new.db").exists()
 
 

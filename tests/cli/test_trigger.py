@@ -73,7 +73,7 @@ def test_trigger_sends_create_vm_with_the_default_payload(run: Run, receiver: Ha
     for words in (
         f"create_vm CREATE  POST {receiver.url}/",
         RUN_ID,
-        "zoë@example.com from UI",
+        "zoe@example.com from UI",
         '"dev-env"',
         "200 OK in",
     ):

@@ -275,7 +275,7 @@ class TestAnswered:
 class TestInvoke:
     def test_invoke_returns_the_ended_run(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url:
-            run = port_hook.invoke(SCALE, {"replicas": 2}, to=url)
+            run = port_hook.invoke(SCALE, {"replicas": 2}, to=url, by={"email": "zoë@example.com", "firstName": "zoë"})
         assert (run.status, run.status_label, run.summary) == ("SUCCESS", "done", "scaled")
         assert run.logs == ("scaling for zoë",)
         assert run.link == "https://ci.example.com/1"

@@ -113,7 +113,7 @@ async def test_request_renders_every_field_of_the_invocation_method(invoker: Inv
     )
     assert (made.method, made.url, made.synchronized) == ("PUT", "https://example.com/checkout", True)
     assert made.headers == (("content-type", "application/json"), ("RUN_ID", RUN_ID), ("x-key", "k"))
-    assert made.body == {"by": "zoë@example.com", "at": AT, "o": "DAY-2"}
+    assert made.body == {"by": "zoe@example.com", "at": AT, "o": "DAY-2"}
 
 
 async def test_failed_expression_becomes_null_or_an_error_when_strict(invoker: Invoker, strict: Invoker) -> None:
@@ -170,7 +170,7 @@ async def test_request_fills_in_defaults_including_computed_ones(invoker: Invoke
             "none": {"type": "string", "default": {"jqQuery": ".user.nothing"}},
         }
     )
-    owner = {"owner": "zoë@example.com"}
+    owner = {"owner": "zoe@example.com"}
     assert await inputs_of(invoker, action) == {"total": 5, "double": 4, "cpu": 2, **owner}
     assert await inputs_of(invoker, action, cpu=4, double=1) == {"total": 2, "double": 1, "cpu": 4, **owner}
 
@@ -182,7 +182,7 @@ async def test_rules_are_computed_from_form_entity_and_user(invoker: Invoker) ->
             "sdk": {"enum": {"jqQuery": 'if .form.language == "js" then ["Node"] else ["Python"] end'}},
             "why": {"type": "string", "visible": {"jqQuery": ".entity.properties.locked"}},
         },
-        required={"jqQuery": 'if .user.email == "zoë@example.com" then ["sdk", "why"] else [] end'},
+        required={"jqQuery": 'if .user.email == "zoe@example.com" then ["sdk", "why"] else [] end'},
     )
     assert await inputs_of(invoker, action, language="js", sdk="Node") == {"language": "js", "sdk": "Node"}
     with pytest.raises(UsageError, match="sdk must be equal to one of the allowed values: Python"):
