@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
-from port_hook_cli.actions.request import TEMPLATED, RenderedRequest, assemble_parts
+from port_hook_cli.actions.request import TEMPLATED, RenderedRequest, assemble_parts, is_url
 from port_hook_cli.actions.template_braces import BadTemplate, requote
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined, prepare
 from port_hook_cli.errors import RenderError, UsageError
@@ -187,11 +187,24 @@ async def with_variables(
     seen = {**data, "result": outcome.output}
     rendering = await renders.arender_and_tell({"variables": dict(node.variables), "links": list(node.links)}, seen)
     parts = rendering.value if isinstance(rendering.value, Mapping) else {}
-    links = tuple(link for link in parts.get("links", []) if isinstance(link, str))
-    if not node.variables:
-        return outcome, links, rendering.errors
-    output = NodeOutcome(result=outcome.result, output=parts.get("variables", {}), remarks=outcome.remarks)
-    return output, links, rendering.errors
+    links = _valid_links(node, parts.get("links", []), rendering.errors)
+    skipped = tuple(f"Port skips the link {template}" for template in node.links if template not in links)
+    output = parts.get("variables", {}) if node.variables else outcome.output
+    outcome = NodeOutcome(result=outcome.result, output=output, remarks=(*outcome.remarks, *skipped))
+    return outcome, tuple(links.values()), rendering.errors
+
+
+def _valid_links(node: Node, rendered: Sequence[Any], errors: Sequence[JqError]) -> dict[str, str]:
+    """Return the rendered links by template, without links that are not URLs or whose expression failed.
+
+    Port skips these (its page on configuration and outputs).
+    """
+    failed_ones = [error.expression for error in errors]
+    return {
+        template: link
+        for template, link in zip(node.links, rendered, strict=False)
+        if isinstance(link, str) and is_url(link) and not any(each in template for each in failed_ones)
+    }
 
 
 _BEFORE_A_PATH = frozenset({TokenKind.FIELD, TokenKind.CLOSE, TokenKind.NAME, TokenKind.VARIABLE, TokenKind.STRING_END})

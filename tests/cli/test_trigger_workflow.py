@@ -266,7 +266,7 @@ def test_wait_continues_when_the_result_is_reported_to_the_sandbox(run: Run, rep
     result = run("trigger", DEPLOY, "--to", reporting.url, *INPUTS, "--wait", "20", env=dict(reporting.api))
     assert result.code == 0, result.err
     assert '{"runId":7}' in result.out
-    assert "https://ci.example.com/runs/7" in result.out
+    assert "https://ci.example.com/services/cart" in result.out
     assert result.out.rstrip().endswith("SUCCESS")
 
 

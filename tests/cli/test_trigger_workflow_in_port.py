@@ -64,7 +64,7 @@ def test_workflow_runs_in_port_and_is_shown_node_by_node(run: Run, handler: Repo
         "the outlet ready",
         "deploy  WEBHOOK",
         '{"runId":7}',
-        "https://ci.example.com/runs/7",
+        "https://ci.example.com/services/cart",
     ]
     places = [result.out.index(word) for word in words]
     assert places == sorted(places)

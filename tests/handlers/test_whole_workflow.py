@@ -25,7 +25,7 @@ EXPECTED = [
     ("is_ready", "SUCCESS", {"selectedOutlet": {"identifier": "ready"}}),
     ("deploy", "SUCCESS", {"runId": 7}),
 ]
-LINK = "https://ci.example.com/runs/7"
+LINK = "https://ci.example.com/services/cart"
 
 
 def written(folder: Path, url: str) -> str:

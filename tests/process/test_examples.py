@@ -70,6 +70,7 @@ async def test_python_handler_reports_a_workflow_node_to_the_sandbox(run: Run) -
     assert trigger.returncode == 0
     *_, node_run = (each for each in map(json.loads, out.splitlines()) if each.get("node") == "deploy")
     assert (node_run["result"], node_run["output"]) == ("SUCCESS", {"summary": "cart is deployed"})
+    assert node_run["links"] == ["https://ci.example.com/services/cart"]
 
 
 async def test_scripts_check_a_handler_and_report_its_runs(tmp_path: Path) -> None:

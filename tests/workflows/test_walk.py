@@ -264,6 +264,21 @@ def test_input_node_waits_and_then_follows_the_selected_outlet(renderer: Rendere
     assert run.node_runs[1].output == {"selectedOutlet": {"identifier": "approve"}, "responses": responses}
 
 
+def test_link_whose_expression_fails_or_that_is_not_a_url_is_skipped(renderer: Renderer) -> None:
+    document = one_node()
+    links = [
+        "https://ci.example.com/{{ .outputs.start.service }}",
+        "https://{{ .workflow.identifier | tonumber }}/",
+        "{{ .result }}",
+    ]
+    document["nodes"][1]["links"] = links
+    outside = Outside()
+    run = walked(document, renderer, outside)
+    assert run.node_runs[1].links == ("https://ci.example.com/cart",)
+    remarks = [remark for step in outside.steps for remark in step.remarks]
+    assert remarks == [f"Port skips the link {link}" for link in links[1:]]
+
+
 def test_node_with_a_given_output_does_not_run(renderer: Renderer) -> None:
     outside = Outside(given={"do": {"response": {"status": 200, "data": "made up"}}})
     run = walked(one_node(), renderer, outside)
