@@ -69,6 +69,14 @@ class SandboxContent:
             "--secrets", help="The organization's secrets for `.secrets` in templates: JSON or .env.", metavar="FILE"
         ),
     ] = None
+    outputs: Annotated[
+        str | None,
+        option(
+            "--outputs",
+            help="The outputs of nodes that should not run, such as AI nodes: a map, or a run exported from Port.",
+            metavar="FILE",
+        ),
+    ] = None
     kafka: Annotated[
         str | None,
         option(
@@ -94,6 +102,7 @@ class SandboxContent:
         from port_hook_cli.sandbox import InitialData
         from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
         from port_hook_cli.trigger.action_files import read_object
+        from port_hook_cli.trigger.outputs import read_outputs
         from port_hook_cli.trigger.run_data import read_secrets
 
         initial = InitialData(
@@ -105,6 +114,7 @@ class SandboxContent:
             ),
             workflows=read_workflows(runtime.cwd / path for path in self.workflows or ()),
             secrets=read_object(self.secrets, runtime, read_secrets, secret=True) or {},
+            outputs=read_object(self.outputs, runtime, read_outputs) or {},
         )
         for value in initial.secrets.values():
             runtime.keep_secret(value)

@@ -13,7 +13,8 @@ from port_hook_cli.actions.action import BadAction, converted, is_version1, pick
 from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox.checks import BLUEPRINT, find_fault
 from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
-from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, read_workflow
+from port_hook_cli.workflows.port_rules import read_new_workflow
+from port_hook_cli.workflows.workflow import BadWorkflow, Workflow
 
 ActionSource = str | PurePath | Mapping[str, Any]
 _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
@@ -75,7 +76,7 @@ def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mappin
             raise UsageError(f"{file} has {len(documents)} workflows. Use a file with one workflow.")
         document, node = documents[0], last if mark else None
     try:
-        return document, read_workflow(document), node
+        return document, read_new_workflow(document), node
     except BadWorkflow as problem:
         raise UsageError(f"The workflow {problem}.") from problem
 

@@ -16,7 +16,8 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault
-from port_hook_cli.workflows.workflow import BadWorkflow, is_workflow, read_workflow
+from port_hook_cli.workflows.port_rules import read_new_workflow
+from port_hook_cli.workflows.workflow import BadWorkflow, is_workflow
 
 _YAML = frozenset({".yaml", ".yml"})
 _NO_FILE = "Pass the path of a JSON or YAML file, or of a directory with such files."
@@ -110,7 +111,7 @@ def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, An
 def _workflows(file: Path) -> Iterator[dict[str, Any]]:
     for found in definitions_in(_read(file), "workflow"):
         try:
-            read_workflow(found)
+            read_new_workflow(found)
         except BadWorkflow as problem:
             raise UsageError(f"{file}: the workflow {problem}.", hint=_HINT) from problem
         yield found

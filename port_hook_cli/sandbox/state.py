@@ -36,7 +36,8 @@ class InitialData:
     """The data that a sandbox starts with, and that `reset` returns to.
 
     `actions` replace the sample action. `runs` are the IDs of runs in progress. `secrets` are the secrets of the
-    organization. `kafka_brokers` (`HOST:PORT`) are the brokers in the response of GET /v1/kafka-credentials.
+    organization. The nodes in `outputs` have these outputs and don't run. `kafka_brokers` (`HOST:PORT`) are
+    the brokers in the response of GET /v1/kafka-credentials.
     """
 
     actions: Sequence[Mapping[str, Any]] = ()
@@ -44,6 +45,7 @@ class InitialData:
     workflows: Sequence[Mapping[str, Any]] = ()
     blueprints: Sequence[Mapping[str, Any]] = ()
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     kafka_brokers: Sequence[str] = ()
 
 
@@ -69,6 +71,7 @@ class SandboxState:
         self.workflows = WorkflowBook(self.record_change, now)
         self.resources: dict[ResourceKey, dict[str, Any]] = {}
         self.secrets: dict[str, str] = {}
+        self.outputs: Mapping[str, Mapping[str, Any]] = {}
         self.secret_descriptions: dict[str, str] = {}
         self.kafka_brokers: tuple[str, ...] = ()
         self.has_topic = False
@@ -102,6 +105,7 @@ class SandboxState:
         for blueprint in initial.blueprints:
             self.add_blueprint(blueprint)
         self.secrets, self.kafka_brokers = dict(initial.secrets), tuple(initial.kafka_brokers)
+        self.outputs = initial.outputs
         self._masker = None
         for workflow in initial.workflows:
             self.workflows.put(workflow, org=self.organization["id"], by=self.client_id)

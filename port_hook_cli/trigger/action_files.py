@@ -43,6 +43,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note
 from port_hook_cli.text.safe import printable
 from port_hook_cli.trigger.run_data import BadDocument
+from port_hook_cli.workflows.port_rules import read_new_workflow
 from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow
 
 _Read = TypeVar("_Read")
@@ -137,7 +138,8 @@ async def find_action(
         document = read_document(content, name=name)
         _reject_payload(source.file, name, document)
     try:
-        if (workflow := _pick_workflow(document, source.identifier)) is not None:
+        read = read_workflow if source.file is None else read_new_workflow
+        if (workflow := _pick_workflow(document, source.identifier, read)) is not None:
             return (
                 workflow if source.file is not None else replace(workflow, is_in_port=True, version=_version(document))
             )
@@ -179,18 +181,18 @@ def _not_an_action(file: str, message: str, *, is_payload: bool = False) -> Usag
     )
 
 
-def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | None:
+def _pick_workflow(document: Any, identifier: str | None, read: Callable[[Any], Workflow]) -> FoundWorkflow | None:
     """Return the workflow in a document, and its selected node.
 
     `identifier` is a node of the only workflow, or `ID` or `ID#NODE` of one of several workflows.
     """
     if is_workflow(document):
-        return FoundWorkflow(read_workflow(document), identifier)
+        return FoundWorkflow(read(document), identifier)
     name, _, node = (identifier or "").partition("#")
     listed = definitions_in(document, "workflow")
     for each in listed:
         if is_workflow(each) and (name == identifier_of(each) or (len(listed) == 1 and not node)):
-            return FoundWorkflow(read_workflow(each), node or (None if name == identifier_of(each) else name or None))
+            return FoundWorkflow(read(each), node or (None if name == identifier_of(each) else name or None))
     return None
 
 

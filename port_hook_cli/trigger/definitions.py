@@ -23,7 +23,8 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.trigger.action_files import definitions_of
 from port_hook_cli.trigger.records import TRIGGER
-from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow, is_workflow, read_workflow
+from port_hook_cli.workflows.port_rules import read_new_workflow
+from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow, is_workflow
 
 DEFAULT_DIRECTORIES = (".", "actions", "workflows")
 _NODES = frozenset({NodeType.WEBHOOK, NodeType.KAFKA})
@@ -113,7 +114,7 @@ def _definitions(file: str, listed: list[Any]) -> Iterator[Definition | Unlisted
         name = f"{identifier} in {file}" if isinstance(identifier, str) and identifier else file
         try:
             if is_workflow(each):
-                yield from _workflow(file, read_workflow(each), is_alone=len(listed) == 1)
+                yield from _workflow(file, read_new_workflow(each), is_alone=len(listed) == 1)
             else:
                 document = converted(each) if is_version1(each) else each
                 action = read_action(document, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION))

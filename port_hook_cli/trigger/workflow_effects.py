@@ -28,7 +28,7 @@ from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
 from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S, asked_for_a_moment
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
-from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, failed, require_outlet, saved_entity
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, failed, not_run, require_outlet, saved_entity
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step, response_of
 from port_hook_cli.workflows.workflow import Node, NodeType
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from port_hook_cli.trigger.publishing import Topic
 
 _PAUSE_S = 0.2
-_SKIPPED = "port-hook does not run {} nodes. Pass an output with --output {}=JSON"
+_SKIPPED = "port-hook does not run INTEGRATION_ACTION nodes. Pass an output with --output {}=JSON"
 _NOT_PUBLISHED = "messages are not published without --kafka HOST:PORT. Pass an output with --output {}=JSON"
 _NOT_SAVED = "no sandbox is used (PORT_API_URL), so the entity was not saved"
 
@@ -144,16 +144,18 @@ class HandlerEffects:
         return signed_content(document, self._outside.signer(), now=self._outside.runtime.now())
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
-        """Respond to an INPUT node, save an entity, publish a message, or skip an unsupported node."""
+        """Respond to an INPUT node, save an entity, or publish a message. Skip or fail a node that only Port runs."""
         if node.type == NodeType.KAFKA and self._topic is not None:
             return Resolution(outcome=await self._publish(run, node, config, self._topic))
         if node.type == NodeType.INPUT:
             return await self._respond(run, node, config)
         if node.type == NodeType.UPSERT_ENTITY:
             return await self._upsert(config)
-        is_message = node.type == NodeType.KAFKA
         name = brief(node.identifier)
-        remark = _NOT_PUBLISHED.format(name) if is_message else _SKIPPED.format(brief(node.type), name)
+        skipped = {NodeType.KAFKA: _NOT_PUBLISHED, NodeType.INTEGRATION_ACTION: _SKIPPED}
+        if node.type not in skipped:
+            return Resolution(outcome=not_run(node, f"Pass its output with --output {name}=JSON."))
+        remark = skipped[NodeType(node.type)].format(name)
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
     async def _publish(self, run: WorkflowRun, node: Node, config: Mapping[str, Any], topic: Topic) -> NodeOutcome:

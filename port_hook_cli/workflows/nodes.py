@@ -18,6 +18,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.runs.fate import RunFate
+from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
 
 _REDIRECTED = 3
@@ -49,6 +50,11 @@ class NodeOutcome:
 def failed(message: str, *, remarks: tuple[str, ...] = ()) -> NodeOutcome:
     """Return the outcome of a failed node. Its output is Port's `{"error": {"message": …}}`."""
     return NodeOutcome(result=NodeResult.FAILED, output={"error": {"message": message}}, remarks=remarks)
+
+
+def not_run(node: Node, hint: str) -> NodeOutcome:
+    """Return the outcome of a node that only Port runs, such as an AI node, when the user passed no output for it."""
+    return failed(f"port-hook does not run {brief(node.type)} nodes. {hint}")
 
 
 def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOutcome:

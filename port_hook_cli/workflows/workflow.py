@@ -21,7 +21,7 @@ MAX_NODES = 100
 
 
 class NodeType(StrEnum):
-    """The types of nodes that port-hook or its sandbox runs. Port has more types (see `Node.type`)."""
+    """The types of nodes in Port's documents. port-hook runs all but the last three."""
 
     SELF_SERVE_TRIGGER = "SELF_SERVE_TRIGGER"
     EVENT_TRIGGER = "EVENT_TRIGGER"
@@ -32,10 +32,13 @@ class NodeType(StrEnum):
     UPSERT_ENTITY = "UPSERT_ENTITY"
     KAFKA = "KAFKA"
     INTEGRATION_ACTION = "INTEGRATION_ACTION"
+    AI = "AI"
+    AI_AGENT = "AI_AGENT"
+    CURSOR_AGENT = "CURSOR_AGENT"
 
 
 TRIGGERS = frozenset({NodeType.SELF_SERVE_TRIGGER, NodeType.EVENT_TRIGGER, NodeType.SCHEDULE_TRIGGER})
-_WITH_OUTLETS = frozenset({NodeType.CONDITION, NodeType.INPUT})
+WITH_OUTLETS = frozenset({NodeType.CONDITION, NodeType.INPUT})
 
 
 class BadWorkflow(ValueError):
@@ -58,7 +61,7 @@ class Outlet:
 
 @frozen(kw_only=True)
 class Node:
-    """One node. `type` is a `NodeType`, or the name of a type that port-hook does not run.
+    """One node. `type` is a `NodeType`, or another name in a workflow from Port.
 
     `config`, `variables` and `links` hold templates. With `is_verbose`, the log of a WEBHOOK node contains the bodies
     of its request and its response. Port's page on webhook nodes has `verbose` in the config, and Terraform's provider
@@ -167,7 +170,10 @@ def identifier_of(document: Any) -> str:
 
 
 def read_workflow(document: Any) -> Workflow:
-    """Return the workflow in a document that Port's API accepts or returns. Raises BadWorkflow."""
+    """Return the workflow in a document that Port's API returns.
+
+    Raises BadWorkflow for a workflow that cannot run. `port_rules.read_new_workflow` checks Port's other rules.
+    """
     found = unwrapped(document, "workflow")
     if not isinstance(found, Mapping):
         raise BadWorkflow("is not an object")
@@ -213,7 +219,7 @@ def _read_node(document: Any, where: str) -> Node:
         config=config,
         variables=variables if isinstance(variables, Mapping) else {},
         links=tuple(link for link in links if isinstance(link, str)) if isinstance(links, list) else (),
-        outlets=tuple(_read_outlets(config, identifier)) if kind in _WITH_OUTLETS else (),
+        outlets=tuple(_read_outlets(config, identifier)) if kind in WITH_OUTLETS else (),
         is_verbose=any(place.get("verbose") is True for place in (document, config)),
     )
 

@@ -43,7 +43,7 @@ def test_list_shows_actions_automations_workflows_and_their_nodes(run: Run) -> N
 def test_records_have_the_argument_of_trigger(run: Run, folder: Path) -> None:
     kafka = an_action("tell", type="KAFKA", payload={})
     write(folder, "a.json", {"actions": [an_action("make"), kafka]})
-    ask = {"identifier": "ask", "config": {"type": "INPUT"}}
+    ask = {"identifier": "ask", "config": {"type": "AI"}}
     publish = {"identifier": "publish", "config": {"type": "KAFKA", "payload": {}}}
     write(folder, "w.json", a_sequence(ask, a_webhook("call"), publish, identifier="flow"))
     records = run("trigger", "--list", ".", "--json", env={"PORT_ORG_ID": "org_1"}).records

@@ -138,8 +138,9 @@ def test_trigger_exits_2_when_a_node_url_is_on_another_machine(run: Run) -> None
 
 def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> None:
     outlets = [{"identifier": "approve"}, {"identifier": "decline"}]
+    config = {"type": "INPUT", "userInputs": {"buttons": outlets}, "outlets": outlets}
     workflow = a_sequence(
-        {"identifier": "approval", "config": {"type": "INPUT", "outlets": outlets}},
+        {"identifier": "approval", "config": config},
         {"identifier": "think", "config": {"type": "AI", "prompt": "?"}},
     )
     workflow["connections"][1]["sourceOutletIdentifier"] = "approve"
@@ -147,11 +148,12 @@ def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> N
     found = run("trigger", file, "--respond", "approval=approve", "--json", env=ENV).records
     assert [(each["type"], each.get("node"), each["result"]) for each in found] == [
         ("node", "approval", "SUCCESS"),
-        ("node", "think", "SUCCESS"),
-        ("workflow_run", None, "SUCCESS"),
+        ("node", "think", "FAILED"),
+        ("workflow_run", None, "FAILED"),
     ]
     assert found[0]["outlet"] == "approve"
-    assert found[1]["remarks"] == ["port-hook does not run AI nodes. Pass an output with --output think=JSON"]
+    message = "port-hook does not run AI nodes. Pass its output with --output think=JSON."
+    assert found[1]["output"] == {"error": {"message": message}}
     waiting = run("trigger", file, "--json", env=ENV).records
     assert waiting[-1]["waits_for"]["node"] == "approval"
     shown = run("trigger", file, env=ENV).out

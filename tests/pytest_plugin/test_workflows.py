@@ -79,7 +79,7 @@ def test_run_workflow_needs_an_event_for_an_event_trigger(port_hook: PortHook, r
 
 
 def test_input_node_takes_the_outlet_of_its_response(port_hook: PortHook, receiver: Handler) -> None:
-    ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
+    ask = {"identifier": "ask", "config": {"type": "INPUT", "userInputs": {"buttons": OUTLETS}, "outlets": OUTLETS}}
     flow = a_workflow(ask, a_webhook(), outlet="approve")
     approved = port_hook.run_workflow(flow, to=receiver.url, responses={"ask": "approve"})
     assert (approved.result, approved.nodes["ask"].outlet, "call" in approved.nodes) == ("SUCCESS", "approve", True)
@@ -230,7 +230,7 @@ def test_target_is_enough_for_a_node_with_a_placeholder_url(port_hook: PortHook,
 
 
 def test_response_is_rejected_with_the_outlets_when_it_is_not_an_outlet(port_hook: PortHook) -> None:
-    ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
+    ask = {"identifier": "ask", "config": {"type": "INPUT", "userInputs": {"buttons": OUTLETS}, "outlets": OUTLETS}}
     with pytest.raises(UsageError, match=r"has no outlet maybe\. It has: approve, decline"):
         port_hook.run_workflow(a_workflow(ask), responses={"ask": "maybe"})
 

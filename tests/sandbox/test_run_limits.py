@@ -23,7 +23,14 @@ ASK = {
     "identifier": "ask",
     "nodes": [
         {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-        {"identifier": "question", "config": {"type": "INPUT", "outlets": [{"identifier": "yes"}]}},
+        {
+            "identifier": "question",
+            "config": {
+                "type": "INPUT",
+                "userInputs": {"buttons": [{"identifier": "yes"}]},
+                "outlets": [{"identifier": "yes"}],
+            },
+        },
     ],
     "connections": [{"sourceIdentifier": "start", "targetIdentifier": "question"}],
 }

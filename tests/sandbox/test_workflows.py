@@ -124,6 +124,10 @@ async def test_invalid_workflow_gets_422_with_the_reason(renderer: Renderer) -> 
         document = deploy("http://127.0.0.1:1")
         document["connections"][0]["targetIdentifier"] = "nowhere"
         await require_invalid(client.post("/v1/workflows", json=document), "a node that it does not have: nowhere")
+        document = deploy("http://127.0.0.1:1")
+        del document["connections"][2]["sourceOutletIdentifier"]
+        expected = "The workflow has a connection from the CONDITION node is_ready to ship without a `sourceOutlet"
+        await require_invalid(client.post("/v1/workflows", json=document), expected)
 
 
 async def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_reported(
@@ -211,7 +215,7 @@ async def test_canceled_run_ends_and_rejects_updates(renderer: Renderer, handler
 async def test_waiting_input_node_is_reported_once(renderer: Renderer) -> None:
     told: list[str] = []
     outlets = [{"identifier": "approve", "numOfResponders": 2}]
-    document = one_node(type="INPUT", outlets=outlets)
+    document = one_node(type="INPUT", userInputs={"buttons": outlets}, outlets=outlets)
     async with running(renderer, document, on_run=lambda event: told.append(event.note)) as (sandbox, client):
         run_id = await started(client)
         node_run_id = await waiting(sandbox, run_id)
@@ -224,14 +228,13 @@ async def test_waiting_input_node_is_reported_once(renderer: Renderer) -> None:
 
 async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(renderer: Renderer) -> None:
     outlets = [{"identifier": "approve", "title": "Approve", "numOfResponders": 2}]
-    form = {"properties": {"of": {"type": "string", "default": "{{ .workflow.identifier }}"}}}
+    properties = {"of": {"type": "string", "default": "{{ .workflow.identifier }}"}}
+    form = {"properties": properties, "buttons": outlets}
     document = one_node(type="INPUT", description="{{ .workflow.identifier }}?", outlets=outlets, userInputs=form)
     told: list[str] = []
     async with running(renderer, document, on_run=lambda event: told.append(event.note)) as (sandbox, client):
         run_id = await started(client)
-        run = await sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None)
-        assert run.current is not None
-        path = f"/v1/workflows/nodes/runs/{run.current.id}/responses"
+        path = f"/v1/workflows/nodes/runs/{await waiting(sandbox, run_id)}/responses"
         assert (await rejection(client.post(path, json={"buttonIdentifier": "maybe"})))[0] == 422
         for _ in range(2):
             response = await client.post(path, json={"buttonIdentifier": "approve", "inputs": {"reason": "ok"}})
@@ -243,6 +246,21 @@ async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(rende
         assert output["selectedOutlet"] == {"identifier": "approve"}
         assert [each["inputs"] for each in output["responses"]] == [{"of": "one", "reason": "ok"}] * 2
     assert f"do ({run.node_runs[-1].id}) waits for a response: POST {path}; one?" in told
+
+
+@pytest.mark.parametrize("kind", ["AI", "CURSOR_AGENT"])
+async def test_node_that_only_port_runs_fails_with_a_log_unless_its_output_is_given(
+    renderer: Renderer, kind: str
+) -> None:
+    told: list[str] = []
+    run, logs = await run_workflow(renderer, one_node(type=kind), on_run=lambda event: told.append(event.note))
+    assert (run.result, run.node_runs[-1].result) == ("FAILED", "FAILED")
+    reason = f"port-hook does not run {kind} nodes. Pass its output to the sandbox with --outputs FILE."
+    assert [(log["level"], log["message"]) for log in logs] == [("ERROR", reason)]
+    assert f"do ended with FAILED; {reason}" in told
+    output = {"response": "ok", "invocationIdentifier": "i1"}
+    run, logs = await run_workflow(renderer, one_node(type=kind), outputs={"do": output})
+    assert (run.result, run.node_runs[-1].output, logs) == ("SUCCESS", output, [])
 
 
 @pytest.mark.parametrize("base", ["/v1/workflows/runs", "/v1/org/org_1/workflows/runs"])

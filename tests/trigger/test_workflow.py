@@ -150,3 +150,15 @@ async def test_input_node_takes_the_given_response_or_asks_the_user(
     assert response["submitterInfo"] == {"submittedBy": given.by["email"]}
     with pytest.raises(UsageError, match=r"has no outlet maybe\. It has: approve, decline"):
         await walked(invoker, runtime(), start, Handler(), responses={"ok": "maybe"})
+
+
+async def test_node_that_only_port_runs_fails_unless_its_output_is_given(
+    invoker: Invoker, runtime: Callable[..., Runtime]
+) -> None:
+    flow = a_workflow({"identifier": "sum", "config": {"type": "AI_AGENT"}}, a_webhook("b"))
+    failed, _ = await walked(invoker, runtime(), WorkflowStart(workflow=flow), handler := Handler())
+    message = "port-hook does not run AI_AGENT nodes. Pass its output with --output sum=JSON."
+    assert (failed.result, failed.node_runs[-1].output) == ("FAILED", {"error": {"message": message}})
+    assert handler.got == []
+    given = WorkflowStart(workflow=flow, outputs={"sum": {"response": "ok"}})
+    assert (await walked(invoker, runtime(), given, handler))[0].result == "SUCCESS"

@@ -342,6 +342,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--actions',), 'PATH', True, (), 'A file or directory with actions, in JSON or YAML (repeatable). Default: a sample action, create_vm.'),
             (('--blueprints',), 'PATH', True, (), 'A file or directory with blueprints, in JSON or YAML (repeatable).'),
             (('--secrets',), 'FILE', False, (), "The organization's secrets for `.secrets` in templates: JSON or .env."),
+            (('--outputs',), 'FILE', False, (), 'The outputs of nodes that should not run, such as AI nodes: a map, or a run exported from Port.'),
             (('--kafka',), 'HOST:PORT|embedded', False, (), "Publish Port's Kafka messages to this broker. `embedded` starts a broker."),
             (('--state',), 'FILE', False, (), 'Save everything in this file and load it at the next start.'),
             (('--run',), 'ID', True, (), 'Create this run, in progress (repeatable).'),

@@ -16,6 +16,7 @@ from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import MAX_RUNS
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
+from port_hook_cli.workflows.port_rules import read_new_workflow
 from port_hook_cli.workflows.run import (
     NodeRun,
     WorkflowRun,
@@ -80,7 +81,7 @@ class WorkflowBook:
 
     def put(self, document: Mapping[str, Any], *, org: str, by: str) -> dict[str, Any]:
         """Add a workflow or a new version of a workflow. Raises BadWorkflow if Port would reject the workflow."""
-        workflow = read_workflow(document)
+        workflow = read_new_workflow(document)
         at = format_time(self.now())
         known = self.documents.get(workflow.identifier, {})
         shown = {

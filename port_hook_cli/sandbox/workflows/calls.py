@@ -83,10 +83,9 @@ def find_workflow(state: SandboxState, identifier: str) -> dict[str, Any]:
 
 def _put(state: SandboxState, body: dict[str, Any], *, status: int, note: str) -> ApiResponse:
     try:
-        read_workflow(body)
+        shown = state.workflows.put(body, org=state.organization["id"], by=state.client_id)
     except BadWorkflow as problem:
         raise invalid(f"The workflow {problem}") from problem
-    shown = state.workflows.put(body, org=state.organization["id"], by=state.client_id)
     return ok({"workflow": shown}, f"{note} {shown['identifier']}", status=status)
 
 

@@ -23,7 +23,7 @@ from port_hook_cli.sandbox.invocations import RunsTopic, message_and_hint
 from port_hook_cli.sandbox.messages import Rejected, full
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
-from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed, saved_entity
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed, not_run, saved_entity
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, NodeType
@@ -147,8 +147,8 @@ class _SandboxEffects:
     def new_node_run_id(self) -> str:
         return make_run_id(secrets.choice, "wfnr_")
 
-    def given_output(self, node: Node) -> Mapping[str, Any] | None:  # noqa: ARG002 - the sandbox runs all it can
-        return None
+    def given_output(self, node: Node) -> Mapping[str, Any] | None:
+        return self._state.outputs.get(node.identifier)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
         current = run.current
@@ -192,8 +192,10 @@ class _SandboxEffects:
             return Resolution(outcome=await self._publish(run, config, self._topic))
         if node.type == NodeType.INTEGRATION_ACTION:
             return Resolution(outcome=self._offer(run, config))
-        remark = f"the sandbox does not run {node.type} nodes"
-        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+        if node.type == NodeType.KAFKA:
+            remark = "the sandbox publishes KAFKA nodes only with --kafka"
+            return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
+        return Resolution(outcome=not_run(node, "Pass its output to the sandbox with --outputs FILE."))
 
     def _offer(self, run: WorkflowRun, config: Mapping[str, Any]) -> NodeOutcome:
         """Offer a node run to the integration in its config. The integration ends the node run with a report."""
@@ -223,6 +225,8 @@ class _SandboxEffects:
         self._state.workflows.save(step.run)
         if self.has_agent and _is_for_agent(step) and step.request is not None:
             self._state.workflows.report(step.node_run.id, is_for_agent=True, config=agent_config(step.request))
+        if (reason := _failure_of(step)) is not None:
+            self._log(step.node_run.id, "ERROR", reason)
         note = _told(step, self._state.masker().text)
         hint = "" if step.delivery is None else self._hint(step.delivery)
         self._state.add_workflow_event(step.run, f"{note}{hint}")
@@ -295,6 +299,12 @@ def _is_for_agent(step: Step) -> bool:
     return is_unsent and step.node_run.progress is Progress.WAITING and step.node_run.result is None
 
 
+def _failure_of(step: Step) -> str | None:
+    """Return why a node failed without a request."""
+    error = step.node_run.output.get("error") if step.node_run.result is NodeResult.FAILED else None
+    return str(error["message"]) if step.request is None and isinstance(error, Mapping) and "message" in error else None
+
+
 def _told(step: Step, masked: Callable[[str], str]) -> str:
     """Return a description of a step. `masked` masks secrets in a rendered URL."""
     node_run, name = step.node_run, brief(step.node.identifier)
@@ -306,4 +316,8 @@ def _told(step: Step, masked: Callable[[str], str]) -> str:
         return f"{name} ({node_run.id}) waits for Port's agent"
     if node_run.result is None:
         return "; ".join((f"{name} ({node_run.id}) {RunFate.WAITS}", *step.remarks))
-    return f"{name} ended with {node_run.result}"
+    ended = f"{name} ended with {node_run.result}"
+    if step.request is not None:
+        return ended
+    reason = _failure_of(step)
+    return "; ".join((ended, *(() if reason is None else (brief(reason),)), *step.remarks))
