@@ -40,7 +40,8 @@ def _faults(workflow: Workflow) -> Iterator[str]:
 def _node_faults(node: Node) -> Iterator[str]:
     yield from _identifier_faults(node.identifier, "a node identifier")
     if node.type not in list(NodeType):
-        yield f"has a node {node.identifier} with an unknown type, {brief(node.type)}. Port's types are: {', '.join(NodeType)}"
+        types = ", ".join(NodeType)
+        yield f"has a node {node.identifier} with an unknown type, {brief(node.type)}. Port's types are: {types}"
     if len(node.links) > MAX_LINKS:
         yield f"has a node {node.identifier} with {len(node.links)} links, but Port accepts at most {MAX_LINKS}"
     for outlet in node.outlets:
