@@ -15,6 +15,7 @@ from port_hook_cli.invocations.view import format_time
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, not_found, ok, read_body
 from port_hook_cli.sandbox.state import SandboxState
+from port_hook_cli.text.safe import brief
 
 _INGEST = "/v1/sandbox/ingest"
 _DESTINATIONS = ("logAttributes", "metricAttributes", "ingestAttributes")
@@ -100,6 +101,11 @@ def ignore(state: SandboxState, _: ApiRequest, identifier: str, *__: str) -> Api
     """Accept data that an integration sends for Port's own use, without saving it."""
     _find(state, identifier)
     return ok(note="not saved")
+
+
+def ignore_probe(_: SandboxState, __: ApiRequest, ___: str, probe: str) -> ApiResponse:
+    """Accept the result of a health probe, which Ocean sends, without saving it."""
+    return ok(note=f"the result of the probe {brief(probe)} is not saved")
 
 
 def _find(state: SandboxState, identifier: str) -> dict[str, Any]:

@@ -36,12 +36,12 @@ def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse
 
 def list_users(_: SandboxState, __: ApiRequest) -> ApiResponse:
     """Return the response to a GET of all users."""
-    return ok({"users": _users()})
+    return ok({"users": users()})
 
 
 def show_user(_: SandboxState, __: ApiRequest, email: str) -> ApiResponse:
     """Return the response to a GET for a user."""
-    for user in _users():
+    for user in users():
         if user["email"] == email:
             return ok({"user": user})
     raise not_found("User with email", email)
@@ -62,7 +62,7 @@ def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
     name, at = body["name"], format_time(state.now())
     if name in _TEAMS or ("team", name) in state.resources:
         raise taken("A team with name", name)
-    members = {user["email"]: _member(user) for user in _users()}
+    members = {user["email"]: _member(user) for user in users()}
     team = {
         "id": f"team_{secrets.token_hex(8)}",
         "name": name,
@@ -131,7 +131,8 @@ def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
     return ok({"credentials": credentials}, "issued Kafka credentials")
 
 
-def _users() -> list[dict[str, Any]]:
+def users() -> list[dict[str, Any]]:
+    """Return the fixed users, in the format of Port's API."""
     return [
         {
             "id": f"sandbox|{email.partition('@')[0]}",
@@ -147,7 +148,7 @@ def _users() -> list[dict[str, Any]]:
 
 
 def _team(name: str) -> dict[str, Any]:
-    members = [_member(user) for user in _users()]
+    members = [_member(user) for user in users()]
     return {"name": name, "description": _TEAMS[name], "provider": "port", "users": members}
 
 

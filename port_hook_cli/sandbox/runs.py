@@ -16,7 +16,7 @@ from port_hook_cli.actions.inputs import as_sent, fault_message, plain_defaults,
 from port_hook_cli.actions.retargeting import value_at
 from port_hook_cli.engines.json_schema import find_faults
 from port_hook_cli.runs.updates import is_node_run
-from port_hook_cli.sandbox import checks
+from port_hook_cli.sandbox import checks, organization
 from port_hook_cli.sandbox.actions import find_action, find_action_of
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
@@ -196,6 +196,12 @@ def _fault(rules: Mapping[str, Any], value: Any) -> str | None:
 def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
     declared = value_at(action, ("trigger", "userInputs", "properties"))
     return declared if isinstance(declared, Mapping) else None
+
+
+def list_approvers(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
+    """Return the users who may approve a run: all users, or none if the run needs no approval."""
+    run, is_new = find_run(state, run_id)
+    return run_response(run, is_new, {"approvers": organization.users() if run.start.required_approval else []})
 
 
 def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:

@@ -188,7 +188,7 @@ def test_only_the_latest_migrations_are_retained() -> None:
 _NOT_ADDING = {
     "access_token", "ack", "approval", "cancel", "claim-pending", "datasource-entities", "deliveries", "delete",
     "examples", "heartbeat", "invoke", "response", "runs", "search", "syncMetrics", "{integration}", "{kind}",
-    "{node_run_id}", "{run_id}", "{secret}",
+    "{node_run_id}", "{probe}", "{run_id}", "{secret}",
 }  # fmt: skip
 
 

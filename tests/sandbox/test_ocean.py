@@ -128,6 +128,7 @@ async def test_logs_metrics_and_examples_are_accepted_at_the_urls_of_the_integra
         ("PUT", f"{metrics}/syncMetrics/resync/e1/kind/issue-0"),
         ("POST", lake),
         ("POST", "/v1/integration/mine/kinds/issue/examples"),
+        ("PATCH", "/v1/org/org_1/integration/probe/p1"),
     ]:
         assert (path, (await client.request(method, path, json={})).status_code) == (path, 200)
     assert (await rejection(client.post("/v1/sandbox/ingest/other", json={})))[0] == 404

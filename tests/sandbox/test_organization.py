@@ -204,6 +204,7 @@ async def test_scorecards_follow_a_blueprint_and_are_deleted_with_it(client: htt
         ("POST", "/v1/agent/helper/invoke"),
         ("GET", "/v1/agent/invoke/inv_1"),
         ("POST", "/v1/ai/invoke"),
+        ("GET", "/v1/ai/invoke/inv_1"),
     ],
 )
 async def test_prompt_gets_501_because_the_sandbox_has_no_ai(client: httpx.AsyncClient, method: str, path: str) -> None:

@@ -173,6 +173,8 @@ async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> 
         assert (await rejection(rejected))[0] == 422
         assert webhook.requests == []
         approval = f"/v1/actions/runs/{run_id}/approval"
+        approvers = (await client.get(f"/v1/actions/runs/{run_id}/approvers")).json()["approvers"]
+        assert [each["email"] for each in approvers] == ["you@example.com", "member@example.com"]
         approved = await client.patch(approval, json={"status": "APPROVE", "description": "go"})
         assert approved.status_code == 201
         assert (await ended(sandbox, run_id)).report.status == "SUCCESS"
@@ -194,7 +196,9 @@ async def test_declined_run_is_not_sent(webhook: Handler) -> None:
 
 async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: Handler) -> None:
     async with running(an_action(webhook.url)) as (_, client):
-        path = f"/v1/actions/runs/{await start(client)}/approval"
+        run_path = f"/v1/actions/runs/{await start(client)}"
+        path = f"{run_path}/approval"
+        assert (await client.get(f"{run_path}/approvers")).json() == {"ok": True, "approvers": []}
         assert (await rejection(client.patch(path, json={"status": "APPROVE"})))[0] == 422
         assert (await rejection(client.patch(path, json={"status": "MAYBE"})))[0] == 422
 

@@ -147,7 +147,10 @@ async def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_repo
         assert (await client.post(f"{path}/logs", json=logs)).status_code == 201
         found = (await client.get("/v1/workflows/nodes/runs", params={"external_run_id": "job-7"})).json()
         assert [each["identifier"] for each in found["nodeRuns"]] == [node_run_id]
-        assert (await client.patch(path, json={"status": "COMPLETED", "result": "SUCCESS"})).status_code == 200
+        completed = await client.patch(path, json={"status": "COMPLETED", "result": "SUCCESS"})
+        reported = completed.json()["run"]
+        assert (completed.status_code, reported["status"], reported["result"]) == (200, "COMPLETED", "SUCCESS")
+        assert (reported["output"], reported["completedAt"]) == ({"id": "d1"}, reported["updatedAt"])
         assert (await ended(sandbox, run_id)).result == "SUCCESS"
         shown = (await client.get(f"/v1/workflows/runs/{run_id}")).json()["workflowRun"]
         assert [each["node"]["identifier"] for each in shown["nodeRuns"]] == [

@@ -50,7 +50,11 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
         at = format_time(state.now())
         fields["logs"] = (*report.logs, *({**each, "createdAt": at} for each in _logged(body)))
     if body.get("status") == COMPLETED:
-        fields["outcome"] = NodeOutcome(result=NodeResult(body["result"]), output=output or {})
+        outcome = NodeOutcome(result=NodeResult(body["result"]), output=output or {})
+        fields["outcome"] = outcome
+        # The walker ends the node run after this response.
+        at = format_time(state.now())
+        node_run = replace(node_run, result=outcome.result, output=outcome.output, updated_at=at)
     state.workflows.report(node_run_id, **fields)
     note = describe_update(body)
     return ok({"run": node_run_document(state.workflows, run, node_run)}, note, run_id=node_run_id, walks=run.id)
