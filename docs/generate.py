@@ -9,6 +9,7 @@
 - docs/images/listen.svg: from a run of `listen` (docs/picture.py)
 - docs/llms.txt: the page for coding agents, from the code and the reference (docs/llms.py)
 - docs/reference/cli.md: from the help of the commands
+- docs/reference/exit-codes.md: the table of exit codes, from the code
 - docs/reference/mcp.md: from the tools
 - docs/reference/settings.md: the options that a project's `.env` may set, from the code
 - docs/reference/signatures.md: the causes, from the code and docs/reproductions.toml
@@ -36,6 +37,7 @@ from port_hook_cli.assistant.sending import TO
 from port_hook_cli.assistant.tool import CAPTURE, UNTRUSTED, AssistantTool
 from port_hook_cli.check.catalog import CHECKS, CheckGroup, HandlerCheck
 from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE
 from port_hook_cli.invocations.models import Cause, Status
 from port_hook_cli.signatures import causes
@@ -59,6 +61,7 @@ _REPLACED = (
 )
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
+_EXIT_CODES = re.compile(r"(<!-- exit codes: [^\n]*-->\n)(?:\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*?(?=\*\*Next:)")
 _LISTENING = "Run `port-hook listen --tunnel none` in another terminal with the same `PORT_CLIENT_SECRET`, and then:"
 _TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
@@ -189,6 +192,12 @@ def public_url(text: str) -> str:
     ]
     rows = [f"| {' | '.join(row)} |" for row in cells]
     return _TUNNELS.sub(lambda match: "\n".join((f"{match[1]}", *rows, "")), text)
+
+
+def exit_codes(text: str) -> str:
+    """Return the page on exit codes with a row for each situation."""
+    rows = [f"| {int(code)} | {situation} |" for code in ExitCode for situation in code.situations]
+    return _EXIT_CODES.sub(lambda match: "\n".join((f"{match[1]}| code | situation |", "|---:|---|", *rows, "")), text)
 
 
 def causes_of_a_bad_signature(text: str) -> str:
@@ -363,6 +372,7 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/receive/public-url.md": public_url,
     "docs/llms.txt": llms,
     "docs/reference/cli.md": cli_reference,
+    "docs/reference/exit-codes.md": exit_codes,
     "docs/reference/handler-checks.md": handler_checks,
     "docs/reference/mcp.md": mcp_reference,
     "docs/reference/settings.md": settings,

@@ -38,10 +38,22 @@ class UsageError(PortHookError):
     code = "usage"
 
 
+class SourceError(UsageError):
+    """A file, capture or definition that the user named is missing, or has content that the command cannot use."""
+
+    code = "source"
+
+
 class SettingsError(PortHookError):
-    """A secret, client ID or settings file is missing, unreadable, invalid or unsafe, or a package is missing."""
+    """A secret, client ID or settings file is missing, unreadable, invalid or unsafe."""
 
     code = "settings"
+
+
+class PackageError(PortHookError):
+    """An optional package is not installed."""
+
+    code = "package"
 
 
 class CredentialsError(SettingsError):
@@ -117,6 +129,6 @@ class ExpressionStoppedError(RenderError):
 
 
 class StoreError(PortHookError):
-    """A capture does not exist, or the store cannot be read or written."""
+    """A file or capture does not exist, or a file or the store cannot be read or written."""
 
     code = "store"

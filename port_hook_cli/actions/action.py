@@ -10,7 +10,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError
 from port_hook_cli.frozen import frozen
 
 WEBHOOK = "WEBHOOK"
@@ -134,7 +134,7 @@ def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) 
         identifier = action.get("identifier") if isinstance(action, Mapping) else None
         hint = _SENDS_NO_REQUEST if isinstance(error, OtherMethod) else "Fix the action."
         name = f"The action {identifier}" if identifier else "The action"
-        raise UsageError(f"{name} {error}.", hint=hint) from error
+        raise SourceError(f"{name} {error}.", hint=hint) from error
 
 
 def pick_action(document: Any, identifier: str | None) -> Any:

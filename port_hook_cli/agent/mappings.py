@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from port_hook_cli.agent.predictor import read_document
 from port_hook_cli.engines.agent_jq import AgentJq
-from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.errors import PortHookError, SourceError, UsageError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.expressions import correction
@@ -61,7 +61,7 @@ class MappingChoice:
                 hint=f"If you trust the file, pass it: --mapping {_DEFAULT_FILE}.",
             )
         if not (cwd / _DEFAULT_FILE).is_file():  # reading a pipe or a device may never end
-            raise UsageError(
+            raise SourceError(
                 f"{_DEFAULT_FILE} in the current directory is not a regular file.",
                 hint="Remove it, or pass a mapping file with --mapping.",
             )
@@ -98,7 +98,7 @@ def _load(name: str, runtime: Runtime) -> tuple[tuple[AgentMapping, ...], tuple[
 def _reject_fatal(problems: Sequence[MappingProblem]) -> None:
     for first in problems:
         if first.severity is Severity.FATAL:
-            raise UsageError(
+            raise SourceError(
                 "The agent does not start with this mapping file: "
                 f"{printable(first.place)} {printable(first.message)}.",
                 hint="`port-hook agent --check FILE` lists all problems.",
@@ -111,7 +111,7 @@ class WatchedMappings:
     def __init__(self, choice: MappingChoice) -> None:
         name = choice.find()
         if name is None:
-            raise UsageError(
+            raise SourceError(
                 "Mapping file not found, so port-hook cannot watch it.", hint="Pass it with --mapping FILE."
             )
         self.name = name

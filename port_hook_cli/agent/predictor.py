@@ -13,7 +13,7 @@ from typing import Any
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
@@ -82,10 +82,10 @@ def read_document(content: bytes, name: str, *, hint: str) -> Any:
     try:
         text = content.removeprefix(_BOM).decode()
         if nests_too_deep(text):
-            raise UsageError(f"{name} is nested too deep.", hint=hint)
+            raise SourceError(f"{name} is nested too deep.", hint=hint)
         return json.loads(text, parse_constant=_reject_constant)
     except ValueError as error:  # includes UnicodeDecodeError and JSONDecodeError
-        raise UsageError(f"{name} is not JSON: {error}.", hint=hint) from error
+        raise SourceError(f"{name} is not JSON: {error}.", hint=hint) from error
 
 
 def _reject_constant(name: str) -> Any:
@@ -191,7 +191,7 @@ class Predictor:
                 source.document, source.transport, settings.secret, default=settings.transport, version=settings.version
             )
         except ValueError as error:
-            raise UsageError(
+            raise SourceError(
                 f"{source.name} is not an agent message: {error}.",
                 hint="Pass a message from a topic, a run that the agent claims, or a payload.",
             ) from error

@@ -13,7 +13,7 @@ from port_hook_cli.actions.sample_inputs import sample_inputs
 from port_hook_cli.actions.samples import NON_ASCII_USER, create_vm_action
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.check.subject import CheckSubject, subject_of, written
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
@@ -173,7 +173,7 @@ class SubjectSource:
         self.accepts(found)
         source = source_of(found, self.finder)
         if source.is_message:
-            raise UsageError(f"{found.name} is a Kafka message, but a check sends HTTP requests.", hint=_KINDS)
+            raise SourceError(f"{found.name} is a Kafka message, but a check sends HTTP requests.", hint=_KINDS)
         to = self.target.to
         if to is None:
             last_target = self.finder.last_target() if found.is_stored else None
@@ -192,7 +192,7 @@ class SubjectSource:
         self, action: PortAction, secret: Callable[[], Secret], document: Mapping[str, Any] | None = None
     ) -> FoundSubject:
         if action.is_message:
-            raise UsageError(
+            raise SourceError(
                 f"Port invokes the action {action.identifier} over Kafka, but a check sends HTTP requests.", hint=_KINDS
             )
         data = self.run_data_of(action)

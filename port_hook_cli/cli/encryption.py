@@ -26,7 +26,7 @@ from port_hook_cli.actions.encryption import KeyUnreadable, Problem, Scheme, aes
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option, refuse_contradictions
-from port_hook_cli.errors import PortHookError, StoreError, UsageError
+from port_hook_cli.errors import PortHookError, SourceError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input, read_stdin
 from port_hook_cli.invocations.models import Payload
 from port_hook_cli.javascript.paths import JsonPath
@@ -236,7 +236,7 @@ def _plaintext(value: str, runtime: Runtime) -> bytes:
     try:
         text = _content(value, runtime).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(
+        raise SourceError(
             f"The value is not UTF-8 text (at byte {error.start}), and Port encrypts text.", hint="Encode it first."
         ) from error
     if text.lstrip().startswith("{"):

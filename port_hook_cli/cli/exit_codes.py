@@ -29,36 +29,61 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
     @property
+    def situations(self) -> tuple[str, ...]:
+        """The situations in which a command ends with the code, each as a clause for the documentation."""
+        return _SITUATIONS[self]
+
+    @property
     def meaning(self) -> str:
         """The meaning of the code, in one line for the documentation."""
-        return _MEANINGS[self]
+        *first, last = self.situations
+        return f"{', '.join(first)}{', or ' if first else ''}{last}"
 
 
-_MEANINGS = {
-    ExitCode.OK: "success, including `listen` after Ctrl-C or SIGTERM",
+_SITUATIONS = {
+    ExitCode.OK: ("the command succeeded", "`listen` was stopped by Ctrl-C or SIGTERM"),
     ExitCode.FAILED: (
-        "a failed check, a difference found by `diff`, an unmet expectation such as `--expect-status`, a verdict that "
-        "`export --redact` cannot reproduce, or any other failure"
+        "a check failed",
+        "`diff` found a difference",
+        "an expectation such as `--expect-status` is unmet",
+        "`export --redact` cannot reproduce a verdict",
+        "any other failure",
     ),
-    ExitCode.USAGE: "the command line is invalid",
-    ExitCode.NOT_VALID: "`verify`: the verdict is not `valid`",
-    ExitCode.SETTINGS: "a secret, a client ID or a settings file is missing, unreadable or unsafe",
-    ExitCode.LISTEN: "the listener, a local server, the tunnel or the Kafka connection could not start",
-    ExitCode.TARGET: "the target of a request could not be reached",
-    ExitCode.PORT_API: "Port's API rejected a call or could not be reached",
-    ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
-    ExitCode.RUN_ENDED: "the run has ended, so Port rejects its status and fields",
-    ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
-    ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the condition, so nothing was sent",
-    ExitCode.NOT_OBSERVED: "`check`: no check has a result",
-    ExitCode.UNPROVED: "`check`: nothing is proved, because `valid`, `no-signature` or `other-secret` has no result",
-    ExitCode.BUG: "a bug in port-hook, described in a crash report",
-    ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
+    ExitCode.USAGE: ("the command line is invalid",),
+    ExitCode.NOT_VALID: ("`verify`: the verdict is not `valid`",),
+    ExitCode.SETTINGS: (
+        "a secret or client ID is missing",
+        "a settings file, secret file or key file is missing, unreadable, invalid or unsafe",
+        "an optional package is not installed",
+    ),
+    ExitCode.LISTEN: (
+        "the listener or another local server could not start",
+        "the tunnel could not open",
+        "the Kafka broker cannot be used",
+    ),
+    ExitCode.TARGET: ("the target of a request could not be reached",),
+    ExitCode.PORT_API: ("Port's API rejected a call", "Port's API could not be reached"),
+    ExitCode.STORE: (
+        "a file or capture is missing",
+        "a new file already exists",
+        "a file cannot be read or written",
+        "a file or capture has content that the command cannot use",
+        "the capture store cannot be read or written",
+    ),
+    ExitCode.RUN_ENDED: ("the run has ended, so Port rejects its status and fields",),
+    ExitCode.TUNNEL_LOST: ("`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",),
+    ExitCode.NOT_TRIGGERED: ("`trigger`: the event does not meet the condition, so nothing was sent",),
+    ExitCode.NOT_OBSERVED: ("`check`: no check has a result",),
+    ExitCode.UNPROVED: ("`check`: nothing is proved, because `valid`, `no-signature` or `other-secret` has no result",),
+    ExitCode.BUG: ("a bug in port-hook, described in a crash report",),
+    ExitCode.INTERRUPTED: ("interrupted with Ctrl-C",),
 }
 
 _CODES = {
     "usage": ExitCode.USAGE,
+    "source": ExitCode.STORE,
     "settings": ExitCode.SETTINGS,
+    "package": ExitCode.SETTINGS,
     "listen": ExitCode.LISTEN,
     "tunnel": ExitCode.LISTEN,
     "kafka": ExitCode.LISTEN,

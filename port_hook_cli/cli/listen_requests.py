@@ -21,7 +21,7 @@ from port_hook_cli.cli.option_groups import (
     refuse_contradictions,
 )
 from port_hook_cli.cli.options import finite, seconds, size
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import BadRoute, RouteRule, Routes, split_route
@@ -299,7 +299,7 @@ class ListenResponses:
                 f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}' or 200:@response.json."
             ) from None
         except OSError as error:
-            raise UsageError(
+            raise SourceError(
                 f"--respond: The file cannot be read: {error.strerror}.", hint="Check the path after @."
             ) from None
 

@@ -14,7 +14,7 @@ from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import NoEffect, command, option
-from port_hook_cli.errors import SettingsError, UsageError
+from port_hook_cli.errors import PackageError, UsageError
 from port_hook_cli.installed import install_hint
 from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.port_api.access import PortAccess
@@ -84,7 +84,7 @@ def _load_server() -> Callable[..., Coroutine[Any, Any, None]]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "mcp":
             raise
-        raise SettingsError(
+        raise PackageError(
             "`port-hook mcp` needs the mcp package, but it is not installed.", hint=install_hint("mcp")
         ) from None
     return serve

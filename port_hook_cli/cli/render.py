@@ -9,7 +9,7 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, argument, command, option
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell, write_json_text
@@ -78,7 +78,7 @@ def _text(template: str, runtime: Runtime) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{_name(template)} is not UTF-8 text: {error}.", hint="Save it as UTF-8.") from error
+        raise SourceError(f"{_name(template)} is not UTF-8 text: {error}.", hint="Save it as UTF-8.") from error
 
 
 def _name(argument: str) -> str:

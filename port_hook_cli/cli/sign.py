@@ -13,7 +13,7 @@ from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, argument, command, option
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.errors import SourceError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.payload import is_run_id
@@ -174,7 +174,7 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
     try:
         return signable(content, raw=raw)
     except NotJson as error:
-        raise UsageError(
+        raise SourceError(
             f"{name} is not JSON: {error.fault}.", hint="Fix the JSON, or add --raw to sign the raw bytes."
         ) from error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError
 from port_hook_cli.files.dotenv import parse_dotenv
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json, write_json
@@ -127,7 +127,9 @@ def read_data(content: bytes, *, name: str) -> Any:
         return read_json(content.decode("utf-8-sig"))
     except ValueError as error:  # raised as NotJson or UnicodeDecodeError
         fault = error.fault if isinstance(error, NotJson) else "it is not UTF-8 text"
-        raise UsageError(f"{name} is not JSON: {fault}.", hint="Pass the trigger's data as a JSON document.") from error
+        raise SourceError(
+            f"{name} is not JSON: {fault}.", hint="Pass the trigger's data as a JSON document."
+        ) from error
 
 
 def read_yaml(text: str) -> Any:
@@ -162,7 +164,7 @@ def read_secrets_file(content: bytes, *, name: str) -> Any:
     values, bad_lines = parse_dotenv(text)
     if bad_lines:
         lines = ", ".join(map(str, bad_lines))
-        raise UsageError(f"{name} is neither JSON nor a .env file: line {lines}.", hint="Write NAME=VALUE lines.")
+        raise SourceError(f"{name} is neither JSON nor a .env file: line {lines}.", hint="Write NAME=VALUE lines.")
     return values
 
 
@@ -172,17 +174,17 @@ def _read(text: str, name: str, *, is_template: bool) -> Any:
         return read_json(text)
     except NotJson as error:
         if start[:1] in {"{", "["} and not (is_template and start.startswith("{{")):
-            raise UsageError(f"{name} is not JSON: {error.fault}.", hint="Fix the JSON.") from error
+            raise SourceError(f"{name} is not JSON: {error.fault}.", hint="Fix the JSON.") from error
     try:
         return read_yaml(text)
     except NotJson as error:
         if is_template and "{{" in text:
             return text.removesuffix("\n")
         if isinstance(error.__cause__, YamlLimit):
-            raise UsageError(
+            raise SourceError(
                 f"{name} cannot be read as YAML: {error.fault}.", hint="Make it smaller, or pass JSON."
             ) from error
-        raise UsageError(
+        raise SourceError(
             f"{name} is neither JSON nor YAML: {error.fault}.",
             hint="Pass a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
         ) from error
@@ -192,4 +194,4 @@ def _text(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{name} is not UTF-8 text: {error}.", hint="Save it as UTF-8.") from error
+        raise SourceError(f"{name} is not UTF-8 text: {error}.", hint="Save it as UTF-8.") from error

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.errors import SourceError, StoreError, UsageError
 from port_hook_cli.files.own_files import replace_own_file
 
 DOCUMENT_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
@@ -57,7 +57,7 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
     Raises UsageError for a directory, or for a path without a file name, such as `/`, `..` or an empty path.
     """
     if path.name in {"", ".."}:
-        raise UsageError(
+        raise SourceError(
             f"{option} needs the path of a file, but {str(path)!r} is a directory.",
             hint="Pass the path of a file. If you used a shell variable, check that it is set.",
         )
@@ -68,7 +68,7 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
         )
     found = (cwd / path).absolute()
     if is_directory(found):
-        raise UsageError(
+        raise SourceError(
             f"{option} needs the path of a file, but {path} is a directory.", hint="Pass the path of a file."
         )
     return found
@@ -83,9 +83,9 @@ def documents_in(folder: Path) -> list[Path]:
     found = sorted(file for file in folder.iterdir() if file.suffix.lower() in DOCUMENT_SUFFIXES)
     for file in found:
         if not file.is_file():
-            raise UsageError(f"{file} is not a file.", hint="Remove it, or pass the files individually.")
+            raise SourceError(f"{file} is not a file.", hint="Remove it, or pass the files individually.")
         if file.stat().st_size > MAX_DOCUMENT_BYTES:
-            raise UsageError(
+            raise SourceError(
                 f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint="Remove it from the directory."
             )
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from port_hook_cli.errors import BrokerError
+from port_hook_cli.errors import BrokerError, PackageError
 from port_hook_cli.installed import install_hint
 from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.text.safe import brief
@@ -28,7 +28,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "confluent_kafka":
         raise
-    raise BrokerError("confluent-kafka is not installed.", hint=install_hint("confluent-kafka")) from None
+    raise PackageError("confluent-kafka is not installed.", hint=install_hint("confluent-kafka")) from None
 
 __all__ = [
     "OFFSET_BEGINNING",

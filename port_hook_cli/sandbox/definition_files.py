@@ -9,7 +9,7 @@ from typing import Any
 
 from port_hook_cli.actions.action import CONVERTED, BadAction, converted, definitions_in, is_version1
 from port_hook_cli.actions.retargeting import settable
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError
 from port_hook_cli.files.documents import read_yaml
 from port_hook_cli.files.user_files import MAX_DOCUMENT_BYTES, documents_in, is_directory
 from port_hook_cli.javascript.stringify import NotJson
@@ -66,7 +66,7 @@ def _read_all(
         for document in read(file):
             identifier = document["identifier"]
             if identifier in places:
-                raise UsageError(f"{file}: the {noun} {identifier} is already in {places[identifier]}.")
+                raise SourceError(f"{file}: the {noun} {identifier} is already in {places[identifier]}.")
             places[identifier] = file
             found.append(document)
     return found
@@ -77,7 +77,7 @@ def _files(path: Path) -> list[Path]:
         return [path]
     files = documents_in(path)
     if not files:
-        raise UsageError(f"{path} contains no .json, .yaml or .yml file.", hint=_HINT)
+        raise SourceError(f"{path} contains no .json, .yaml or .yml file.", hint=_HINT)
     return files
 
 
@@ -85,7 +85,7 @@ def _converted(file: Path, action: dict[str, Any]) -> dict[str, Any]:
     try:
         return converted(action)
     except BadAction as problem:
-        raise UsageError(f"{file}: the action {problem}.", hint=_HINT) from problem
+        raise SourceError(f"{file}: the action {problem}.", hint=_HINT) from problem
 
 
 def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, Any]]:
@@ -104,7 +104,7 @@ def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, An
             action, checks.ACTION, required=("identifier", "trigger", "invocationMethod"), name_of=name
         ) or find_method_fault(action["invocationMethod"], name_of=name)
         if fault:
-            raise UsageError(f"{file}: {fault}.", hint=_HINT)
+            raise SourceError(f"{file}: {fault}.", hint=_HINT)
         yield action
 
 
@@ -113,7 +113,7 @@ def _workflows(file: Path) -> Iterator[dict[str, Any]]:
         try:
             read_new_workflow(found)
         except BadWorkflow as problem:
-            raise UsageError(f"{file}: the workflow {problem}.", hint=_HINT) from problem
+            raise SourceError(f"{file}: the workflow {problem}.", hint=_HINT) from problem
         yield found
 
 
@@ -122,7 +122,7 @@ def _blueprints(file: Path) -> Iterator[dict[str, Any]]:
         required = ("identifier", "schema")
         fault = checks.find_fault(found, checks.BLUEPRINT, required=required, others=True, name_of="the blueprint")
         if fault:
-            raise UsageError(f"{file}: {fault}.", hint=_HINT)
+            raise SourceError(f"{file}: {fault}.", hint=_HINT)
         yield found
 
 
@@ -131,16 +131,16 @@ def _read(file: Path) -> Any:
         with file.open("rb") as opened:
             text = opened.read(MAX_DOCUMENT_BYTES + 1).decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise UsageError(f"File not found: {file}.", hint=_NO_FILE) from error
+        raise SourceError(f"File not found: {file}.", hint=_NO_FILE) from error
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", hint=_HINT) from error
+        raise SourceError(f"{file} cannot be read: {error.strerror}.", hint=_HINT) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 text.", hint=_HINT) from error
+        raise SourceError(f"{file} is not UTF-8 text.", hint=_HINT) from error
     if len(text) > MAX_DOCUMENT_BYTES:
-        raise UsageError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint=_HINT)
+        raise SourceError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint=_HINT)
     try:
         return read_yaml(text) if file.suffix.lower() in _YAML else read_json(text)
     except (ValueError, RecursionError) as error:
         kind = "YAML" if file.suffix.lower() in _YAML else "JSON"
         fault = error.fault if isinstance(error, NotJson) else error
-        raise UsageError(f"{file} is not {kind}: {fault}.", hint=_HINT) from error
+        raise SourceError(f"{file} is not {kind}: {fault}.", hint=_HINT) from error

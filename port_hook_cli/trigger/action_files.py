@@ -25,7 +25,7 @@ from port_hook_cli.actions.action import (
     read_action,
     unwrapped,
 )
-from port_hook_cli.errors import PortApiError, PortHookError, StoreError, UsageError
+from port_hook_cli.errors import PortApiError, PortHookError, SourceError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.user_files import (
     DOCUMENT_SUFFIXES,
@@ -149,9 +149,9 @@ async def find_action(
             say(note(printable(CONVERTED.format(picked.get("identifier")))))
         return read_action(picked, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION) if via_port else (WEBHOOK, KAFKA))
     except OtherMethod as error:
-        raise UsageError(f"{name} {error}.", hint=_OTHER_METHOD) from error
+        raise SourceError(f"{name} {error}.", hint=_OTHER_METHOD) from error
     except (BadAction, BadWorkflow) as error:
-        raise UsageError(f"{name} {error}.", hint=_HINT) from error
+        raise SourceError(f"{name} {error}.", hint=_HINT) from error
 
 
 def _reject_request(file: str, name: str, content: bytes) -> None:
@@ -174,7 +174,7 @@ def _reject_payload(file: str, name: str, document: Any) -> None:
 
 def _not_an_action(file: str, message: str, *, is_payload: bool = False) -> UsageError:
     sends = "If it is a payload, send it with" if is_payload else "Send it with"
-    return UsageError(
+    return SourceError(
         message,
         hint=f"{sends} `port-hook replay {shell_quoted(file)} --to URL`. Pass trigger an action or a workflow in the "
         "format of Port's API.",
@@ -203,7 +203,7 @@ def _read_directory(name: str, runtime: Runtime) -> list[Any]:
     """
     files = documents_in(runtime.cwd / name)
     if not files:
-        raise UsageError(f"The directory {name} contains no .json, .yaml or .yml file.", hint=_HINT)
+        raise SourceError(f"The directory {name} contains no .json, .yaml or .yml file.", hint=_HINT)
     found: list[Any] = []
     for path in files:
         shown = str(PurePath(name) / path.name)
@@ -242,7 +242,7 @@ def _named(name: str) -> Iterator[None]:
     try:
         yield
     except BadDocument as error:
-        raise UsageError(f"{name} {error}.", hint="Correct it.") from error
+        raise SourceError(f"{name} {error}.", hint="Correct it.") from error
 
 
 def _is_directory(name: str, runtime: Runtime) -> bool:
@@ -294,7 +294,7 @@ async def find_in_port(found: FoundWorkflow, access: PortAccess) -> FoundWorkflo
     try:
         return FoundWorkflow(read_workflow(document), found.node, is_in_port=True, version=_version(document))
     except BadWorkflow as error:
-        raise UsageError(f"The workflow {identifier} in Port {error}.", hint=_HINT) from error
+        raise SourceError(f"The workflow {identifier} in Port {error}.", hint=_HINT) from error
 
 
 def _version(document: Any) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import as_sent, encryption_of, plaintext_of
-from port_hook_cli.errors import PortApiError, UsageError
+from port_hook_cli.errors import PortApiError, SourceError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.updates import ended_status
 from port_hook_cli.text.remark import Remark, note
@@ -152,7 +152,7 @@ def _encrypted(action: PortAction, name: str, rules: Mapping[str, Any], value: A
     try:
         how = encryption_of(name, rules)
     except BadAction as error:
-        raise UsageError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
+        raise SourceError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
     if how is None or how.scheme is not Scheme.CLIENT_SIDE:
         return as_sent(rules, value)
     from port_hook_cli.engines import encryption

@@ -35,7 +35,7 @@ from port_hook_cli.actions.request import (
     template_data,
 )
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined
-from port_hook_cli.errors import RenderError, UsageError
+from port_hook_cli.errors import RenderError, SourceError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same
 from port_hook_cli.text.secret import cut_message
@@ -157,7 +157,7 @@ class Invoker:
         if action.kind is not ActionKind.AUTOMATION or condition.get("type") != "JQ" or not expressions:
             return ()
         if not isinstance(expressions, list) or not all(isinstance(each, str) for each in expressions):
-            raise UsageError(f"The automation {action.identifier} has a condition that is not a list of expressions.")
+            raise SourceError(f"The automation {action.identifier} has a condition that is not a list of expressions.")
         outcomes = await self._renderer.aevaluate(expressions, event)
         unmet = [_unmet(expression, outcome) for expression, outcome in zip(expressions, outcomes, strict=True)]
         found = [each for each in unmet if each is not None]
@@ -172,7 +172,7 @@ class Invoker:
         try:
             return await self._filled_in(action, run, given, data)
         except BadAction as error:
-            raise UsageError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
+            raise SourceError(f"The action {action.identifier} {error}.", hint="Correct the action.") from error
         except RecursionError as error:
             raise UsageError(
                 f"The inputs of {action.identifier} are nested too deep.",

@@ -13,7 +13,7 @@ from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
-from port_hook_cli.errors import BrokerError, SettingsError, StoreError, TargetError, UsageError
+from port_hook_cli.errors import BrokerError, SettingsError, SourceError, StoreError, TargetError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
 from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.view import format_time
@@ -191,5 +191,5 @@ def _document(body: bytes) -> Any:
     except (UnicodeDecodeError, NotJson, json.JSONDecodeError):
         document = None
     if not isinstance(document, dict):
-        raise UsageError("The body of the capture is not a JSON object, so it cannot be a message from Port.")
+        raise SourceError("The body of the capture is not a JSON object, so it cannot be a message from Port.")
     return document

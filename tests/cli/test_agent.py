@@ -434,7 +434,7 @@ def test_mapping_file_is_rejected_when_the_agent_would_not_start(run: Run, folde
     write(folder, "map.json", [{"body": 5}, {"enabled": []}])
     write(folder, "m.json", topic_message())
     result = run("agent", "m.json", "--mapping", "map.json", env=ENV)
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert "The agent does not start with this mapping file: [1].enabled must be" in result.err
     (record,) = run("agent", "--check", "map.json", "--json").records
     assert (record["valid"], record["problems"][0]["severity"]) == (False, "fatal")
@@ -449,6 +449,18 @@ def test_mapping_file_is_rejected_when_the_agent_would_not_start(run: Run, folde
         (("m.json", "--send", "--response-status", "200"), ", not both."),
         (("m.json", "--raw", "--json"), ", not both."),
         (("-", "--mapping", "-"), "cannot both use stdin"),
+    ],
+)
+def test_agent_rejects_unusable_options(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    write(folder, "m.json", topic_message())
+    result = run("agent", *arguments, env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert message in words(result.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         (("list.json",), "is not an agent message: it is not an object"),
         (("text.json",), "text.json is not JSON"),
         (("-",), "The message on stdin is not JSON"),
@@ -456,16 +468,13 @@ def test_mapping_file_is_rejected_when_the_agent_would_not_start(run: Run, folde
         (("claimed.json", "--transport", "kafka"), "claims by polling"),
     ],
 )
-def test_agent_rejects_unusable_messages_and_options(
-    run: Run, folder: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    write(folder, "m.json", topic_message())
+def test_agent_rejects_unusable_messages(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
     write(folder, "claimed.json", action_run())
     write(folder, "list.json", "[]")
     write(folder, "text.json", "{'a': 1}")
     write(folder, "deep.json", "[" * 2000 + "]" * 2000)
     result = run("agent", *arguments, env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
     assert message in words(result.err)
 
 
@@ -501,7 +510,7 @@ def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: 
 def test_pipe_as_the_mapping_file_is_rejected(run: Run, folder: Path) -> None:
     os.mkfifo(folder / MAPPING)
     result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "is not a regular file" in result.err
 
 

@@ -277,7 +277,7 @@ class TestEncrypt:
         ("arguments", "code", "words"),
         [
             (("",), ExitCode.USAGE, "value is empty"),
-            (("binary",), ExitCode.USAGE, "not UTF-8 text (at byte 1)"),
+            (("binary",), ExitCode.STORE, "not UTF-8 text (at byte 1)"),
             (("x", "--public-key", "k", "--secret-file", "s"), ExitCode.USAGE, ", not both."),
             (("-", "--public-key", "-"), ExitCode.USAGE, "cannot both use stdin"),
             (("x", "--public-key", "private.pem"), ExitCode.SETTINGS, "is a private key"),

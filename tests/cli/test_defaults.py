@@ -40,7 +40,7 @@ def test_option_overrides_its_variable(run: Run) -> None:
 
 def test_flag_is_set_by_a_true_environment_variable(run: Run) -> None:
     assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "1"}).code == 0
-    assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "false"}).code == ExitCode.USAGE
+    assert run("sign", "-", stdin=b"no json", env={**ENV, "PORT_HOOK_SIGN_RAW": "false"}).code == ExitCode.STORE
 
 
 def test_empty_environment_variable_is_ignored(run: Run) -> None:

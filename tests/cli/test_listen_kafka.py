@@ -120,5 +120,5 @@ def test_missing_package_is_an_error_before_any_setting_is_read(run: Run, monkey
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     monkeypatch.delitem(sys.modules, "port_hook_cli.kafka.client", raising=False)
     result = run("listen", "--kafka", "--port", "0", env={"PORT_CLIENT_SECRET": SECRET.reveal()})
-    assert (result.code, result.out) == (5, "")
+    assert (result.code, result.out) == (4, "")
     assert "confluent-kafka is not installed." in result.err

@@ -41,7 +41,7 @@ def test_render_rejects_yaml_with_too_large_expanded_aliases(run: Run, folder: P
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 30))]
     (folder / "bomb.yaml").write_text("\n".join(lines))
     result = run("render", "bomb.yaml", "--data", "data.json")
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "it is too large once its aliases are expanded" in result.err
 
 
@@ -119,14 +119,21 @@ def test_render_stops_an_endless_expression(run: Run) -> None:
         (("-", "--data", "data.json"), b"\xff", "stdin is not UTF-8"),
         (("{{ . }}", "--data", "-"), b"{", "stdin is not JSON"),
         (("{{ . }}", "--data", "-"), b"\xff", "stdin is not JSON"),
-        (("{{ . }}", "--data", "data.json", "--timeout", "0"), b"", "--timeout"),
-        (("{{ . }}",), b"", "--data"),
     ],
 )
-def test_render_exits_2_when_an_input_cannot_be_parsed(
+def test_render_exits_8_when_an_input_cannot_be_parsed(
     run: Run, arguments: tuple[str, ...], stdin: bytes, words: str
 ) -> None:
     result = run("render", *arguments, stdin=stdin)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert words in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [(("--data", "data.json", "--timeout", "0"), "--timeout"), ((), "--data")]
+)
+def test_render_exits_2_when_an_option_is_missing_or_invalid(run: Run, options: tuple[str, ...], words: str) -> None:
+    result = run("render", "{{ . }}", *options)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
 

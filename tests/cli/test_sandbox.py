@@ -143,7 +143,7 @@ def test_sandbox_json_prints_a_record_for_each_step_of_a_run(tmp_path: Path) -> 
 def test_sandbox_error_shows_an_invalid_actions_file(run: Run, folder: Path) -> None:
     (folder / "bad.json").write_text("{")
     result = run("sandbox", "--actions", "bad.json")
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert "bad.json" in result.err
 
 
@@ -176,7 +176,7 @@ def test_sandbox_rejects_an_invalid_broker(run: Run, options: tuple[str, ...], m
 @pytest.mark.parametrize("option", ["--actions", "--workflows", "--blueprints"])
 def test_sandbox_reports_a_missing_file(run: Run, folder: Path, option: str) -> None:
     result = run("sandbox", option, "missing.json")
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert result.err == (
         f"error: File not found: {folder / 'missing.json'}.\n"
         "hint: Pass the path of a JSON or YAML file, or of a directory with such files.\n"

@@ -225,7 +225,7 @@ def test_sign_rejects_a_timestamp_with_invalid_header_characters(run: Run, times
 
 def test_sign_rejects_invalid_json_with_the_position_and_a_hint(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"a":\n 1,}'), env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
     assert result.err.startswith("error: payload.json is not JSON: ")
     assert "hint: Fix the JSON, or add --raw to sign the raw bytes." in result.err
 

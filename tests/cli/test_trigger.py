@@ -440,7 +440,7 @@ def test_trigger_reads_an_action_from_stdin(run: Run, receiver: Handler) -> None
 
 def test_error_about_an_invalid_action_on_stdin_shows_stdin(run: Run) -> None:
     result = run("trigger", "-", "--to", "http://127.0.0.1:9", stdin=b"{}", env=ENV)
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert result.err.startswith("error: stdin ")
 
 
@@ -459,7 +459,7 @@ def test_trigger_error_explains_why_a_file_has_no_action_to_send(
     run: Run, folder: Path, content: Any, words: str
 ) -> None:
     result = run("trigger", write(folder, "a.json", content), "--to", "1", env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
     assert words in result.err
     assert "hint: " in result.err
 
@@ -487,7 +487,7 @@ def test_trigger_rejects_an_invalid_document_without_quoting_its_values(
     run: Run, folder: Path, option: str, content: str, words: str
 ) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", option, write(folder, "d", content), env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
     assert words in result.err
     assert "s3cret" not in result.err
 
@@ -540,7 +540,7 @@ def test_trigger_suggests_replay_for_a_file_without_a_definition(
 ) -> None:
     name = write(folder, "my file.json", content)
     result = run("trigger", name, "--to", "1", env=ENV)
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert result.err.startswith(f"error: my file.json {what}\n")
     assert "with `port-hook replay 'my file.json' --to URL`" in result.err
 
@@ -595,7 +595,7 @@ def test_trigger_via_port_starts_the_run_of_an_integration(run: Run, folder: Pat
     assert (result.code, result.err.count("error:")) == (0, 0)
     assert "IN_PROGRESS" in result.out
     refused = run("trigger", write(folder, "a.json", action), "--to", "1", "--input", "title=a", env=ENV)
-    assert refused.code == ExitCode.USAGE
+    assert refused.code == ExitCode.STORE
     assert "hint: Start the run with --via-port" in refused.err
     assert "only a WEBHOOK sends a request" in refused.err
 
@@ -675,7 +675,7 @@ def test_trigger_sends_the_only_action_in_a_directory(run: Run, folder: Path, re
 )
 def test_trigger_error_shows_the_directory_without_the_action(run: Run, name: str, words: str) -> None:
     result = run("trigger", name, "--to", "1", env=ENV)
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert words in result.err
 
 

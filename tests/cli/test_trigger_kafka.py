@@ -300,5 +300,5 @@ def test_trigger_rejects_a_capture_without_a_json_object(run: Run, folder: Path,
     capture = to_capture(a_capture(an_invocation(b"[1]")))
     (folder / "capture.json").write_text(json.dumps(capture))
     result = run("trigger", "capture.json", "--kafka", broker, env=ENV)
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert "is not a JSON object" in result.err

@@ -61,7 +61,7 @@ def test_trigger_finds_a_workflow_in_a_list_response_of_port(
     assert run("trigger", name, "--to", receiver.url, *INPUTS, env=ENV).code == 0
     assert receiver.paths == ["/builds/check", "/deploy"]
     result = run("trigger", name.partition("#")[0], "--to", receiver.url, *INPUTS, env=ENV)
-    assert (result.code, "has 2 actions: deploy_service, other" in result.err) == (ExitCode.USAGE, True)
+    assert (result.code, "has 2 actions: deploy_service, other" in result.err) == (ExitCode.STORE, True)
 
 
 def test_trigger_exits_1_when_a_node_fails(run: Run, receiver: NodeHandler) -> None:

@@ -32,7 +32,7 @@ def test_endless_file_in_an_actions_folder_is_rejected(run: Run, folder: Path, k
     with pytest.raises(UsageError, match=r"a\.json is not a file\."):
         read_actions([actions])
     result = run("trigger", "actions#a", "--dry-run")
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert "a.json is not a file." in result.err
 
 

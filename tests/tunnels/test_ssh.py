@@ -471,11 +471,11 @@ from pathlib import Path
 sys.modules["asyncssh"] = None
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ssh.opening import open_ssh
-from port_hook_cli.errors import TunnelError
+from port_hook_cli.errors import PackageError
 try:
     opening = Opening(address="serveo.net", local_url="http://127.0.0.1:9", environ={}, home=Path(), notice=print)
     asyncio.run(open_ssh(opening))
-except TunnelError as error:
+except PackageError as error:
     print(error.message, error.hint)
 """
 

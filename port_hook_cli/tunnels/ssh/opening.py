@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from port_hook_cli.errors import TunnelError
+from port_hook_cli.errors import PackageError
 from port_hook_cli.installed import install_command, install_hint
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
 
@@ -20,15 +20,15 @@ async def open_ssh(opening: Opening) -> SshTunnel:
     """Open a tunnel through `opening.address`, which is an `ssh://` URL or the name of a service.
 
     port-hook sends a keepalive message every `opening.keepalive_s` seconds. After three messages without a response,
-    the tunnel is lost. Raises TunnelError, including when asyncssh is not installed. Cancelling this call disconnects
-    from the server.
+    the tunnel is lost. Raises TunnelError, and PackageError if asyncssh is not installed. Cancelling this call
+    disconnects from the server.
     """
     try:
         import asyncssh  # noqa: F401 - so that a missing library is reported first
     except ModuleNotFoundError as error:
         if error.name != "asyncssh":
             raise
-        raise TunnelError(
+        raise PackageError(
             "An SSH tunnel needs asyncssh, but it is not installed.", hint=install_hint("asyncssh")
         ) from None
     from port_hook_cli.tunnels.ssh.connecting import open_tunnel
