@@ -6,6 +6,7 @@ test that uses a fixture loads the other modules.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
@@ -92,6 +93,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         return  # its message already shows the requests, and a check has many runs
     if call.when == "call" and call.excinfo is not None and summarize is not None and (summary := summarize()):
         item.add_report_section("call", "port-hook", summary)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Explain a failed comparison of the sandbox's secret without showing the secret."""
+    world = sys.modules.get(f"{__name__}.world")  # without it, no test has the secret
+    if world is None or (not isinstance(left, world.MaskedText) and not isinstance(right, world.MaskedText)):
+        return None
+    return [f"{left!r} {op} {right!r}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

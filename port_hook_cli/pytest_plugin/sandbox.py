@@ -37,7 +37,7 @@ class PortSandbox:
     @property
     def client_secret(self) -> str:
         """The secret that signs invocations."""
-        return self.world.sandbox.client_secret.reveal()
+        return self.environ["PORT_CLIENT_SECRET"]
 
     @property
     def runs(self) -> dict[str, Run]:

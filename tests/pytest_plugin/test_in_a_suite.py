@@ -259,6 +259,24 @@ def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, ex
     result.stdout.no_fnmatch_line("*exception*")
 
 
+def test_failed_comparisons_do_not_show_the_secret(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_environ(port_environ, tmp_path):
+            (tmp_path.parent.parent / "secret").write_text(port_environ["PORT_CLIENT_SECRET"])
+            assert port_environ | {} == {**port_environ.copy(), "PORT_CLIENT_SECRET": "other"}
+
+        def test_secret(port_sandbox):
+            assert port_sandbox.client_secret == "other"
+        """
+    )
+    result = pytester.runpytest_subprocess(*ALONE, "-vv", "--basetemp", "it")
+    result.assert_outcomes(failed=2)
+    secret = (pytester.path / "secret").read_text()
+    assert secret
+    result.stdout.no_fnmatch_line(f"*{secret}*")
+
+
 def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it(port_sandbox): pass")
     blocking = (*ALONE, "-p", "pytest_socket", "--disable-socket")
