@@ -17,6 +17,7 @@ from port_hook_cli.check.subject import document_of
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.text.durations import format_duration
+from port_hook_cli.text.safe import shorten
 
 if TYPE_CHECKING:
     from port_hook_cli.check.watching import SandboxWatch
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _NO_RUN = "the payload has no run ID"
 _HANDLED = "the handler handled or rejected every bad input"
+_ALWAYS_FAILS = "reports that every valid run failed"
+_NO_SUCCESS = "every valid run failed, so a failed run shows nothing"
 _NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
 _NO_CALL = f"the handler did not call the sandbox within {_LATE_CALL_S:g} seconds"
@@ -34,6 +37,8 @@ _LEAST_QUIET_S = 0.2
 _BREAKS = frozenset({Reaction.FAILED, Reaction.CLOSED, Reaction.HUNG})
 _SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
 _MAX_READ = 2_000
+_MOST_EXPLAINED = 300
+_OTHER_INPUTS = "Check with inputs for which the work succeeds: choose them with --input, --inputs or --entity."
 _AUTHORIZE = (
     "Request a token with POST /v1/auth/access_token, and send it in each call as `Authorization: Bearer TOKEN`."
 )
@@ -159,6 +164,8 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
     end = next(iter(taken(endings(run.later, run.run_id))), None)
     if end is None:
         await warn_about_address(exam)
+    else:
+        await _judge_success(exam, run, end, watch)
     if exam.subject.is_node:
         await _judge_result(exam, run, proof)
     if end is None:
@@ -172,6 +179,21 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
     await judge(run.later)
     exam.passes_unless("once", "the result was reported once", judge)
     exam.passes_unless("after-work", "nothing changed after the report", judge)
+
+
+async def _judge_success(exam: HandlerExam, run: FirstRun, end: SeenCall, watch: SandboxWatch) -> None:
+    """Say so if every run so far was reported as failed, because then the handler never did its work."""
+    if any(not _is_failure(call) for call in taken(endings(run.later))):
+        return
+    text = await watch.explanation(run.run_id)
+    seen = f"the result was {end.result or end.ends}" + (f" ({shorten(text, _MOST_EXPLAINED)})" if text else "")
+    slug = "node-result" if exam.subject.is_node else "terminal"
+    await exam.fails(slug, seen, severity=CheckSeverity.INFORMATION, failure=_ALWAYS_FAILS, fix=_OTHER_INPUTS)
+    exam.cannot_tell(_NO_SUCCESS, "failure-reported")
+
+
+def _is_failure(call: SeenCall) -> bool:
+    return bool({call.ends, call.result} & FAILED_ENDS)
 
 
 async def _judge_end(exam: HandlerExam, run: FirstRun, end: SeenCall, proof: Sequence[Probe]) -> None:
@@ -264,7 +286,7 @@ async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Seq
     silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
     # Port can send the first variation, because its inputs have the right types.
     broken = [probe for probe in probes[:1] if probe.reaction in _BREAKS and not ends[probe]]
-    reported = [probe for probe in probes if any({call.ends, call.result} & FAILED_ENDS for call in ends[probe])]
+    reported = [probe for probe in probes if any(map(_is_failure, ends[probe]))]
     if bad := silent or broken:
         await exam.fails("failure-reported", f"{bad[0].seen}, and the run was not ended in time", bad)
     elif reported:

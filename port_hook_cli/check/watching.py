@@ -98,6 +98,15 @@ class SandboxWatch:
                 break
         return seen
 
+    async def explanation(self, run_id: str) -> str:
+        """Return the summary of a run, or the message of its last log, or "" if it has neither."""
+        try:
+            summary = (await self._api.get_run(run_id)).get("summary")
+            logs = [] if summary else await self._api.run_logs(run_id)
+        except PortApiError:
+            return ""
+        return str(summary or (logs[-1].get("message") if logs else None) or "")
+
     async def announce(self, run_id: str, action: str, properties: Mapping[str, Any]) -> bool:
         """Create the run in the sandbox, even with `--strict-runs`, and return whether the sandbox now has the run.
 

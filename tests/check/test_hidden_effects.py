@@ -59,10 +59,10 @@ class Received(NamedTuple):
             return False
         return True
 
-    async def end_run(self, status: str = "SUCCESS") -> None:
+    async def end_run(self, status: str = "SUCCESS", summary: str = "") -> None:
         if self.run_id is not None:
             with suppress(PortApiError):  # it has ended
-                await self.api.patch_run(self.run_id, {"status": status})
+                await self.api.patch_run(self.run_id, {"status": status, "summary": summary})
 
 
 async def check_with_sandbox(

@@ -159,3 +159,24 @@ async def test_rejection_that_the_sandbox_caused_proves_nothing_and_names_what_t
     assert report.outcome() == "unproved"
     assert "after the sandbox rejected GET /v1/blueprints/service/entities/missing" in report.findings[0].seen
     assert "--inputs" in report.findings[0].fix
+
+
+async def test_failure_of_every_valid_run_is_reported_with_its_summary() -> None:
+    async def always_fails(received: Received) -> web.Response:
+        if not received.is_valid:
+            return web.Response(status=401)
+        await received.end_run("FAILURE", summary="no such region")
+        return web.Response(status=202)
+
+    report = await check_with_sandbox(always_fails, *PROVED, "terminal", "once", "failure-reported")
+
+    assert statuses(report) == {
+        **PROVED,
+        "terminal": "information",
+        "once": "passed",
+        "failure-reported": "not-observed",
+    }
+    terminal = next(each for each in report.findings if each.check.slug == "terminal")
+    assert terminal.failure == "reports that every valid run failed"
+    assert terminal.seen == "the result was FAILURE (no such region)"
+    assert report.ok(strict=True)
