@@ -179,8 +179,8 @@ def _keeper(workspace: Workspace, secret: Secret, masker: Masker) -> Keep:
 
 async def _run(session: CheckSession, workspace: Workspace) -> CheckReport:
     async def on_begin(begins: CheckBegins) -> None:
-        url, count = begins.url, begins.valid_requests
-        workspace.say(note(printable(f"{url} gets about {count} valid requests, which start real work")))
+        text = f"a handler at {begins.url} that does not verify requests starts real work about {begins.works} times"
+        workspace.say(note(printable(text)))
         if not begins.sees_reports:
             workspace.say(
                 note("the settings do not point to a running sandbox, so reports and most repeats are not observed")

@@ -46,8 +46,8 @@ class HandlerCheck(NamedTuple):
 
     `failure` continues "The handler …" for a handler that does not pass the check. `request` describes what is sent.
     `gap` shows where Port's documentation has the same mistake. `only` describes the requests to which the check
-    applies, or is "" for all requests. `starts` is the number of requests that a correct handler accepts, each of which
-    starts work.
+    applies, or is "" for all requests. `starts` is the number of requests that start work if the handler does not
+    verify them, in addition to the first valid requests.
     """
 
     slug: str
@@ -100,7 +100,6 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_ACCEPTED,
         why="Port can send requests like this for any run.",
         fix=RULE,
-        starts=1,
     ),
     HandlerCheck(
         slug="valid-milliseconds",
@@ -136,6 +135,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why=_ANYONE,
         fix="Respond with 401 if x-port-signature is missing.",
+        starts=2,
     ),
     HandlerCheck(
         slug="no-timestamp",
@@ -146,6 +146,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why="The handler cannot tell an old request from a new one.",
         fix="Respond with 401 if x-port-timestamp is missing.",
+        starts=1,
     ),
     HandlerCheck(
         slug="other-secret",
@@ -156,6 +157,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why=_ANYONE,
         fix=RULE,
+        starts=1,
     ),
     HandlerCheck(
         slug="empty-secret",
@@ -166,6 +168,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why="Anyone can make this signature.",
         fix=f"Compute the signature with the client secret only. {_EXIT}",
+        starts=1,
     ),
     HandlerCheck(
         slug="default-secret",
@@ -177,6 +180,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         why="Anyone can guess these placeholders for a missing secret.",
         fix="Compute the signature with the client secret only. Exit at startup if PORT_CLIENT_SECRET is not set, and "
         "do not convert a missing value to a string.",
+        starts=4,
     ),
     HandlerCheck(
         slug="secret-unset",
@@ -188,6 +192,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         why="If a deployment lacks the secret, anyone can start the work, and nobody notices.",
         fix=_EXIT,
         only="checks that start the handler",
+        starts=1,
     ),
     HandlerCheck(
         slug="body-changed",
@@ -198,6 +203,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why="Anyone who can change a request in transit can choose its inputs.",
         fix=RULE,
+        starts=1,
     ),
     HandlerCheck(
         slug="timestamp-changed",
@@ -208,6 +214,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why="Anyone with an old request can send it again with a new timestamp.",
         fix=RULE,
+        starts=1,
     ),
     HandlerCheck(
         slug="body-only",
@@ -218,6 +225,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why="Anyone with an old request can send it again with a new timestamp.",
         fix='Accept only signatures of `timestamp + "." + raw body`.',
+        starts=1,
     ),
     HandlerCheck(
         slug="prefix",
@@ -228,6 +236,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why="A few characters are easier to guess than a whole signature.",
         fix=_WHOLE,
+        starts=2,
     ),
     HandlerCheck(
         slug="empty-value",
@@ -238,6 +247,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why=_ANYONE,
         fix=_WHOLE,
+        starts=1,
     ),
     HandlerCheck(
         slug="old",
@@ -249,6 +259,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         why="Anyone with a copy of a request, for example from a log, can send it again at any time.",
         fix=_AGE,
         gap="The verifiers in Port's documentation do not check the age either.",
+        starts=2,
     ),
     HandlerCheck(
         slug="future",
@@ -259,6 +270,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_REJECTED,
         why="Only someone with the secret can sign such a request, but it can be sent again for longer.",
         fix=_AGE,
+        starts=1,
     ),
     HandlerCheck(
         slug="refusal-status",
@@ -269,6 +281,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="a 4xx status",
         why="A 5xx status looks like a bug in the handler, and a 2xx status looks like success.",
         fix="Respond with 401 to a request without a valid signature.",
+        starts=2,
     ),
     HandlerCheck(
         slug="survives",
@@ -281,7 +294,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         why=_CRASH,
         fix="Check that both headers exist and that the signature begins with `v1,` before you use them. Verify the "
         "signature before you parse the body. Catch every error, including in async code.",
-        starts=1,
+        starts=5,
     ),
     HandlerCheck(
         slug="method",
@@ -390,6 +403,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected=_NOT_5XX,
         why="Port's payloads differ between actions, automations and workflows, and `entity` is often null.",
         fix="Check that the fields exist before you use them. Otherwise, respond with 422.",
+        starts=1,
     ),
     HandlerCheck(
         slug="unknown-action",
@@ -401,6 +415,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         why="Other actions can use the same URL.",
         fix="Respond with 404 or 422 if the handler does not know the action.",
         only="payloads with the name of an action",
+        starts=1,
     ),
     HandlerCheck(
         slug="same-delivery",
@@ -411,7 +426,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="the work is done once",
         why=_TWICE,
         fix=_ONCE,
-        starts=1,
+        starts=2,
     ),
     HandlerCheck(
         slug="same-run",
@@ -422,7 +437,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="the work is done once",
         why=_TWICE,
         fix=_ONCE,
-        starts=1,
+        starts=2,
     ),
     HandlerCheck(
         slug="same-run-at-once",
@@ -433,7 +448,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         expected="the work is done once",
         why=_TWICE,
         fix="Before you start the work, save the run ID in one atomic step, such as an INSERT under a unique key.",
-        starts=1,
+        starts=2,
     ),
     HandlerCheck(
         slug="ten-runs",

@@ -179,6 +179,7 @@ class HandlerExam:
         severity: CheckSeverity | None = None,
         failure: str = "",
         fix: str = "",
+        part_of: str = "",
     ) -> None:
         """Settle a check that the handler did not pass, and save the requests that prove the finding."""
         if slug not in self.slugs or slug in self.findings:
@@ -186,7 +187,7 @@ class HandlerExam:
         if slug in _NEEDS_A_RUNNING_HANDLER and any(probe.slug != slug for probe in self.stops):
             self.cannot_tell(_STOPPED, slug)
             return
-        finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)
+        finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)._replace(part_of=part_of)
         if finding.is_wrong:
             captures = await self.prober.save(list(probes), await self._original())
             finding = finding._replace(captures=captures)

@@ -52,6 +52,7 @@ class CheckFinding(NamedTuple):
     `failure` continues "The handler …", and is "" for a passed check. `seen` describes what happened, as a clause, and
     `fix` tells the user what to change. `captures` are the IDs of the captures that prove the finding. `is_gap` means
     that the check applies but has no result, because time ran out, a valid request was rejected, or no call arrived.
+    `part_of` is the slug of the finding that has the same cause and the same fix, or "".
     """
 
     check: HandlerCheck
@@ -61,6 +62,7 @@ class CheckFinding(NamedTuple):
     fix: str = ""
     captures: tuple[str, ...] = ()
     is_gap: bool = False
+    part_of: str = ""
 
     def __repr__(self) -> str:
         """Return the text that Python and pytest show for a finding."""
@@ -82,6 +84,10 @@ class CheckFinding(NamedTuple):
         """Whether this is one of `ESSENTIAL` without a result."""
         return self.status is CheckStatus.NOT_OBSERVED and self.check.slug in ESSENTIAL
 
+    def parts(self, findings: Iterable[CheckFinding]) -> tuple[str, ...]:
+        """Return the slugs of the findings that are part of this finding."""
+        return tuple(each.check.slug for each in findings if each.part_of == self.check.slug)
+
     @property
     def problem(self) -> str:
         """What the handler does wrong, or that the check has no result, as a sentence without its period."""
@@ -102,6 +108,7 @@ class CheckFinding(NamedTuple):
             "why": self.check.why if self.failure else None,
             "fix": self.fix or None,
             "captures": list(self.captures),
+            "part_of": self.part_of or None,
         }
 
 

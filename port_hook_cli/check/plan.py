@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WITHIN_S = 60.0
 TIMEOUT_S = 5.0
+_FIRST = 3
+"""The badly signed request and the two valid requests with which every check begins."""
 
 
 class CheckLimits(NamedTuple):
@@ -55,10 +57,10 @@ class CheckPlan(NamedTuple):
         """Return the slugs of the checks that will run."""
         return self.slugs & applicable(subject, starts_handler=starts_handler)
 
-    def valid_requests(self, subject: CheckSubject, *, starts_handler: bool) -> int:
-        """Return approximately how many valid requests a correct handler gets. Most of them start real work."""
+    def works(self, subject: CheckSubject, *, starts_handler: bool) -> int:
+        """Return approximately how often a handler that does not verify signatures starts its work."""
         slugs = self.expected(subject, starts_handler=starts_handler)
-        return 2 + sum(BY_SLUG[slug].starts for slug in slugs)
+        return _FIRST + sum(BY_SLUG[slug].starts for slug in slugs)
 
 
 def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:

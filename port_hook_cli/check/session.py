@@ -40,14 +40,16 @@ _SANDBOX_S = 5.0
 class CheckBegins(NamedTuple):
     """The event that a check is about to send its first request.
 
-    `url` is the handler's URL with secrets masked. `valid_requests` is the number of requests that a correct handler
-    accepts. Most of them start real work. `sees_reports` means that a sandbox shows the handler's reports.
+    `url` is the handler's URL with secrets masked. `works` is how often a handler that does not verify signatures
+    starts real work. `sees_reports` means that a sandbox shows the handler's reports. `starts_handler` means that the
+    check started the handler.
     """
 
     subject: CheckSubject
     url: str
-    valid_requests: int
+    works: int
     sees_reports: bool
+    starts_handler: bool
 
 
 class SubjectFinder(Protocol):
@@ -99,8 +101,9 @@ class CheckSession:
                 CheckBegins(
                     found.subject,
                     url,
-                    self.plan.valid_requests(found.subject, starts_handler=starts),
+                    self.plan.works(found.subject, starts_handler=starts),
                     side.watch is not None,
+                    starts,
                 )
             )
             if not starts:

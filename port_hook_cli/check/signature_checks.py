@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
 _UNVERIFIED = "does not verify signatures: it accepted every forged request"
+_NO_SIGNATURE = "no-signature"
 _VERIFY = f"{RULE} Respond with 401 if they differ. This also fixes the checks of other forged requests."
 _HUNG = "the handler did not respond to two invalid requests"
 _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
@@ -72,9 +73,9 @@ async def check_forgeries(exam: HandlerExam) -> None:
     exam.hides_rejections = any(
         probe.is_accepted and probe.run_id in work.idle | work.unknown for probes in sent.values() for probe in probes
     )
-    await _judge_all(exam, sent, work)
+    verifies_nothing = await _judge_all(exam, sent, work)
     for slug, probes in sent.items():
-        await _judge_forgeries(exam, slug, probes, work)
+        await _judge_forgeries(exam, slug, probes, work, part_of=_NO_SIGNATURE if verifies_nothing else "")
     # Nobody can create a request with a valid signature in the other unit: Port does not, and others lack the secret.
     attacks = [probe for slug, probes in sent.items() for probe in (probes[:1] if slug == "old" else probes)]
     await _judge_statuses(exam, attacks, work)
@@ -144,22 +145,30 @@ def _is_doubtful(exam: HandlerExam, probe: Probe) -> bool:
     return probe.is_accepted or exam.judges_by_calls
 
 
-async def _judge_all(exam: HandlerExam, sent: Mapping[str, Sequence[Probe]], work: _ForgedWork) -> None:
-    """If the handler accepted every forgery, report this in the first finding."""
-    if sent.keys() == FORGERIES.keys() and all(
-        _is_taken(exam, probe, work) for probes in sent.values() for probe in probes
+async def _judge_all(exam: HandlerExam, sent: Mapping[str, Sequence[Probe]], work: _ForgedWork) -> bool:
+    """If the handler accepted every forgery, report this in one finding, and return True."""
+    if sent.keys() != FORGERIES.keys() or not all(
+        _is_taken(exam, each, work) for group in sent.values() for each in group
     ):
-        probes = sent["no-signature"]
-        await exam.fails("no-signature", first_seen(probes), probes, failure=_UNVERIFIED, fix=_VERIFY)
+        return False
+    seen = _accepted_seen(exam, sent[_NO_SIGNATURE])
+    await exam.fails(_NO_SIGNATURE, seen, sent[_NO_SIGNATURE], failure=_UNVERIFIED, fix=_VERIFY)
+    return True
 
 
-async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe], work: _ForgedWork) -> None:
+def _accepted_seen(exam: HandlerExam, probes: Sequence[Probe]) -> str:
+    contradicts = "" if exam.is_accepted(probes[0]) else ", but the handler did its work"
+    return f"{first_seen(probes)}{contradicts}"
+
+
+async def _judge_forgeries(
+    exam: HandlerExam, slug: str, probes: Sequence[Probe], work: _ForgedWork, *, part_of: str
+) -> None:
     accepted = [probe for probe in probes if _is_taken(exam, probe, work)]
     if slug == "old" and accepted and accepted[0] is not probes[0] and await _accepts_future(exam):
         accepted = []  # the handler reads the other unit as a time in the far future, which is another finding
     if accepted:
-        contradicts = "" if exam.is_accepted(accepted[0]) else ", but the handler did its work"
-        await exam.fails(slug, f"{first_seen(accepted)}{contradicts}", accepted)
+        await exam.fails(slug, _accepted_seen(exam, accepted), accepted, part_of=part_of)
     elif any(probe.run_id in work.unknown for probe in probes):
         exam.misses(f"{probes[0].seen}, and the work of a valid request did not end in time", slug, fix=MORE_TIME)
     elif not probes:
@@ -190,7 +199,7 @@ async def _accepts_future(exam: HandlerExam) -> bool:
 async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _ForgedWork) -> None:
     if not exam.wants("refusal-status"):
         return
-    control = [exam.control] if exam.control is not None else []
+    control = [exam.control] if exam.control is not None and not exam.judges_by_calls else []
     judged = [probe for probe in (*control, *probes) if probe.run_id not in work.unknown]
     refused = [each for each in judged if each.has_response and not _is_taken(exam, each, work)]
     wrong = [probe for probe in refused if probe.reaction not in {Reaction.REJECTED, Reaction.LIMITED}]

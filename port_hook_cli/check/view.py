@@ -51,7 +51,7 @@ def report_lines(report: CheckReport) -> Iterator[Styled]:
 def _group_lines(group: CheckGroup, findings: Sequence[CheckFinding]) -> Iterator[Styled]:
     observed = [finding for finding in findings if finding.status is not CheckStatus.NOT_OBSERVED]
     passed = sum(finding.status is CheckStatus.PASSED for finding in observed)
-    lines = [line for finding in observed for line in finding_lines(finding)]
+    lines = [line for finding in observed for line in finding_lines(finding, findings)]
     lines += _unobserved_lines(finding for finding in findings if finding.status is CheckStatus.NOT_OBSERVED)
     if observed:
         worst = next(status for status in _WORST_FIRST if any(each.status is status for each in observed))
@@ -61,9 +61,12 @@ def _group_lines(group: CheckGroup, findings: Sequence[CheckFinding]) -> Iterato
         yield labeled("" if number else str(group), line)
 
 
-def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
-    """Yield the problem and the fix of a finding, or nothing for a passed check."""
-    if finding.status is CheckStatus.PASSED:
+def finding_lines(finding: CheckFinding, others: Iterable[CheckFinding] = ()) -> Iterator[Styled]:
+    """Yield the problem and the fix of a finding, and the checks among `others` that failed for the same reason.
+
+    Yield nothing for a passed check, and for a check that is part of another finding.
+    """
+    if finding.status is CheckStatus.PASSED or finding.part_of:
         return
     mark, style = _MARKS[finding.status]
     what, seen = printable(finding.failure), _brief(finding.seen)
@@ -71,6 +74,8 @@ def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
         yield Styled(f"{mark} {what}: {seen}", style)
         return
     yield Styled.assemble((f"{mark} ", style), (what, _STYLES[finding.status]), f": {seen}")
+    if parts := finding.parts(others):
+        yield Styled(f"  {len(parts) + 1} checks: {', '.join((finding.check.slug, *parts))}")
     yield Styled.assemble("  ", ("fix:", "cyan"), f" {printable(finding.fix)}")
     shown = "".join(f"{_GAP}port-hook show {each}" for each in finding.captures[:1])
     more = f"{_GAP}and {', '.join(finding.captures[1:])}" if finding.captures[1:] else ""
@@ -130,12 +135,11 @@ def unproved_lines(report: CheckReport) -> Iterator[str]:
             yield f"hint: {printable(fix)}"
 
 
-def begin_text(url: str, valid_requests: int) -> str:
-    """Return a message with the approximate number of valid requests that the check sends.
-
-    A handler with mistakes may get more requests than a correct handler.
-    """
-    return f"Sends about {valid_requests} valid requests to {printable(url)}. Most of them start real work."
+def begin_text(url: str, works: int) -> str:
+    """Return a message with the approximate number of times that a handler without verification starts its work."""
+    return (
+        f"Sends requests to {printable(url)}. A handler that does not verify them starts real work about {works} times."
+    )
 
 
 def output_lines(output: bytes, masker: Masker) -> list[Styled]:

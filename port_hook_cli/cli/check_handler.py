@@ -25,7 +25,7 @@ from port_hook_cli.replay.sources import KINDS
 from port_hook_cli.replay.store import ReplayKeeper
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, tell
-from port_hook_cli.terminal.prompts import confirm_in_loop
+from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 from port_hook_cli.text.safe import brief, printable
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from port_hook_cli.trigger.run_data import RunData
 
 
+_ELSEWHERE = "Pass a handler on this machine with --to."
 _EXIT_CODES = {
     CheckOutcome.PASSED: ExitCode.OK,
     CheckOutcome.FAILED: ExitCode.FAILED,
@@ -113,15 +114,18 @@ def _checked(
 
 
 async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, asks: bool) -> None:
-    """Ask before sending to another machine, then print what is sent.
+    """Ask before sending to a handler that the check did not start, then print what is sent.
 
-    Raises UsageError if the user declines, or if an option of a run has no effect.
+    A handler on this machine is checked without a question if port-hook cannot ask. Raises UsageError if the user
+    declines, or if an option of a run has no effect.
     """
     forms.refuse_unused(begins.subject.name)
-    if asks and not is_on_this_machine(begins.subject.url):
-        question = f"{begin_text(begins.url, begins.valid_requests)} Check this handler?"
+    is_here = is_on_this_machine(begins.subject.url)
+    if asks and not begins.starts_handler and (not is_here or can_ask(forms.runtime)):
+        question = f"{begin_text(begins.url, begins.works)} Check this handler?"
         if not await confirm_in_loop(question, forms.runtime, default=False):
-            raise UsageError("Nothing was sent.", hint="Pass a handler on this machine with --to.")
+            hint = "Add the command that starts your handler: `-- COMMAND`." if is_here else _ELSEWHERE
+            raise UsageError("Nothing was sent.", hint=hint)
     screen.begin(begins)
 
 

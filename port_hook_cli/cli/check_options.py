@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup
 from port_hook_cli.check.plan import TIMEOUT_S, WITHIN_S, CheckLimits, CheckPlan
 from port_hook_cli.cli import options, run_options
-from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, Trust, option, option_group
+from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, Trust, option, option_group
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
@@ -52,8 +52,8 @@ class CheckTarget:
         option(
             "--yes",
             "-y",
-            help="Skip the confirmation of --to-its-url.",
-            no_effect=(NoEffect("Nothing needs confirmation", without=("--to-its-url",)),),
+            help="Skip the confirmation before a handler that already runs is checked.",
+            excludes=(COMMAND,),
         ),
     ] = False
 

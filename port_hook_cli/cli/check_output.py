@@ -53,7 +53,7 @@ class CheckScreen:
     def begin(self, begins: CheckBegins) -> None:
         """Print what the check sends. On a terminal, show the progress."""
         self.url, self._began = begins.url, time.perf_counter()
-        tell(begin_text(self.url, begins.valid_requests), self._runtime)
+        tell(begin_text(self.url, begins.works), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
         if not begins.sees_reports and expected & _ABOUT_REPORTS:
             tell(f"note: {NO_SANDBOX}", self._runtime)

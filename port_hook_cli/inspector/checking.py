@@ -267,6 +267,6 @@ def _planned(found: FoundSubject, plan: CheckPlan, notes: list[str]) -> dict[str
         "capture": found.original,
         "target": masked_url(subject.url, found.masker.text)[:2_000],
         "checks": len(made | (plan.named & plan.slugs)),
-        "valid_requests": plan.valid_requests(subject, starts_handler=False),
+        "works": plan.works(subject, starts_handler=False),
         "notes": list(notes),
     }

@@ -223,16 +223,19 @@ def _described(checked: CheckedHandler, *, strict: bool) -> str:
     report = checked.report
     wrong = [each for each in report.findings if each.fails(strict=strict)]
     first = [f"{len(wrong)} of {len(report.findings)} checks failed."] if len(report.findings) > 1 else []
-    return "\n".join([*first, *(line for each in wrong for line in _finding_lines(each, checked.requests))])
+    shown = [each for each in wrong if not each.part_of]
+    return "\n".join([*first, *(line for each in shown for line in _finding_lines(each, checked))])
 
 
-def _finding_lines(finding: CheckFinding, requests: Mapping[str, tuple[Invocation, Delivery]]) -> Iterator[str]:
+def _finding_lines(finding: CheckFinding, checked: CheckedHandler) -> Iterator[str]:
     yield f"{finding.check.slug}: {finding.problem}."
+    if parts := finding.parts(checked.report.findings):
+        yield f"  also      {', '.join(parts)}"
     yield f"  seen      {finding.seen}"
     yield f"  why       {finding.check.why}"
     if finding.fix:
         yield f"  fix       {finding.fix}"
-    for request, delivery in (requests[each] for each in finding.captures if each in requests):
+    for request, delivery in (checked.requests[each] for each in finding.captures if each in checked.requests):
         yield f"  request   {printable(request.method)} {brief(delivery.url)} ({len(request.body)} bytes)"
         if delivery.status is None:
             yield f"  no response: {brief(delivery.error or '')}"

@@ -19,6 +19,7 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup
+from port_hook_cli.check.forgeries import FORGERIES
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Result, Run
 from tests.factories import SECRET, a_capture
@@ -123,7 +124,7 @@ def test_correct_handler_passes_every_check_and_is_ended(folder: Path) -> None:
     assert {each["status"] for each in findings if each["group"] == "reports"} == {"passed"}
     assert len({each["check"] for each in findings}) == len(findings) == summary["checks"] > 30
     assert summary["passed"] == sum(each["status"] == "passed" for each in findings)
-    assert f"valid requests to http://127.0.0.1:{command[1]}/. Most of them start real work." in done.stderr
+    assert f"Sends requests to http://127.0.0.1:{command[1]}/. " in done.stderr
     assert not accepts_connections(command[1])
 
 
@@ -139,7 +140,7 @@ def test_mistake_is_printed_with_its_fix_and_the_saved_requests(checking: Checki
     shown = run("show", saved.split()[4])
     assert "port-hook-check/old" in shown.out
     # The receiver wrote its secret, and a color.
-    assert "Sends about 2 valid requests to " in done.err
+    assert "A handler that does not verify them starts real work about 7 times." in done.err
     assert "The last lines of the command's output:\n  ***\n  listening on" in done.err
 
 
@@ -159,6 +160,14 @@ def test_warning_fails_only_a_strict_check(
     done = checking("--only", "same-run", *options, *receiver(folder, WORKS_TWICE), code=code)
     assert "! does its work twice if a run is delivered twice: " in done.out
     assert "0 passed, 1 warning." in done.out
+
+
+def test_missing_verification_is_one_finding_with_its_twelve_checks(checking: Checking, folder: Path) -> None:
+    done = checking("--only", "signature", *receiver(folder, VERIFIES_NOTHING), code=1)
+    assert done.out.count("✗ ") == done.out.count("✗ does not verify signatures: ") == 1
+    (listed,) = [line.split("12 checks: ")[1].split(", ") for line in done.out.splitlines() if "12 checks: " in line]
+    assert set(listed) == FORGERIES.keys()
+    assert "timestamps in milliseconds" not in done.out
 
 
 def test_forgery_without_a_response_proves_nothing_and_ends_with_its_own_code(checking: Checking, folder: Path) -> None:
@@ -487,10 +496,10 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         ),
         (("--list", "--json"), ExitCode.USAGE, "Use either --list or --json, not both", "Leave out"),
         (
-            ("--yes", "--to", "8000"),
+            ("--yes", "--to", "8000", "--", "x"),
             ExitCode.USAGE,
-            "Nothing needs confirmation without --to-its-url",
-            "Add --to-its-url",
+            "Use either --yes or a command after --, not both.",
+            "Leave out --yes",
         ),
         (("a", "b", "--to", "8000"), ExitCode.USAGE, "Unexpected argument: b.", "put -- before it"),
         (
@@ -535,6 +544,24 @@ def test_check_of_another_machine_asks_first(folder: Path, answer: str, is_sent:
     child.close()
     assert child.exitstatus == (ExitCode.TARGET if is_sent else ExitCode.USAGE), shown
     assert ("Nothing was sent." in shown, "Nothing listens on" in shown) == (not is_sent, is_sent)
+
+
+@POSIX
+@pytest.mark.parametrize(("options", "answer"), [((), "n"), (("-y",), "")])
+def test_running_handler_is_checked_on_a_terminal_only_after_a_question(
+    folder: Path, options: tuple[str, ...], answer: str
+) -> None:
+    with handler() as other:
+        words = ("check", "--only", "no-signature", "--to", str(other.port), *options)
+        child = typed(folder, *words, env=environment(folder, TERM="dumb", **ENV), dimensions=(40, 300))
+        if answer:
+            child.expect_exact("starts real work about 5 times. Check this handler? [y/N] ")
+            child.sendline(answer)
+        shown = child.read().decode()
+        child.close()
+    assert bool(other.requests) is not bool(answer)
+    assert ("Nothing was sent." in shown) is bool(answer)
+    assert child.exitstatus == (ExitCode.USAGE if answer else ExitCode.FAILED), shown
 
 
 def test_project_file_can_set_the_handler_but_neither_its_own_url_nor_the_checks(run: Run, folder: Path) -> None:

@@ -99,7 +99,7 @@ async def test_plan_shows_what_a_check_would_send(runtime: MakeRuntime, store: P
     assert found["problem"] is None
     assert {**found["plan"], "type": "begin"}.items() <= ended[0].items()
     assert found["plan"]["checks"] == ended[-1]["checks"]
-    assert found["plan"]["valid_requests"] > 5
+    assert found["plan"]["works"] > 5
     assert unknown["plan"] is None
     assert "nothing" in unknown["problem"]["error"]
     assert count == 1 + len({each for record in ended for each in record.get("captures", ())})

@@ -69,8 +69,8 @@ export function CheckForm({ check, source, actions, session, version, children }
     ${fault && html`<${Problem} problem=${fault} />`}
     ${plan && html`<p class="note">
       ${plan.notes.map((note) => html`<${WithCode} text=${`${note} `} />`)}
-      ${number(plan.checks)} checks. <b>The check sends about${" "}
-      ${number(plan.valid_requests)} valid requests, and most of them start the handler's work.</b>
+      ${number(plan.checks)} checks. <b>A handler that does not verify requests starts its work about${" "}
+      ${number(plan.works)} times.</b>
     </p>`}
     <div class="send">
       <${Button} primary submit icon="play" label=${runLabel(check, plan)} disabled=${check.isRunning || !isReady}
@@ -82,7 +82,7 @@ export function CheckForm({ check, source, actions, session, version, children }
 
 function runLabel(check, plan) {
   if (check.isRunning) return "Checking…";
-  return plan ? `Run, and send about ${number(plan.valid_requests)} valid requests` : "Run";
+  return plan ? `Run, and start up to ${number(plan.works)} works` : "Run";
 }
 
 /** Ignore Enter in a checkbox, because a check starts real work. */

@@ -56,7 +56,8 @@ function Group({ name, findings, onOpen }) {
       <caption class="sr">Checks of the group ${oneLine(name)}</caption>
       <colgroup><col class="status-of" /><col /></colgroup>
       <thead class="sr"><tr><th scope="col">Status</th><th scope="col">Finding</th></tr></thead>
-      <tbody>${sorted.map((each) => html`<${Row} key=${each.check} finding=${each} onOpen=${onOpen} />`)}</tbody>
+      <tbody>${sorted.filter((each) => !each.part_of).map((each) => html`<${Row} key=${each.check} finding=${each}
+        parts=${sorted.filter((part) => part.part_of === each.check)} onOpen=${onOpen} />`)}</tbody>
     </table>`;
 }
 
@@ -66,8 +67,8 @@ function counted(summary) {
   return `${number(summary.checks)} checks in ${duration(summary.duration_s)}: ${parts.join(", ")}. `;
 }
 
-/** @param {{ finding: Finding, onOpen: (id: string) => void }} props */
-function Row({ finding, onOpen }) {
+/** @param {{ finding: Finding, parts: Finding[], onOpen: (id: string) => void }} props */
+function Row({ finding, parts, onOpen }) {
   const { captures, failure, fix, why } = finding;
   const look = STATUSES[finding.status] ?? { word: oneLine(finding.status), icon: "question", tone: "dim" };
   const text = (value) => visible(value).slice(0, MOST_TEXT);
@@ -76,6 +77,7 @@ function Row({ finding, onOpen }) {
     <td>
       ${failure && html`<b>The handler ${text(failure)}</b> `}<code>${oneLine(finding.check)}</code>
       <p>${text(finding.seen)}</p>
+      ${parts.length > 0 && html`<p class="dim">Also: ${parts.map((part) => oneLine(part.check)).join(", ")}</p>`}
       ${why && html`<p class="dim">${text(why)}</p>`}
       ${fix && html`<p><b>Fix:</b> ${text(fix)}</p>`}
       ${captures.length > 0 && html`<p class="proofs">

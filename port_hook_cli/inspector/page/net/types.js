@@ -148,7 +148,7 @@ export {};
 
 /**
  * The requests that a check would send.
- * @typedef {{ name: string, capture: string | null, target: string, checks: number, valid_requests: number,
+ * @typedef {{ name: string, capture: string | null, target: string, checks: number, works: number,
  *   notes: string[] }} Plan
  */
 /**
@@ -159,7 +159,7 @@ export {};
 /**
  * One result of a check.
  * @typedef {Record<"failure" | "why" | "fix", string | null> & Record<"group" | "check" | "status" | "seen", string>
- *   & { captures: string[] }} Finding
+ *   & { captures: string[], part_of: string | null }} Finding
  */
 
 /**
