@@ -71,6 +71,10 @@ class ApiResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+DISABLED = "; in Port, `{}: false` disables it, and Port does not document the response"
+"""The end of the note on a started run, if the field for which the placeholder stands disables its start in Port."""
+
+
 def ok(
     fields: Mapping[str, Any] | None = None,
     note: str = "",

@@ -19,6 +19,7 @@ from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks, organization
 from port_hook_cli.sandbox.actions import find_action, find_action_of
 from port_hook_cli.sandbox.messages import (
+    DISABLED,
     ApiRequest,
     ApiResponse,
     Rejected,
@@ -154,6 +155,8 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
     note = f"started {run.id} for {brief(run.start.user_email)}"
     if not _invokes(state, kind):
         note += f" without a request, because its invocation method is {kind}"
+    if action.get("publish") is False:
+        note += DISABLED.format("publish")
     return ok(
         {"run": run.document()},
         note,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from tests.port_workflows_openapi import faults, require_workflows_openapi
 from tests.sandbox.claims import AGENT, RESERVED, claim_nodes
@@ -213,6 +214,18 @@ async def test_canceled_run_ends_and_rejects_updates(renderer: Renderer, handler
         assert (await client.post(f"/v1/workflows/runs/{run_id}/cancel")).status_code == 422
         path = f"/v1/workflows/nodes/runs/{node_run_id}"
         assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
+
+
+async def test_start_that_port_has_disabled_gets_a_note(renderer: Renderer) -> None:
+    told: list[str] = []
+    document, action = one_node(type="CONDITION"), {**create_vm_action(), "publish": False}
+    document["nodes"][0]["config"]["published"] = False
+    options: Any = {"actions": [action], "on_event": lambda event: told.append(event.note)}
+    async with running(renderer, document, **options) as (sandbox, client):
+        await ended(sandbox, await started(client))
+        await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "a"}})
+    assert sum("in Port, `published: false` disables it" in note for note in told) == 1
+    assert sum("in Port, `publish: false` disables it" in note for note in told) == 1
 
 
 async def test_waiting_input_node_is_reported_once(renderer: Renderer) -> None:

@@ -9,7 +9,17 @@ from typing import Any
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN, WORKFLOW
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, not_found, ok, read_body, taken
+from port_hook_cli.sandbox.messages import (
+    DISABLED,
+    ApiRequest,
+    ApiResponse,
+    Rejected,
+    invalid,
+    not_found,
+    ok,
+    read_body,
+    taken,
+)
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import run_document
 from port_hook_cli.workflows.run import WorkflowRun, cancel, start
@@ -112,7 +122,7 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
     state.add_workflow_event(run, "was started")
     return ok(
         {"workflowRun": run_document(state.workflows, run)},
-        f"started a run of {identifier}",
+        f"started a run of {identifier}{'' if trigger.is_published else DISABLED.format('published')}",
         status=201,
         run_id=run.id,
         walks=run.id,
