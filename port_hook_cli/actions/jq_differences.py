@@ -1,6 +1,7 @@
 """Find the jq 1.8 features in an expression whose result may differ in Port, without running the expression.
 
-Port's engine is built on a jq version between 1.7.1 and 1.8. docs/reference/templates.md lists the differences.
+Port's engine is built on jq 1.7.1 or a version between 1.7.1 and 1.8. The names come from the list of changes in jq
+1.8.0 (NEWS.md). Each was tried with 1.7.1 and with 1.8. docs/reference/templates.md lists the differences.
 """
 
 from __future__ import annotations
@@ -136,11 +137,21 @@ class _Lexer:
 
 
 _MISSING = "Port's jq may not have it. The expression is then null in Port"
-_TRIMSTR = ("trimstr", _MISSING)
-_TOBOOLEAN = ("toboolean", _MISSING)
+_NEWER = {
+    **dict.fromkeys(("trim", "ltrim", "rtrim", "toboolean", "have_decnum", "have_literal_numbers"), False),
+    **dict.fromkeys(("trimstr", "add", "skip"), True),
+}
+"""The functions that jq 1.8 added, and whether they have arguments. `add` without an argument is older."""
+_NEWER_FORMAT = "@urid"
+_OBJECT_VALUE = (
+    "an object value without parentheses",
+    "Port's jq may accept only {key: (value)}. The expression is then null in Port",
+)
+_OBJECT_OPERATOR = re.compile(r"[+\-*/%<>=]|//=?|[!=<>|+\-*/%]=")
+_OBJECT_KEYWORDS = frozenset({"and", "or", "if", "try", "reduce", "foreach"})
 _TIMES = ("*", "text times 0 is null in Port, and an empty string here")
 _ZONE = ('strftime("%Z")', "Port's jq may write another name of the time zone")
-_ANY_OF_THEM = r"trimstr|toboolean|strftime|\*"
+_ANY_OF_THEM = rf"{'|'.join(_NEWER)}|{_NEWER_FORMAT}|strftime|\*|:"
 _ZONE_NAME = r"(?<!%)(?:%%)*%Z"
 _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
@@ -183,20 +194,46 @@ def jq_differences(expressions: Iterable[str]) -> tuple[JqDifference, ...]:
 
 
 def _found(tokens: Sequence[JqToken]) -> Iterator[tuple[str, str]]:
+    if _has_newer_object_value(tokens):
+        yield _OBJECT_VALUE
     own = {after.text for token, after in pairwise(tokens) if token.text == "def"}
     for index, token in enumerate(tokens):
         before = tokens[index - 1] if index else _NOTHING
         after = tokens[index + 1] if index + 1 < len(tokens) else _NOTHING
         if token.kind is TokenKind.OPERATOR and token.text in {"*", "*="} and _may_be_text_times_0(before, after):
             yield _TIMES
+        if token.kind is TokenKind.FORMAT and token.text == _NEWER_FORMAT:
+            yield (_NEWER_FORMAT, _MISSING)
         if token.kind is not TokenKind.NAME or token.text in own:
             continue
-        if token.text == "trimstr" and after.text == "(":
-            yield _TRIMSTR
-        elif token.text == "toboolean" and after.text != "(":
-            yield _TOBOOLEAN
+        if _NEWER.get(token.text) is (after.text == "("):
+            yield (token.text, _MISSING)
         elif token.text == "strftime" and after.text == "(" and _has_zone(tokens[index + 2 :], after.depth):
             yield _ZONE
+
+
+def _has_newer_object_value(tokens: Sequence[JqToken]) -> bool:
+    """Return whether an object has a value with an operator or keyword that jq 1.7.1 only accepts in parentheses."""
+    in_value: dict[int, bool] = {}  # by the depth of the tokens in an open object
+    for before, token in pairwise((_NOTHING, *tokens)):
+        if token.text == "{" and token.kind is TokenKind.OPEN:
+            in_value[token.depth + 1] = False
+        elif token.text == "}" and token.kind is TokenKind.CLOSE:
+            in_value.pop(token.depth + 1, None)
+        elif token.depth in in_value:
+            if token.text in {":", ","} and token.kind is TokenKind.OPERATOR:
+                in_value[token.depth] = token.text == ":"
+            elif in_value[token.depth] and _is_newer_in_an_object(before, token):
+                return True
+    return False
+
+
+def _is_newer_in_an_object(before: JqToken, token: JqToken) -> bool:
+    if token.kind is TokenKind.NAME:
+        return token.text in _OBJECT_KEYWORDS
+    is_negation = token.text == "-" and before.text in {":", "|"}
+    is_binary = token.kind is TokenKind.OPERATOR and _OBJECT_OPERATOR.fullmatch(token.text) is not None
+    return is_binary and not is_negation
 
 
 def _may_be_text_times_0(left: JqToken, right: JqToken) -> bool:

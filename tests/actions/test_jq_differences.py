@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from port_hook_cli.actions.jq_differences import TokenKind, jq_differences, jq_tokens, template_differences
 
 ZONE = 'strftime("%Z")'
+OBJECT_VALUE = "an object value without parentheses"
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,24 @@ ZONE = 'strftime("%Z")'
         (".a | toboolean", ["toboolean"]),
         ("{a: toboolean}", ["toboolean"]),
         ("toboolean(1)", []),
+        *[(f".a | {name}", [name]) for name in ("trim", "ltrim", "rtrim", "have_decnum", "have_literal_numbers")],
+        ("add(.a[])", ["add"]),
+        (".a | add", []),
+        ("[skip(1; .a[])]", ["skip"]),
+        (".a | @urid", ["@urid"]),
+        (".a | @uri", []),
+        ('{a: (1 + 2), b: -1, c: .d | .e, f: [1 + 2], g: .h[1:2], i: not, j: "\\(1 + 2)"} | 1 + 2', []),
+        *[
+            (expression, [OBJECT_VALUE])
+            for expression in (
+                "{a: 1 + 2}",
+                '{"a": .b // "x", c: 1}',
+                "{a: {b: if .c then 1 else 2 end}}",
+                "{a: 1, b: .c == 2}",
+                "{a: .b and .c}",
+                "[{a: .b | . * 2}]",
+            )
+        ],
         ('"a" * 0', ["*"]),
         ("'-' * 0.0", ["*"]),
         ('"\\(.a)" * 0', ["*"]),
