@@ -27,6 +27,11 @@ from port_hook_cli.prediction.response import AgentResponse, quoted
 from port_hook_cli.prediction.wire import AgentFault, WireRequest, wire_request
 from port_hook_cli.text.secret import Secret
 
+_SHARED_TOPIC = (
+    "The agent still reports FAILED, even if another agent on the same topic handles the node run. port-agent's pull "
+    "request 84 (August 2026) makes this optional"
+)
+
 
 @frozen(kw_only=True)
 class AgentSettings:
@@ -146,6 +151,8 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
     mapping = prediction.mapping
     if mapping is None:
         reason = "no mapping is enabled for it" if tries else "there is no mapping"
+        if message.subject is Subject.NODE_RUN and message.transport is AgentTransport.KAFKA:
+            reason += f". {_SHARED_TOPIC}"
         return replace(prediction, reason=reason, unsent=reporter.untouched())
     reporter = replace(reporter, mapping=mapping)
     decrypted = decrypt_paths(message.document, mapping.decrypt_paths, world.decipher)

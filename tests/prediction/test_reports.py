@@ -149,7 +149,9 @@ def test_agent_reports_a_node_run_only_when_no_mapping_is_enabled(
 ) -> None:
     mappings = mappings_of({"enabled": False}, {"enabled": '.action == "other"'}, {"enabled": ".a +"})
     prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings)
-    assert (prediction.wire, prediction.reason) == (None, "no mapping is enabled for it")
+    reason, _, other_agents = prediction.reason.partition(". ")
+    assert (prediction.wire, reason) == (None, "no mapping is enabled for it")
+    assert ("another agent on the same topic" in other_agents) == ((transport, run) == ("kafka", "node"))
     assert (reports(unsent(prediction)), logs(unsent(prediction))) == (expected, [])
 
 
