@@ -12,23 +12,23 @@ from dataclasses import replace
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple, TypeAlias
 
-from port_hook_cli.check.plain_body import MAY_BE_DECODED, BodyFeature, ladder
 from port_hook_cli.check.reactions import blames_authentication, blames_content, said, seems_rejected
 from port_hook_cli.check.subject import document_of
-from port_hook_cli.check.way_rows import BYTES, MILLISECONDS
-from port_hook_cli.check.wrong_ways import (
-    SigningKeys,
-    WrongWay,
-    distinct_ways,
-    ports_way,
-    wrong_ways,
-)
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.signatures.own_code import RAW_BODY
+from port_hook_cli.signatures.plain_body import MAY_BE_DECODED, BodyFeature, ladder
+from port_hook_cli.signatures.way_rows import BYTES, MILLISECONDS
+from port_hook_cli.signatures.wrong_ways import (
+    SigningKeys,
+    WrongWay,
+    distinct_ways,
+    ports_way,
+    wrong_ways,
+)
 
 MOST_REQUESTS = 60
 """The maximum number of requests in one search."""

@@ -12,16 +12,16 @@ from port_hook_cli.check.effects import rejected, work_of
 from port_hook_cli.check.exam import LONGER_WAIT, HandlerExam
 from port_hook_cli.check.fault import FaultKind, FaultSearch, FoundFault, find_fault
 from port_hook_cli.check.forgeries import badly_signed
-from port_hook_cli.check.plain_body import ladder
 from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.report_checks import seen_run
 from port_hook_cli.check.subject import document_of, extended
-from port_hook_cli.check.way_rows import MILLISECONDS
-from port_hook_cli.check.wrong_ways import SigningKeys
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.listener.responses import is_refusal
+from port_hook_cli.signatures.plain_body import ladder
 from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.way_rows import MILLISECONDS
+from port_hook_cli.signatures.wrong_ways import SigningKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,6 @@ from typing import Any
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, FoundFault, find_fault
 from port_hook_cli.check.subject import with_run
-from port_hook_cli.check.wrong_ways import SigningKeys
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import TIMESTAMP_HEADER
@@ -31,6 +30,7 @@ from port_hook_cli.replay.store import ReplayKeeper
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import as_port_sends
+from port_hook_cli.signatures.wrong_ways import SigningKeys
 from port_hook_cli.terminal.coding_agent import coding_agent
 from port_hook_cli.terminal.console import Output, emit, rich_console, sayer, shows_progress, tell
 from port_hook_cli.text.safe import brief, printable

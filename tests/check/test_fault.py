@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, FoundFault, find_fault
-from port_hook_cli.check.wrong_ways import SigningKeys
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.signatures.wrong_ways import SigningKeys
 from port_hook_cli.text.secret import Secret
 from tests.servers import application
 from tests.sockets import free_port

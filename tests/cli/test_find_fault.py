@@ -287,7 +287,7 @@ def test_find_fault_with_failed_captures_is_rejected(run: Run) -> None:
 
 
 def test_page_lists_every_wrong_way_in_the_order_of_the_search() -> None:
-    from port_hook_cli.check.wrong_ways import SigningKeys, wrong_ways
+    from port_hook_cli.signatures.wrong_ways import SigningKeys, wrong_ways
 
     page = (ROOT / "docs" / "reference" / "find-fault.md").read_text("utf-8")
     keys = SigningKeys(SECRET, client_id="an-id", other=SECRET)

@@ -1,7 +1,4 @@
-"""The rows of the table of wrong ways: what each way signs, in which notation, and how to describe it.
-
-This module is pure.
-"""
+"""The rows of the table of wrong ways: what each way signs, in which notation, and how to describe it."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-from port_hook_cli.check import serializers
+from port_hook_cli.signatures import serializers
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import SIGNED_TEXT
 from port_hook_cli.signatures.forms import serializations

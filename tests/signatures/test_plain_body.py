@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.check.plain_body import MOST_BYTES, BodyFeature, ladder
 from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.signatures.plain_body import MOST_BYTES, BodyFeature, ladder
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -2,8 +2,6 @@
 
 Each function parses and serializes the body, or decodes it, and returns the bytes that one kind of handler verifies. A
 body that cannot be read is returned unchanged.
-
-This module is pure.
 """
 
 from __future__ import annotations
@@ -13,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from port_hook_cli.check.plain_body import with_sorted_keys
 from port_hook_cli.javascript.nesting import nests_too_deep
+from port_hook_cli.signatures.plain_body import with_sorted_keys
 
 _COMPACT = (",", ":")
 _GO_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})

@@ -2,8 +2,6 @@
 
 The ways come from published handlers, from documentation of other senders, and from settings that change a secret. Each
 way creates a request that a handler with this one mistake accepts.
-
-This module is pure.
 """
 
 from __future__ import annotations
@@ -14,7 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import NamedTuple
 
-from port_hook_cli.check.way_rows import (
+from port_hook_cli.frozen import frozen
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.way_rows import (
     FREQUENT,
     OTHERS,
     RARE,
@@ -26,9 +27,6 @@ from port_hook_cli.check.way_rows import (
     as_it_is,
     as_port_signs,
 )
-from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.text.secret import Secret
 
 _TRIMMED_KEY_BYTES = 32

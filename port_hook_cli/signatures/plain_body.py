@@ -4,8 +4,6 @@ A handler that parses the body and serializes it again before it verifies the si
 serializer writes differently than Port. The plain form has none of these differences. It has no non-ASCII text, no
 characters that some serializers escape, no unusual numbers, no empty objects and no whitespace, and its keys are
 sorted.
-
-This module is pure.
 """
 
 from __future__ import annotations
