@@ -21,9 +21,9 @@ from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.signatures.own_code import RAW_BODY
 from port_hook_cli.signatures.plain_body import MAY_BE_DECODED, BodyFeature, ladder
+from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.signatures.way_rows import BYTES, MILLISECONDS
 from port_hook_cli.signatures.wrong_ways import (
-    SigningKeys,
     WrongWay,
     distinct_ways,
     ports_way,

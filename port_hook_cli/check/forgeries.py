@@ -15,9 +15,7 @@ from port_hook_cli.check.subject import changed_letter
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.signatures.signing import VERSION, TimestampUnit, digest
-
-DEFAULT_SECRETS = ("undefined", "None", "null", "<CLIENT_SECRET>")
-"""The texts that programs and examples use as placeholders for a secret."""
+from port_hook_cli.signatures.wrong_ways import DEFAULT_SECRETS
 
 _EXAMPLE_SECRETS = (*DEFAULT_SECRETS, "YOUR_CLIENT_SECRET", "changeme", "secret")
 _MINUTES_S = 600.0

@@ -19,9 +19,8 @@ from port_hook_cli.check.subject import document_of, extended
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.listener.responses import is_refusal
 from port_hook_cli.signatures.plain_body import ladder
-from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.signing import SigningKeys, TimestampUnit
 from port_hook_cli.signatures.way_rows import MILLISECONDS
-from port_hook_cli.signatures.wrong_ways import SigningKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

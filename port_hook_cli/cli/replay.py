@@ -124,9 +124,9 @@ def replay(
             requests = [(rewriter.finish(ready.draft), ready.url) for ready in readies]
             print_requests(requests, runtime, as_lambda=target.is_lambda)
             return ExitCode.OK
-        asyncio.run(announce(readies, access))
         if signature.find_fault:
             return _find_fault(readies[0], rewriter, access, places.store, runtime, target, as_json=output.json)
+        asyncio.run(announce(readies, access))
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
         # Only replays of stored captures are saved. Without such a replay, SQLite is loaded only to check --store.
@@ -176,15 +176,16 @@ def _find_fault(
     *,
     as_json: bool,
 ) -> ExitCode:
-    from port_hook_cli.cli.replay_fault import report_fault, search_fault, signing_keys
+    from port_hook_cli.cli.replay_fault import report_fault, search_fault
 
-    keys = signing_keys(access.settings)
+    keys = access.settings.signing_keys()
     if (place := access.settings.secret_place) != PROJECT_FILE:  # that place has been reported already
         tell(f"note: client secret from {printable(place)}", runtime)
     found = search_fault(
         ready,
         rewriter,
         keys,
+        access,
         runtime,
         timeout_s=target.timeout_s,
         as_lambda=target.is_lambda,

@@ -22,15 +22,13 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.view import MOST_OF_A_URL
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter
-from port_hook_cli.replay.sending import LambdaClient
+from port_hook_cli.replay.sending import LambdaClient, announce
 from port_hook_cli.replay.sources import KINDS, ReplaySource
 from port_hook_cli.replay.store import ReplayKeeper
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.signing import as_port_sends
-from port_hook_cli.signatures.wrong_ways import SigningKeys
+from port_hook_cli.signatures.signing import SigningKeys, as_port_sends
 from port_hook_cli.terminal.coding_agent import coding_agent
 from port_hook_cli.terminal.console import Output, emit, rich_console, sayer, shows_progress, tell
 from port_hook_cli.text.safe import brief, printable
@@ -43,14 +41,6 @@ FAULT = "port-hook/fault/1"
 _QUIET_S = 1.0
 _SHOWN_DIGITS = 8
 _IN_PYTHON = "import hashlib; print(len(secret.encode()), hashlib.sha256(secret.encode()).hexdigest()[:8])"
-
-
-def signing_keys(settings: Settings) -> SigningKeys:
-    """Return the secrets that a handler may use. Raises SettingsError without a client secret."""
-    secret, other = settings.require_secret(), settings.other_secret
-    if other is None:
-        return SigningKeys(secret, settings.client_id)
-    return SigningKeys(secret, settings.client_id, other.secret, other.place)
 
 
 def sample_source(to: str | None, access: PortAccess, store: Path | None, runtime: Runtime) -> ReplaySource:
@@ -71,6 +61,7 @@ def search_fault(
     ready: ReadyReplay,
     rewriter: Rewriter,
     keys: SigningKeys,
+    access: PortAccess,
     runtime: Runtime,
     *,
     timeout_s: float,
@@ -79,7 +70,8 @@ def search_fault(
 ) -> FoundFault | None:
     """Print how many requests the search sends, then search. Return None after Ctrl-C.
 
-    With `new_runs`, each request gets another run ID. A sandbox accepts any ID, but rejects reports of ended runs.
+    With `new_runs`, each request gets another run ID, because a sandbox rejects reports of ended runs. The sandbox is
+    told about each run, because with --strict-runs it rejects reports of unknown runs.
     """
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
@@ -99,6 +91,7 @@ def search_fault(
             recipient = LambdaClient(http) if as_lambda else http
 
             async def send(request: Invocation) -> Delivery:
+                await announce([replace(ready, draft=request)], access)
                 return await recipient.send(request, ready.url)
 
             with _progress(runtime) as on_send:

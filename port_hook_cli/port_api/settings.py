@@ -19,6 +19,7 @@ from port_hook_cli.port_api.placeholders import is_placeholder
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.text.secret import Secret
 
 ALL_NEEDS = ("client_id", "client_secret", "api_url")
@@ -79,6 +80,12 @@ class Settings:
         """The variable that sets the API's address in the current directory's `.env`, or "" if none does."""
         variable, _, place = self.sources.get("api_url", "").partition(" in ")
         return variable if place == PROJECT_FILE else ""
+
+    def signing_keys(self) -> SigningKeys:
+        """Return the secrets that may have signed a request. Raises CredentialsError without a client secret."""
+        other = self.other_secret
+        keys = SigningKeys(self.require_secret(), self.client_id)
+        return keys if other is None else keys._replace(other=other.secret, other_place=other.place)
 
     def require_secret(self) -> Secret:
         """Return the client secret. Raises CredentialsError with a hint about the places where it can be set."""

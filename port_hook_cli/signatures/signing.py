@@ -12,7 +12,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
@@ -35,6 +35,19 @@ class TimestampUnit(StrEnum):
     def stamp(self, now: float) -> str:
         """Return `now` (seconds since the epoch) as the header's text in this unit."""
         return str(int(now * 1000) if self is TimestampUnit.MILLISECONDS else int(now))
+
+
+class SigningKeys(NamedTuple):
+    """The keys that a handler may use. `secret` is correct, and `client_id` and `other` are mistaken for the secret.
+
+    `other` is a secret from another place, such as the environment when a sandbox signs, and `other_place` is this
+    place.
+    """
+
+    secret: Secret
+    client_id: str | None = None
+    other: Secret | None = None
+    other_place: str = ""
 
 
 def digest(secret: str, timestamp: str, body: bytes) -> bytes:

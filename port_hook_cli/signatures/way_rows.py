@@ -253,6 +253,18 @@ RARE = (
         lambda signed: _base64(signed.sha1(signed.body)),
     ),
     WayRow(
+        "sha1-v1",
+        "signs the body with SHA-1, in base64 after `v1,`",
+        f"Use SHA-256 instead of SHA-1. {_AS_PORT}",
+        lambda signed: f"{VERSION},{_base64(signed.sha1(signed.body))}",
+    ),
+    WayRow(
+        "sha1-prefix",
+        "signs the body with SHA-1, in hex after `sha1=`",
+        f"Use SHA-256 instead of SHA-1. {_AS_PORT}",
+        lambda signed: f"sha1={signed.sha1(signed.body).hex()}",
+    ),
+    WayRow(
         "json-stringify-indented",
         "verifies `JSON.stringify(body, null, 2)` instead of the raw body",
         RAW_BODY,
@@ -312,6 +324,12 @@ RARE = (
         "uses SHA-1, and expects the signature in hex",
         f"{_SHA_256} SHA-1. {_BASE64}",
         lambda signed: signed.sha1(signed.message).hex(),
+    ),
+    WayRow(
+        "wrong-hash-sha1-base64",
+        "uses SHA-1, and expects the signature in base64 without `v1,`",
+        f"{_SHA_256} SHA-1. {_PREFIX}",
+        lambda signed: _base64(signed.sha1(signed.message)),
     ),
     WayRow(
         "wrong-hash-sha512-body-hex",

@@ -1,5 +1,8 @@
 """The wrong ways of signing that handlers expect, with the most frequent way first.
 
+This is the only table of wrong ways. The search for a handler's mistake sends them, `check` forges requests with its
+default secrets, and `verify --signature` compares the signature that the user's code computed with each of them.
+
 The ways come from published handlers, from documentation of other senders, and from settings that change a secret. Each
 way creates a request that a handler with this one mistake accepts.
 """
@@ -14,7 +17,8 @@ from typing import NamedTuple
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_hook_cli.signatures.signing import TimestampUnit
+from port_hook_cli.signatures.causes import WRONG_SECRET, WRONG_WAY
+from port_hook_cli.signatures.signing import SigningKeys, TimestampUnit
 from port_hook_cli.signatures.way_rows import (
     FREQUENT,
     OTHERS,
@@ -29,21 +33,11 @@ from port_hook_cli.signatures.way_rows import (
 )
 from port_hook_cli.text.secret import Secret
 
+DEFAULT_SECRETS = ("undefined", "None", "null", "<CLIENT_SECRET>")
+"""The texts that programs and examples use as placeholders for a secret."""
+
 _TRIMMED_KEY_BYTES = 32
 _NO_SECRET = b"a secret that no handler has"
-
-
-class SigningKeys(NamedTuple):
-    """The keys that a handler may use. `secret` is correct, and `client_id` and `other` are mistaken for the secret.
-
-    `other` is a secret from another place, such as the environment when a sandbox signs, and `other_place` is this
-    place.
-    """
-
-    secret: Secret
-    client_id: str | None = None
-    other: Secret | None = None
-    other_place: str = ""
 
 
 class WrongRequest(NamedTuple):
@@ -57,7 +51,8 @@ class WrongRequest(NamedTuple):
 class WrongWay:
     """One way to sign wrongly.
 
-    `sentence` continues "The handler …", and `fix` tells the user what to change in the handler.
+    `sentence` continues "The handler …", and `fix` tells the user what to change in the handler. `cause` is the slug of
+    the cause if the user's code signs in this way.
     """
 
     slug: str
@@ -67,6 +62,7 @@ class WrongWay:
     scheme: Scheme = field(default=as_port_signs, repr=False)
     rewriting: Rewriting = field(default=as_it_is, repr=False)
     unit: TimestampUnit = TimestampUnit.SECONDS
+    cause: str = WRONG_WAY
 
     @property
     def rewrites(self) -> bool:
@@ -84,8 +80,15 @@ class WrongWay:
 
     def _request(self, key: bytes, body: bytes, now: float) -> WrongRequest:
         timestamp = self.unit.stamp(now)
-        signature = self.scheme(Signed(key, timestamp.encode("ascii"), self.rewriting(body)))
+        signature = self._signature(key, timestamp, body)
         return WrongRequest(((SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, timestamp)), body)
+
+    def signature(self, timestamp: str, body: bytes) -> str:
+        """Return the signature that code with this mistake computes for a request."""
+        return self._signature(self.key, timestamp, body)
+
+    def _signature(self, key: bytes, timestamp: str, body: bytes) -> str:
+        return self.scheme(Signed(key, timestamp.encode("utf-8", "surrogatepass"), self.rewriting(body)))
 
 
 def ports_way(secret: Secret) -> WrongWay:
@@ -107,6 +110,7 @@ def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:
         *_wrong_secrets(keys),
         *_keyed_rows(OTHERS, key),
         *_changed_secrets(keys.secret.reveal()),
+        *_default_secrets(),
         *_keyed_rows(RARE, key),
         *_keyed_rows(SERIALIZERS, key),
     )
@@ -129,7 +133,7 @@ def _bytes(secret: Secret) -> bytes:
 
 
 def _wrong_secrets(keys: SigningKeys) -> Iterator[WrongWay]:
-    """Yield the ways with keys other than the secret."""
+    """Yield the ways with secrets that are not the client secret."""
     if keys.other is not None:
         place = f" from {keys.other_place}" if keys.other_place else ""
         yield _keyed(
@@ -150,6 +154,16 @@ def _wrong_secrets(keys: SigningKeys) -> Iterator[WrongWay]:
             "uses the client ID as the secret",
             "Use the client secret as the key.",
             keys.client_id.encode("utf-8", "surrogatepass"),
+        )
+
+
+def _default_secrets() -> Iterator[WrongWay]:
+    for secret, slug in zip(DEFAULT_SECRETS, ("undefined", "none", "null", "placeholder"), strict=True):
+        yield _keyed(
+            f"secret-{slug}",
+            f"uses `{secret}` as the secret",
+            "Set the client secret where the handler runs, and exit at startup if it is not set.",
+            secret.encode(),
         )
 
 
@@ -190,7 +204,7 @@ def _changed_secrets(secret: str) -> Iterator[WrongWay]:
 
 
 def _keyed(slug: str, sentence: str, fix: str, key: bytes) -> WrongWay:
-    return WrongWay(slug=slug, sentence=sentence, fix=fix, key=key)
+    return WrongWay(slug=slug, sentence=sentence, fix=fix, key=key, cause=WRONG_SECRET.slug)
 
 
 def _decoded(secret: str) -> bytes | None:

@@ -16,7 +16,7 @@ from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, Fou
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.signatures.wrong_ways import SigningKeys
+from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.text.secret import Secret
 from tests.servers import application
 from tests.sockets import free_port
@@ -152,6 +152,7 @@ OTHERS: dict[str, Verifies] = {
     ),
     "sha1-hex": expects(lambda _, body: mac(body, algorithm="sha1").hex()),
     "sha1-base64": expects(lambda _, body: text(mac(body, algorithm="sha1"))),
+    "sha1-v1": expects(lambda _, body: f"v1,{text(mac(body, algorithm='sha1'))}"),
     "bytes-repr": signs(lambda timestamp, body: f"{timestamp.decode()}.{body!r}".encode()),
     "python-dict": signs(lambda timestamp, body: f"{timestamp.decode()}.{json.loads(body)}".encode()),
     "json-stringify-indented": signs(lambda at, body: at + b"." + json.dumps(json.loads(body), indent=2).encode()),
@@ -178,6 +179,8 @@ OTHERS: dict[str, Verifies] = {
     "other-secret": lambda headers, body: as_port(headers, body, key=b"another-secret"),
     "empty-secret": lambda headers, body: as_port(headers, body, key=b""),
     "client-id": lambda headers, body: as_port(headers, body, key=b"an-example-id"),
+    "secret-undefined": lambda headers, body: as_port(headers, body, key=b"undefined"),
+    "secret-placeholder": lambda headers, body: as_port(headers, body, key=b"<CLIENT_SECRET>"),
     "secret-quoted": lambda headers, body: as_port(headers, body, key=f'"{SECRET}"'.encode()),
     "secret-with-line-break": lambda headers, body: as_port(headers, body, key=f"{SECRET}\n".encode()),
     "secret-decoded": lambda headers, body: as_port(

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,12 +20,16 @@ from aiohttp import web
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.documentation import ROOT
 from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation
 from tests.processes import environment, typed
+from tests.sandbox_clients import a_client
+from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application, handler
 from tests.stores import keep, kept
 from tests.terminal_streams import Screen
@@ -136,7 +141,7 @@ def test_unknown_mistake_shows_the_capture_of_the_valid_request(run: Run, folder
     named = re.search(r"  then: port-hook verify (\w+) --signature S\n", result.out)
     assert named is not None
     valid = hmac.digest(b"x", b"", "sha256").hex()
-    assert "wrong-secret" in run("verify", named[1], "--signature", valid, env=ENV).out
+    assert "secret-or-body" in run("verify", named[1], "--signature", valid, env=ENV).out
 
 
 @pytest.mark.parametrize(
@@ -185,6 +190,30 @@ def test_each_request_has_its_own_run_only_for_a_sandbox(run: Run, folder: Path,
         result = run("replay", "payload.json", "--to", url, "--find-fault", env={**ENV, "PORT_API_URL": api})
     assert "in hex" in result.out
     assert any(RUN_ID.encode() in body for body in received) is not is_new
+
+
+def test_strict_sandbox_knows_every_run_of_the_search(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    reported: list[int] = []
+    with a_sandbox(strict_runs=True) as sandbox:
+
+        async def respond(request: web.Request) -> web.Response:
+            body = await request.read()
+            sent = Headers(tuple(request.headers.items()))
+            if verify_signature(sent, body, sandbox.client_secret, now=time.time()).status is not Status.VALID:
+                return web.Response(status=REFUSED)
+            run_id = json.loads(body)["context"]["runId"]
+            async with a_client(sandbox) as client:
+                done = await client.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
+            reported.append(done.status_code)
+            return web.Response(status=DONE)
+
+        app = web.Application()
+        app.router.add_post("/", respond)
+        with application(app) as url:
+            result = run("replay", "payload.json", "--to", url, "--find-fault", env=environ_of(sandbox))
+    assert result.code == ExitCode.OK, result.out
+    assert reported == [200]
 
 
 def test_edited_body_is_searched(run: Run, folder: Path) -> None:
@@ -287,7 +316,8 @@ def test_find_fault_with_failed_captures_is_rejected(run: Run) -> None:
 
 
 def test_page_lists_every_wrong_way_in_the_order_of_the_search() -> None:
-    from port_hook_cli.signatures.wrong_ways import SigningKeys, wrong_ways
+    from port_hook_cli.signatures.signing import SigningKeys
+    from port_hook_cli.signatures.wrong_ways import wrong_ways
 
     page = (ROOT / "docs" / "reference" / "find-fault.md").read_text("utf-8")
     keys = SigningKeys(SECRET, client_id="an-id", other=SECRET)

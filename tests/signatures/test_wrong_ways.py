@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.signatures.signing import Signer, TimestampUnit
-from port_hook_cli.signatures.wrong_ways import SigningKeys, distinct_ways, ports_way, wrong_ways
+from port_hook_cli.signatures.signing import Signer, SigningKeys, TimestampUnit
+from port_hook_cli.signatures.wrong_ways import distinct_ways, ports_way, wrong_ways
 from port_hook_cli.text.secret import Secret
 
 NOW = 1_700_000_000.25
