@@ -49,7 +49,7 @@ async def _longest_stall(body: bytes, count: int) -> float:
     now = time.time()
     headers = Headers((("content-type", "application/json"), *signed_headers(b"", Secret("other"), str(int(now)))))
     invocation = Invocation(id="x", received_at=now, method="POST", target="/", headers=headers, body=body)
-    tasks = [asyncio.ensure_future(reader.in_time(invocation, seen=False)) for _ in range(count)]
+    tasks = [asyncio.ensure_future(reader.in_time(invocation, seen=None)) for _ in range(count)]
     longest, last = 0.0, time.process_time()
     while not all(task.done() for task in tasks):
         await asyncio.sleep(0.0005)

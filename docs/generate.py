@@ -64,6 +64,7 @@ _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _EXIT_CODES = re.compile(r"(<!-- exit codes: [^\n]*-->\n)(?:\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*?(?=\*\*Next:)")
 _LISTENING = "Run `port-hook listen --tunnel none` in another terminal with the same `PORT_CLIENT_SECRET`, and then:"
+_OF_LISTENERS = {"body-changed", "replayed"}
 _TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
 _TARGET, _USERS_TARGET = TO.partition(" Default:")[0], "Default: the user's"
 # What the page explains once, elsewhere: texts of several arguments, and what stands for each.
@@ -89,6 +90,13 @@ _CONSTANTS = [cause for cause in vars(causes).values() if isinstance(cause, Caus
 # Causes whose text depends on the request.
 _EXAMPLES = {
     "reserialized-indented": [causes.reserialized_indented("indented with 2 spaces like JSON.stringify")],
+    "wrong-way": [
+        Cause(
+            "wrong-way",
+            "Your code signs `b'...'`, the text that Python writes for bytes, instead of the raw body.",
+            "Concatenate bytes: `timestamp.encode() + b'.' + body`, not `f'{timestamp}.{body}'`.",
+        )
+    ],
     "wrong-separator": [causes.wrong_separator("a colon")],
     "wrong-hash": [causes.wrong_hash(20, "SHA-1")],
     "clock-skew": [clock_skew(age_s, DEFAULT_TOLERANCE_S) for age_s in (600.0, -7_200.0)],
@@ -227,7 +235,7 @@ def _shown(slug: str) -> str:
         return "No single command shows this cause."
     if command is None:
         sys.exit(f"add a command that shows {slug} to docs/reproductions.toml")
-    before = f"{_LISTENING}\n\n" if slug == "replayed" else ""
+    before = f"{_LISTENING}\n\n" if slug in _OF_LISTENERS else ""
     return f"{before}```sh\n{command.strip()}\n```"
 
 

@@ -164,10 +164,12 @@ def find_capture(name: str, workspace: Workspace) -> Capture:
 
     A name never refers to a file.
     """
-    with closing(
-        Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, workspace.say, reads_files=False)
-    ) as finder:
+    with _finder(workspace) as finder:
         return finder.find(name).capture
+
+
+def _finder(workspace: Workspace) -> closing[Finder]:
+    return closing(Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, workspace.say, reads_files=False))
 
 
 @tool(
@@ -210,12 +212,13 @@ def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
     computed = _computed(arguments)
     saved = _saved(arguments, workspace)
-    settings = workspace.access(ONLY_THE_SECRET).settings
+    needs = ONLY_THE_SECRET if computed is None else ("client_id", "client_secret")
+    settings = workspace.access(needs).settings
     now = arguments.get("now", saved.compared_at)
     now = workspace.runtime.now() if now is None else now
     explained = explain(
         saved,
-        settings.require_secret(),
+        settings.signing_keys(),
         now=now,
         tolerance_s=arguments.get("tolerance_s", DEFAULT_TOLERANCE_S),
         conflict=settings.conflict,
@@ -239,7 +242,9 @@ def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:
     if "capture" in arguments or not given:
         if given:
             raise UsageError("Use either `capture` or a body with headers, not both.", hint="Omit one of them.")
-        return from_capture(find_capture(arguments.get("capture", "last"), workspace))
+        with _finder(workspace) as finder:
+            found = finder.find(arguments.get("capture", "last"))
+            return from_capture(found.capture, finder.seen(found))
     headers = Headers(tuple((_on_the_wire(name), _on_the_wire(value)) for name, value in _fields(arguments)))
     return SavedRequest(headers=headers, body=_body(arguments))
 

@@ -18,6 +18,7 @@ from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.replay.sources import default_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED, UNDIAGNOSED
+from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.text.safe import brief
@@ -69,8 +70,8 @@ def _verdict(capture: Capture, settings: Settings, runtime: Runtime) -> Verdict:
         tell("note: without a client secret, the capture's recorded verdict is reproduced", runtime)
         return recorded
     # A redacted capture is not signed with the client secret.
-    saved, secret = from_capture(capture), capture.throwaway_secret or settings.require_secret()
-    verdict = explain(saved, secret, now=capture.invocation.compared_at, tolerance_s=DEFAULT_TOLERANCE_S).verdict
+    saved, keys = from_capture(capture), SigningKeys(capture.throwaway_secret or settings.require_secret())
+    verdict = explain(saved, keys, now=capture.invocation.compared_at, tolerance_s=DEFAULT_TOLERANCE_S).verdict
     is_known = recorded.status is not Status.UNCHECKED and UNDIAGNOSED.slug not in recorded.slugs
     if verdict.signed_form is None and recorded.signed_form is not None and is_known:
         tell("note: the client secret does not match, so the capture's recorded verdict is reproduced", runtime)

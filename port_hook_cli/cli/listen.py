@@ -95,6 +95,8 @@ def listen(
     settings = None if verification.no_verify else chosen(needs=ONLY_THE_SECRET).settings
     secret = settings.require_secret() if settings else None
     policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)
+    if settings and settings.other_secret:
+        policy = replace(policy, other_secrets=(settings.other_secret.secret,))
     plan = _plan(policy, target, server, responses, end, storage)
     ask = asker(runtime)
     retarget.refuse_incomplete(ask)  # checked before a tunnel is opened

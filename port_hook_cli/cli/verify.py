@@ -19,6 +19,7 @@ from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view
 from port_hook_cli.terminal.console import Output, emit, sayer, tell
@@ -117,15 +118,17 @@ def verify(
     computed = None if body is not None or signature is None else _computed(signature, timestamp)
     clock = _clock(saved, now, runtime, received_at=received_at)
     if redacted:
-        secret, conflict, place = _throwaway_secret(saved), "", [_THROWAWAY]
+        keys, conflict, place = SigningKeys(_throwaway_secret(saved)), "", [_THROWAWAY]
     else:
         if saved.throwaway_secret is not None:
             tell(f"note: {_IS_REDACTED}", runtime)
-        settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
-        secret, conflict = settings.require_secret(), settings.conflict
+        # Code may use the client ID as the secret by mistake.
+        needs = ONLY_THE_SECRET if computed is None else ("client_id", "client_secret")
+        settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=needs).settings
+        keys, conflict = settings.signing_keys(), settings.conflict
         # For a secret from the project's file, the place has been reported already.
         place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
-    explained = explain(saved, secret, now=clock, tolerance_s=tolerance, conflict=conflict, computed=computed)
+    explained = explain(saved, keys, now=clock, tolerance_s=tolerance, conflict=conflict, computed=computed)
     verdict = explained.verdict
     if as_json:
         emit(verdict_record(verdict, explained.side), runtime.stdout)
@@ -173,9 +176,10 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
     from port_hook_cli.captures.store.finder import CaptureUse, Finder  # --body needs no database
 
     with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime), kinds=_FORMS)) as finder:
-        content = finder.find(name).content
-    if isinstance(content, Capture):
-        return from_capture(content)
+        found = finder.find(name)
+        content = found.content
+        if isinstance(content, Capture):
+            return from_capture(content, finder.seen(found))
     if not isinstance(content, bytes):
         assert not isinstance(content, Mapping)
         return SavedRequest(headers=content.headers, body=content.body, remarks=content.remarks)

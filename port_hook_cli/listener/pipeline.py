@@ -31,7 +31,7 @@ from port_hook_cli.listener.holding import Holding
 from port_hook_cli.listener.in_flight import RESPONDED, InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import MOST_WAITING_RUNS, Policy, PublicAddress, Tally
-from port_hook_cli.listener.reader import Reader
+from port_hook_cli.listener.reader import Reader, SeenRequest
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.listener.turns import ManualResponse, SenderLeft, Turn, Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
@@ -76,7 +76,7 @@ class Pipeline:
         forwarder: Forwarding,
         observer: Observer,
         public: PublicAddress,
-        seen: Mapping[bytes, float] | None = None,
+        seen: Mapping[bytes, SeenRequest] | None = None,
         is_true: IsTrue | None = None,
     ) -> None:
         self.policy = policy
@@ -91,7 +91,7 @@ class Pipeline:
         self.turns = Turns(policy.max_in_flight, in_order=policy.in_order)
         self.holding = Holding(self.turns, self._requests, observer)
         self._queued: dict[str, Turn] = {}
-        self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen)
+        self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen, others=policy.other_secrets)
         self._simulator = Simulator(policy) if policy.simulates else None
         self._responded: list[tuple[Capture, Response | None]] = []
 

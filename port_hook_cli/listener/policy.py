@@ -36,7 +36,8 @@ NO_DELAY = DelayRange()
 class Policy:
     """The rules by which a listener handles requests. Durations are in seconds.
 
-    If `secret` is None, signatures are not verified.
+    If `secret` is None, signatures are not verified. `other_secrets` are other secrets in the settings, which are not
+    accepted, but explain an invalid signature.
 
     At most `max_in_flight` requests are forwarded concurrently. None means no limit. With `in_order`, requests of the
     same run are forwarded one at a time. The first `fail_first` invocations fail. After that, each invocation fails
@@ -46,6 +47,7 @@ class Policy:
     """
 
     secret: Secret | None
+    other_secrets: tuple[Secret, ...] = ()
     routes: Routes = field(default_factory=Routes)
     tolerance_s: float = DEFAULT_TOLERANCE_S
     strict: bool = False

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
@@ -54,11 +54,19 @@ class Reading(NamedTuple):
 class Reader:
     """Verifies invocations and reads their payloads. If `secret` is None, signatures are not verified.
 
-    `seen` maps the verified signatures of an earlier session to the times when their requests arrived.
+    `seen` contains the verified signatures of an earlier session. `others` are other secrets that port-hook knows,
+    which explain an invalid signature.
     """
 
-    def __init__(self, secret: Secret | None, *, tolerance_s: float, seen: Mapping[bytes, float] | None = None) -> None:
-        self._secret = secret
+    def __init__(
+        self,
+        secret: Secret | None,
+        *,
+        tolerance_s: float,
+        seen: Mapping[bytes, SeenRequest] | None = None,
+        others: Sequence[Secret] = (),
+    ) -> None:
+        self._secret, self._others = secret, others
         self._tolerance_s = tolerance_s
         self._signed = ThreadPoolExecutor(1, "reader")
         self._unsigned = ThreadPoolExecutor(1, "diagnosis")
@@ -71,31 +79,36 @@ class Reader:
         if (reading := self.read_now(invocation)) is not None:
             return reading
         key, now = signature_key(invocation.headers), invocation.received_at
-        seen = self._seen.has(key, now)
+        seen = self._seen.signed_at(key, now)
         reading = await self.in_time(invocation, seen=seen)
         verdict, payload = reading
         # Reading a large body takes time, so another request with this signature may have arrived in the meantime.
-        if verdict.status in VERIFIED and not seen and not self._seen.note(key, now, verdict.age_s or 0.0):
+        if verdict.status in VERIFIED and seen is None and not self._note(key, invocation, verdict):
             return Reading(replace(verdict, causes=(causes.REPLAYED, *verdict.causes)), payload)
         return reading
 
     def read_now(self, invocation: Invocation) -> Reading | None:
         """Return the same result as `read`, or None for a request that takes long to read or verify."""
         key, now = signature_key(invocation.headers), invocation.received_at
-        seen = self._seen.has(key, now)
+        seen = self._seen.signed_at(key, now)
         reading = self.at_once(invocation, seen=seen)
-        if reading is not None and reading.verdict.status in VERIFIED and not seen:
-            self._seen.note(key, now, reading.verdict.age_s or 0.0)
+        if reading is not None and reading.verdict.status in VERIFIED and seen is None:
+            self._note(key, invocation, reading.verdict)
         return reading
+
+    def _note(self, key: bytes | None, invocation: Invocation, verdict: Verdict) -> bool:
+        """Remember a verified signature. Return whether the signature is new."""
+        now, age_s = invocation.received_at, verdict.age_s or 0.0
+        return self._seen.note(key, now, age_s, signed_at=invocation.compared_at - age_s)
 
     def forget(self, invocation: Invocation) -> None:
         """Forget the signature of a request that its sender will probably send again."""
         self._seen.forget(signature_key(invocation.headers))
 
-    def at_once(self, invocation: Invocation, *, seen: bool) -> Reading | None:
+    def at_once(self, invocation: Invocation, *, seen: float | None) -> Reading | None:
         """Verify and read a request that takes little time, or return None if it takes longer.
 
-        `seen` means that the signature of the request was verified before.
+        `seen` is the signed time of an earlier verified request with the same signature, or None.
         """
         if len(invocation.body) > _QUICK_BYTES:
             return None
@@ -104,8 +117,8 @@ class Reader:
             return None
         return Reading(verdict, read_payload(invocation.body, invocation.headers))
 
-    async def in_time(self, invocation: Invocation, *, seen: bool) -> Reading:
-        """Verify and read any request. `seen` means that the signature of the request was verified before."""
+    async def in_time(self, invocation: Invocation, *, seen: float | None) -> Reading:
+        """Verify and read any request. `seen` is the same as for `at_once`."""
         verdict = await self._run(self._checks, lambda: self._plain_verdict(invocation, seen=seen))
         if verdict is None or verdict.status in _UNSIGNED:
             return await self._diagnosed(invocation, verdict, seen=seen)
@@ -117,7 +130,7 @@ class Reader:
         for threads in (self._checks, self._signed, self._unsigned):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _plain_verdict(self, invocation: Invocation, *, seen: bool) -> Verdict | None:
+    def _plain_verdict(self, invocation: Invocation, *, seen: float | None) -> Verdict | None:
         if self._secret is None:
             return UNCHECKED
         return verify_received_without_diagnosis(
@@ -130,7 +143,7 @@ class Reader:
             seen=seen,
         )
 
-    async def _diagnosed(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Reading:
+    async def _diagnosed(self, invocation: Invocation, plain: Verdict | None, *, seen: float | None) -> Reading:
         if self._waiting >= _MOST_WAITING:
             return Reading(plain or UNDIAGNOSED, _NOT_READ)
         self._waiting += 1
@@ -139,7 +152,7 @@ class Reader:
         finally:
             self._waiting -= 1
 
-    def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: bool) -> Reading:
+    def _diagnose(self, invocation: Invocation, plain: Verdict | None, *, seen: float | None) -> Reading:
         assert self._secret is not None
         verdict = plain or verify_received(
             invocation.headers,
@@ -149,6 +162,7 @@ class Reader:
             now=invocation.compared_at,
             tolerance_s=self._tolerance_s,
             seen=seen,
+            others=self._others,
         )
         payload = read_payload(invocation.body, invocation.headers) if _is_cheap(invocation.body) else _NOT_READ
         return Reading(verdict, payload)
@@ -162,6 +176,13 @@ def _is_cheap(body: bytes) -> bool:
     return len(body) <= _MOST_UNSIGNED_BYTES and sum(map(body.count, b",:[{")) <= _MOST_UNSIGNED_MARKS
 
 
+class SeenRequest(NamedTuple):
+    """Until when a verified request's signature is remembered, and its signed time, in seconds since the epoch."""
+
+    until: float
+    signed_at: float
+
+
 class _SeenSignatures:
     """The latest 10,000 verified signatures that would still be accepted.
 
@@ -170,32 +191,29 @@ class _SeenSignatures:
     time. Only verified signatures are remembered, so that a sender without the secret cannot push them out.
     """
 
-    def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
+    def __init__(self, tolerance_s: float, known: Mapping[bytes, SeenRequest]) -> None:
         self._tolerance_s = tolerance_s
-        # It is unknown when these requests were signed, but no signature is accepted for longer than this after its
-        # arrival.
-        self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
+        self._requests = OrderedDict(known)
 
-    def has(self, key: bytes | None, now: float) -> bool:
-        """Return whether a signature is remembered at `now` (seconds since the epoch)."""
-        until = None if key is None else self._kept_until.get(key)
-        return until is not None and now <= until
+    def signed_at(self, key: bytes | None, now: float) -> float | None:
+        """Return the signed time of the request whose signature is remembered at `now`, or None."""
+        seen = None if key is None else self._requests.get(key)
+        return seen.signed_at if seen is not None and now <= seen.until else None
 
     def forget(self, key: bytes | None) -> None:
         """Forget a signature, if the reader remembers it."""
         if key is not None:
-            self._kept_until.pop(key, None)
+            self._requests.pop(key, None)
 
-    def note(self, key: bytes | None, now: float, age_s: float) -> bool:
+    def note(self, key: bytes | None, now: float, age_s: float, *, signed_at: float) -> bool:
         """Remember a verified signature from `age_s` seconds before `now`. Return whether the signature is new."""
         if key is None:
             return True
-        until = self._kept_until.get(key)
-        if until is not None:
-            if now <= until:
+        if key in self._requests:
+            if self.signed_at(key, now) is not None:
                 return False
-            del self._kept_until[key]  # an expired signature must move to the end
-        self._kept_until[key] = now + max(0.0, -age_s) + self._tolerance_s
-        if len(self._kept_until) > _MOST_SIGNATURES:
-            self._kept_until.popitem(last=False)
+            del self._requests[key]  # an expired signature must move to the end
+        self._requests[key] = SeenRequest(now + max(0.0, -age_s) + self._tolerance_s, signed_at)
+        if len(self._requests) > _MOST_SIGNATURES:
+            self._requests.popitem(last=False)
         return True

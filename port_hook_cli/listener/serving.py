@@ -27,6 +27,7 @@ from port_hook_cli.listener.http_source import HttpSource
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, MessageGroup, Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
+from port_hook_cli.listener.reader import SeenRequest
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
@@ -168,7 +169,8 @@ async def _open_pipeline(
         observer.notice(f"note: {warning}")
     _record_session(store, plan, observer)
     # The clock of a sender may be ahead by the tolerance, so its signatures are accepted for up to twice as long.
-    seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
+    kept_s = 2 * plan.policy.tolerance_s
+    seen = _recent_signatures(store, runtime.now() - kept_s, kept_s)
     writer = StoreWriter(store, asyncio.get_running_loop(), warn=lambda loss: observer.notice(f"warning: {loss}"))
     # The messages are read before anything is written. After that, only the writer uses the store.
     messages = _message_log(store, writer) if with_messages else MessageLog()
@@ -249,10 +251,12 @@ def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
             raise UsageError(f"{target} is this listener itself.", hint="Use the port that your handler listens on.")
 
 
-def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float]:
-    known = store.recent_signatures(since_s)
-    keys = ((signature_key(Headers(((SIGNATURE_HEADER, text),))), received_at) for text, received_at in known)
-    return {key: received_at for key, received_at in keys if key is not None}
+def _recent_signatures(store: CaptureStore, since_s: float, kept_s: float) -> dict[bytes, SeenRequest]:
+    found = {}
+    for text, received_at, signed_at in store.recent_signatures(since_s):
+        if (key := signature_key(Headers(((SIGNATURE_HEADER, text),)))) is not None:
+            found[key] = SeenRequest(received_at + kept_s, signed_at)
+    return found
 
 
 class RouteExpressions:

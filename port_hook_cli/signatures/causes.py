@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, ORGANIZATION_SIGNS
 from port_hook_cli.invocations.models import Cause, Verdict
 
 CAUSES: Mapping[str, str] = MappingProxyType(
     {
-        "wrong-secret": "nothing matches: the secret is another organization's, or the body or timestamp was changed",
+        "wrong-secret": "the signature matches another secret that port-hook knows",
+        "body-changed": "an earlier request had the same signature with another body",
+        "secret-or-body": "nothing matches: the secret is another organization's, or the body or timestamp was changed",
+        "wrong-way": "your code signs in one of the wrong ways that `replay --find-fault` tries",
         "undiagnosed": "the cause was not searched for: too many requests with a bad signature arrived concurrently",
         "secret-whitespace": "there is whitespace around the secret, where it signs or where it verifies",
         "secret-quoted": "there are quotation marks around the secret, where it signs or where it verifies",
@@ -30,7 +33,7 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "timestamp-after-body": "the signature covers the timestamp after the body instead of before it",
         "v0": "the signature covers `v0:timestamp:body`, like Slack's",
         "timestamp-unit": "the timestamp is in milliseconds, or it was signed in a different unit than it was sent",
-        "timestamp-differs": "your code signed a timestamp that differs from the request's",
+        "timestamp-differs": "the signature covers a timestamp that differs from the request's",
         "timestamp-malformed": "the timestamp is not a whole number",
         "timestamp-missing": "there is no timestamp",
         "clock-skew": "the timestamp is outside the tolerance",
@@ -52,13 +55,29 @@ CAUSES: Mapping[str, str] = MappingProxyType(
 
 SIGNED_TEXT = "Sign timestamp + '.' + raw body with HMAC-SHA-256"
 
+WRONG_WAY = "wrong-way"
+"""The slug of the cause for user's code that signs in one of the ways in `wrong_ways`."""
+
 WRONG_SECRET = Cause(
     "wrong-secret",
+    "The signature was made with another client secret that port-hook knows.",
+    f"Use the client secret of the organization that sent this ({CREDENTIALS_IN_PORT}).",
+)
+BODY_CHANGED = Cause(
+    "body-changed",
+    "An earlier request had this signature with another body, so this body was changed after it was signed.",
+    "The client secret is correct. Look for a proxy or middleware that rewrites the body. To change the body of a "
+    "captured request, use `port-hook replay --edit`, which signs it again.",
+)
+SECRET_OR_BODY = Cause(
+    "secret-or-body",
     "The signature does not match this body in any known encoding. It was made with another secret, or the body or "
     "timestamp changed in transit.",
-    f"Check that the client secret belongs to the organization that sent this ({CREDENTIALS_IN_PORT}). If it does, "
-    "look for a proxy or middleware that rewrites the body.",
+    f"Check that the client secret belongs to the organization that sent this ({CREDENTIALS_IN_PORT}). "
+    f"{ORGANIZATION_SIGNS} If the secret is correct, look for a proxy or middleware that rewrites the body.",
 )
+_ABOUT_SECRETS = frozenset({WRONG_SECRET.slug, SECRET_OR_BODY.slug})
+_OF_OTHERS = frozenset({WRONG_SECRET.slug, BODY_CHANGED.slug, "timestamp-differs"})
 UNDIAGNOSED = Cause(
     "undiagnosed",
     "The signature does not match the raw body. Too many such requests arrived concurrently to search for the cause.",
@@ -162,6 +181,11 @@ TIMESTAMP_DIFFERS = Cause(
     "timestamp-differs",
     "Your code signed a timestamp that differs from x-port-timestamp.",
     "Sign the text of x-port-timestamp, not the current time.",
+)
+TIMESTAMP_CHANGED = Cause(
+    "timestamp-differs",
+    "An earlier request had this signature with another timestamp, so the timestamp was changed after it was signed.",
+    "The client secret is correct. Look for a proxy or middleware that rewrites x-port-timestamp.",
 )
 TIMESTAMP_UNIT = Cause(
     "timestamp-unit",
@@ -294,25 +318,36 @@ def wrong_hash(size: int, name: str) -> Cause:
 
 
 def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
-    """Return the verdict with `conflict`, a sentence about another secret, before the fix for a wrong secret.
+    """Return the verdict with `conflict`, a sentence about another secret, before the fix for a secret.
 
     Only the user's screen shows the result, because a response to an invalid request must not contain a file name.
     """
-    if not conflict or WRONG_SECRET.slug not in verdict.slugs:
+    if not conflict or _ABOUT_SECRETS.isdisjoint(verdict.slugs):
         return verdict
     fixes = [
-        cause._replace(fix=f"{conflict} {cause.fix}") if cause.slug == WRONG_SECRET.slug else cause
+        cause._replace(fix=f"{conflict} {cause.fix}") if cause.slug in _ABOUT_SECRETS else cause
         for cause in verdict.causes
     ]
     return replace(verdict, causes=tuple(fixes))
 
 
-def wrong_secret(untried: Iterable[str], words: Cause = WRONG_SECRET) -> Cause:
+def of_one_request(verdict: Verdict) -> Verdict:
+    """Return the verdict without what only another request or another secret proves.
+
+    An older port-hook recorded `wrong-secret` for every signature that matches nothing.
+    """
+    if _OF_OTHERS.isdisjoint(verdict.slugs):
+        return verdict
+    found = (SECRET_OR_BODY if cause.slug in _OF_OTHERS else cause for cause in verdict.causes)
+    return replace(verdict, signed_form=None, causes=tuple(found))
+
+
+def secret_or_body(untried: Iterable[str], words: Cause = SECRET_OR_BODY) -> Cause:
     """Return the cause `words`, followed by the sentences in `untried` about what was not tried."""
     return words._replace(explanation=" ".join((words.explanation, *untried)))
 
 
-def untried_in(wrong: Cause) -> tuple[str, ...]:
-    """Return the sentences about what was not tried, which `wrong_secret` added to the end of a cause."""
-    untried = wrong.explanation.removeprefix(WRONG_SECRET.explanation).strip()
+def untried_in(cause: Cause) -> tuple[str, ...]:
+    """Return the sentences about what was not tried, which `secret_or_body` added to the end of a cause."""
+    untried = cause.explanation.removeprefix(SECRET_OR_BODY.explanation).strip()
     return (untried,) if untried else ()

@@ -86,31 +86,36 @@ def find_matches(
     secrets: Sequence[Variant],
     body: bytes,
     headers: Headers,
+    others: Sequence[Variant] = (),
 ) -> Findings:
     """Return the matches of one of `signatures`. There are several if different forms of the body have the same bytes.
 
-    Never raises.
+    `others` are other secrets, which are tried only with the first timestamp and Port's layout. Never raises.
     """
     budget = Budget()
     if not budget.covers(len(body)):  # even building the forms would take too long
         return Findings((), tuple(budget.untried))
     steps = unwrap(body, headers, budget)
-    found = _search(_Search(signatures, budget), _Keys.of(secrets, timestamps), steps)
+    found = _search(_Search(signatures, budget), _Keys.of(secrets, timestamps, others), steps)
     comparisons = {form.body: compare_documents(steps[-1].body, form.body) for *_, form in found}
     return Findings(tuple(_match(*one, comparisons[one[-1].body]) for one in found), tuple(budget.untried))
 
 
 class _Keys(NamedTuple):
-    """The keys to try: Port's, other keys in Port's layout, wrong layouts, and other secrets over the body alone."""
+    """The keys to try: Port's, other keys in Port's layout, wrong layouts, and other secrets over the body alone.
+
+    `known` are the secrets of other places in Port's layout.
+    """
 
     exact: Sequence[Key]
     others: Sequence[Key]
     frequent: Sequence[Key]
     rare: Sequence[Key]
     body_alone: Sequence[Key]
+    known: Sequence[Key]
 
     @classmethod
-    def of(cls, secrets: Sequence[Variant], timestamps: Sequence[Variant]) -> _Keys:
+    def of(cls, secrets: Sequence[Variant], timestamps: Sequence[Variant], others: Sequence[Variant]) -> _Keys:
         keys = [Key(*pair) for pair in product(secrets, timestamps)]
         exact = keys[:1]
         return cls(
@@ -119,6 +124,7 @@ class _Keys(NamedTuple):
             frequent=[key._replace(layout=layout) for key in exact for layout in FREQUENT_LAYOUTS],
             rare=[key._replace(layout=layout) for key in exact for layout in RARE_LAYOUTS],
             body_alone=[Key(secret, timestamps[0], BODY_ALONE) for secret in secrets[1:]],
+            known=[Key(secret, timestamps[0]) for secret in others],
         )
 
 
@@ -131,12 +137,14 @@ def _search(search: _Search, keys: _Keys, steps: Sequence[Form]) -> Found:
         or search.matches(keys.exact, _keeping(small_bytes, byte_forms(steps)))
         or search.matches(keys.frequent, raw)
         or search.matches(keys.others, raw)
+        or search.matches(keys.known, raw)
         or search.matches(keys.exact, _keeping(small_json, json_forms(steps, search.budget)))
         or search.combined(keys.others, small_bytes, COMBINED_BYTES)
         or search.combined(keys.others, small_json, COMBINED_BYTES)
         or search.combined(keys.frequent, [*small_bytes, *small_json], LAYOUT_BYTES)
         or search.combined(keys.body_alone, [*_small(raw), *small_bytes, *small_json], LAYOUT_BYTES)
         or search.combined(keys.rare, _small(raw), LAYOUT_BYTES)
+        or search.combined(keys.known, [*small_bytes, *small_json], LAYOUT_BYTES)
         or search.matches(_in_milliseconds(keys.exact, steps[0], search.budget), raw)
     )
 

@@ -7,7 +7,7 @@ value, removes the two headers, and verifies what `json.dumps(value, separators=
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from json.encoder import encode_basestring
 from typing import Any
@@ -81,16 +81,24 @@ def verify_received(
     is_message: bool,
     now: float,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
-    seen: bool = False,
+    seen: float | None = None,
+    others: Sequence[Secret] = (),
 ) -> Verdict:
     """Return the verdict of `verify_signature` on a request, or on a Kafka message in the same form. Never raises."""
     signed = signed_value(body) if is_message else body
-    verdict = verify_signature(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
+    verdict = verify_signature(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen, others=others)
     return replace(verdict, signed_form=KAFKA_VALUE) if is_message and verdict.signed_form == RAW else verdict
 
 
 def verify_received_without_diagnosis(
-    headers: Headers, body: bytes, secret: Secret, *, is_message: bool, now: float, tolerance_s: float, seen: bool
+    headers: Headers,
+    body: bytes,
+    secret: Secret,
+    *,
+    is_message: bool,
+    now: float,
+    tolerance_s: float,
+    seen: float | None = None,
 ) -> Verdict | None:
     """Return the verdict of `verify_received`, or None if it needs a diagnosis. Never raises."""
     signed, signed_form = (signed_value(body), KAFKA_VALUE) if is_message else (body, RAW)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from hmac import compare_digest
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import KAFKA_VALUE, Cause, Side, Status, Verdict
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.headers import read_fields
+from port_hook_cli.signatures.headers import read_fields, whole_number
 from port_hook_cli.signatures.signing import RAW
+
+if TYPE_CHECKING:
+    from port_hook_cli.signatures.wrong_ways import WrongWay
 
 RAW_BODY = (
     "Verify the raw body before you parse it: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
@@ -23,6 +26,8 @@ RAW_BODY = (
 
 _AS_PORT = f"{causes.SIGNED_TEXT}."
 _EXACT_BODY = "Sign the raw body, without changing it."
+_MOST_BYTES = 2**20
+"""Larger bodies are not compared with the ways that serialize them again."""
 
 
 class Computed(NamedTuple):
@@ -136,8 +141,8 @@ _WORDS_BY_SLUG: Mapping[str, _Words] = MappingProxyType(
 )
 """The causes whose own text depends on the request."""
 
-_WRONG_SECRET = Cause(
-    causes.WRONG_SECRET.slug,
+_SECRET_OR_BODY = Cause(
+    causes.SECRET_OR_BODY.slug,
     "Your code's signature does not match this request in any known encoding. Your code uses another secret, or signs "
     "another body or timestamp.",
     "Compare your code's secret with port-hook's. If they are the same, print the bytes that your code signs: they "
@@ -145,11 +150,18 @@ _WRONG_SECRET = Cause(
 )
 
 
-def compare_signature(headers: Headers, computed: Computed, verify: Callable[[Headers], Verdict]) -> Comparison:
+def compare_signature(
+    headers: Headers,
+    computed: Computed,
+    verify: Callable[[Headers], Verdict],
+    ways: Iterable[WrongWay] = (),
+    body: bytes = b"",
+) -> Comparison:
     """Return whether the user's code computed the right signature for a request, and if not, why. Never raises.
 
     `verify` returns the verdict on the request with other headers. If the code computed exactly the request's own
-    signature, the result is the verdict on the request.
+    signature, the result is the verdict on the request. A signature that `verify` cannot explain is compared with
+    `ways` over `body`, the bytes that Port signs.
     """
     own = headers.without(SIGNATURE_HEADER).plus((SIGNATURE_HEADER, computed.signature))
     sent, (signatures, timestamps) = verify(headers), read_fields(headers)
@@ -160,7 +172,27 @@ def compare_signature(headers: Headers, computed: Computed, verify: Callable[[He
     if verdict.signed_form is None and computed.timestamp is not None and computed.timestamp not in timestamps[:1]:
         moved = verify(own.without(TIMESTAMP_HEADER).plus((TIMESTAMP_HEADER, computed.timestamp)))
         verdict = _with_another_timestamp(moved, verdict.age_s) if moved.signed_form is not None else verdict
-    return Comparison(*_on_own_code(verdict), f"the request's own signature is {_described(sent)}")
+    note = f"the request's own signature is {_described(sent)}"
+    if verdict.signed_form is None and (way := _find_way(computed, timestamps, ways, body)) is not None:
+        return Comparison(_in_way(way, verdict), Side.VERIFIER, note)
+    return Comparison(*_on_own_code(verdict), note)
+
+
+def _find_way(computed: Computed, timestamps: list[str], ways: Iterable[WrongWay], body: bytes) -> WrongWay | None:
+    """Return the wrong way in which the user's code computed the signature, or None."""
+    stamps = [stamp for stamp in (computed.timestamp, *timestamps[:1]) if stamp is not None and whole_number(stamp)]
+    if len(body) > _MOST_BYTES:
+        return None
+    pairs = ((way, stamp) for way in ways for stamp in dict.fromkeys(stamps))
+    return next((way for way, stamp in pairs if _is_same(computed.signature, [way.signature(stamp, body)])), None)
+
+
+def _in_way(way: WrongWay, unmatched: Verdict) -> Verdict:
+    """Return the verdict on a signature that the user's code computed in a wrong way."""
+    slug = "wrong-hash" if "wrong-hash" in unmatched.slugs else way.cause
+    skew = (_in_own_words(cause) for cause in unmatched.causes if cause.slug == "clock-skew")
+    found = (Cause(slug, f"Your code {way.sentence}.", way.fix), *skew)
+    return replace(unmatched, status=Status.INVALID, causes=found)
 
 
 def _on_own_code(verdict: Verdict) -> tuple[Verdict, Side]:
@@ -169,8 +201,8 @@ def _on_own_code(verdict: Verdict) -> tuple[Verdict, Side]:
 
 
 def _in_own_words(cause: Cause) -> Cause:
-    if cause.slug == _WRONG_SECRET.slug:
-        return causes.wrong_secret(causes.untried_in(cause), _WRONG_SECRET)
+    if cause.slug == _SECRET_OR_BODY.slug:
+        return causes.secret_or_body(causes.untried_in(cause), _SECRET_OR_BODY)
     words = _WORDS.get(cause) or _WORDS_BY_SLUG.get(cause.slug) or _Words("")
     return Cause(cause.slug, words.explanation or cause.explanation, words.fix or cause.fix)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from typing import NamedTuple
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
+from port_hook_cli.text.secret import Secret
 
 _MAX_DIGITS_OF_SECONDS = 11
 """Timestamps with more digits are milliseconds. As seconds, they would be after the year 5138."""
@@ -72,8 +74,18 @@ def secret_variants(secret: str) -> tuple[Variant, ...]:
     return _distinct(variant for variant in found if variant.text)
 
 
-def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
-    """Return all timestamps of repeated headers, and the first timestamp in the other unit."""
+def other_secrets(others: Iterable[Secret], tried: Sequence[Variant]) -> tuple[Variant, ...]:
+    """Return the secrets of other places, without those in `tried` and without an empty secret."""
+    texts = {variant.text for variant in tried}
+    found = (other.reveal().strip() for other in others)
+    return _distinct(Variant(text, (causes.WRONG_SECRET,)) for text in found if text and text not in texts)
+
+
+def timestamp_variants(timestamps: Sequence[str], seen: float | None = None) -> tuple[Variant, ...]:
+    """Return all timestamps of repeated headers, the first timestamp in the other unit, and the timestamp of `seen`.
+
+    `seen` is the signed time of an earlier request with the same signature, in seconds since the epoch.
+    """
     first = timestamps[0]
     found = [
         Variant(first),
@@ -81,6 +93,8 @@ def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
     ]
     if first.isascii() and first.isdigit():
         found += [Variant(text, (causes.TIMESTAMP_UNIT,)) for text in (f"{first}000", first[:-3]) if text]
+    if seen is not None and isfinite(seen):
+        found += [Variant(str(round(number)), (causes.TIMESTAMP_CHANGED,)) for number in (seen, seen * 1000)]
     return _distinct(found)
 
 

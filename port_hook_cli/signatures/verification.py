@@ -76,18 +76,22 @@ def verify_signature(
     *,
     now: float,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
-    seen: bool = False,
+    seen: float | None = None,
+    others: Sequence[Secret] = (),
 ) -> Verdict:
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
-    `seen` means that this signature was valid before. An empty secret matches nothing. port-hook searches for the cause
-    only if the signature does not match the raw body. `diagnosis` describes the cost of the search.
+    `seen` is the signed time of an earlier request with this signature that was verified, or None without such a
+    request. `others` are other secrets that port-hook knows. No request signed with them is valid, but they are the
+    cause. An empty secret matches nothing. port-hook searches for the cause only if the signature does not match the
+    raw body. `diagnosis` describes the cost of the search.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
         return plain
     signature_headers = SignatureHeaders(*read_fields(headers)).separated()
-    return _diagnose(signature_headers, headers, body, secret.reveal(), now=now, tolerance_s=tolerance_s, seen=seen)
+    clock = _clock(signature_headers.timestamps[0], now, tolerance_s)
+    return _diagnose(signature_headers, headers, body, secret.reveal(), clock, seen, others)
 
 
 def verify_without_diagnosis(
@@ -97,7 +101,7 @@ def verify_without_diagnosis(
     *,
     now: float,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
-    seen: bool = False,
+    seen: float | None = None,
     signed_form: str = RAW,
 ) -> Verdict | None:
     """Return the verdict of `verify_signature`, or None if a diagnosis is needed. Never raises.
@@ -112,14 +116,14 @@ def verify_without_diagnosis(
     key = secret.reveal()
     is_signed = _is_signed(signatures[0], timestamps[0], body, key)
     # This fast path for nearly every request builds nothing that only a warning or a diagnosis needs.
-    if is_signed and len(signatures) == len(timestamps) == 1 and not seen and _plain_seconds(timestamps[0]):
+    if is_signed and len(signatures) == len(timestamps) == 1 and seen is None and _plain_seconds(timestamps[0]):
         age_s = now - int(timestamps[0])
         if abs(age_s) <= tolerance_s:
             return Verdict(status=Status.VALID, signed_form=signed_form, age_s=age_s)
     signature_headers = SignatureHeaders(signatures, timestamps)
     clock = _clock(timestamps[0], now, tolerance_s)
     if is_signed and clock.age_s is not None:
-        return _good(Status.VALID, signed_form, (), clock, _repeats(signature_headers, seen=seen))
+        return _good(Status.VALID, signed_form, (), clock, _repeats(signature_headers, seen))
     return _hopeless(signature_headers.separated(), key, now, tolerance_s)
 
 
@@ -149,21 +153,21 @@ def _diagnose(
     headers: Headers,
     body: bytes,
     key: str,
-    *,
-    now: float,
-    tolerance_s: float,
-    seen: bool,
+    clock: _Clock,
+    seen: float | None,
+    others: Sequence[Secret],
 ) -> Verdict:
     # A valid signature needs no diagnosis, and without these imports, `verify` starts faster.
     from port_hook_cli.signatures.diagnosis import find_matches
-    from port_hook_cli.signatures.variants import secret_variants, timestamp_variants
+    from port_hook_cli.signatures.variants import other_secrets, secret_variants, timestamp_variants
 
-    clock = _clock(signature_headers.timestamps[0], now, tolerance_s)
     parsed = signature_headers.parsed()
-    found = find_matches(parsed, timestamp_variants(signature_headers.timestamps), secret_variants(key), body, headers)
+    timestamps, secrets = timestamp_variants(signature_headers.timestamps, seen), secret_variants(key)
+    found = find_matches(parsed, timestamps, secrets, body, headers, other_secrets(others, secrets))
     if not found.matches:
-        return _unmatched(signature_headers, clock, parsed, found.untried)
-    return _matched(signature_headers, clock, found.matches, seen=seen)
+        cause = causes.secret_or_body(found.untried) if seen is None else causes.BODY_CHANGED
+        return _unmatched(signature_headers, clock, parsed, cause)
+    return _matched(signature_headers, clock, found.matches, seen)
 
 
 def _missing(signature_headers: SignatureHeaders, body: bytes, key: str) -> Verdict:
@@ -196,8 +200,8 @@ def _is_signed(signature: str, timestamp: str, body: bytes, key: str) -> bool:
     return compare_digest(expected, signature.encode("utf-8", "surrogatepass")) and key != ""
 
 
-def _repeats(signature_headers: SignatureHeaders, *, seen: bool) -> tuple[Cause, ...]:
-    return (causes.REPLAYED, *signature_headers.doubling) if seen else signature_headers.doubling
+def _repeats(signature_headers: SignatureHeaders, seen: float | None) -> tuple[Cause, ...]:
+    return signature_headers.doubling if seen is None else (causes.REPLAYED, *signature_headers.doubling)
 
 
 def _good(
@@ -212,10 +216,12 @@ def _good(
     )
 
 
-def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[Match, ...], *, seen: bool) -> Verdict:
+def _matched(
+    signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[Match, ...], seen: float | None
+) -> Verdict:
     """Return the verdict on a signature that matches another form of the request than the raw request."""
     deviations = tuple(cause for match in matches for cause in match.causes)
-    repeats = _repeats(signature_headers, seen=seen)
+    repeats = _repeats(signature_headers, seen)
     signed_form = matches[0].signed_form
     is_form = all(match.is_exact and match.is_same_document for match in matches)
     if is_form and clock.age_s is not None and not signature_headers.is_joined:
@@ -232,12 +238,15 @@ def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[
 
 
 def _unmatched(
-    signature_headers: SignatureHeaders, clock: _Clock, parsed: list[ParsedSignature], untried: Sequence[str] = ()
+    signature_headers: SignatureHeaders,
+    clock: _Clock,
+    parsed: list[ParsedSignature],
+    unexplained: Cause = causes.SECRET_OR_BODY,
 ) -> Verdict:
     notation = parsed[0].causes if parsed else (unreadable(signature_headers.signatures[0]),)
     is_malformed = not parsed or clock.age_s is None
     malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
-    wrong = () if is_malformed else (causes.wrong_secret(untried),)
+    wrong = () if is_malformed else (unexplained,)
     return Verdict(
         status=Status.MALFORMED if is_malformed else Status.INVALID,
         causes=_distinct((*notation, *malformed, *wrong, *clock.skew, *signature_headers.doubling)),

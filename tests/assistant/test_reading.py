@@ -15,7 +15,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Delivery, MessageOrigin, Response, Status, Truncation, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.causes import WRONG_SECRET
+from port_hook_cli.signatures.causes import SECRET_OR_BODY
 from tests.assistant.assistants import Assistant
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.kafka_clusters import a_message
@@ -101,10 +101,10 @@ def test_capture_is_shown_with_its_body_as_json_and_both_responses(assistant: As
 
 
 def test_verdict_of_a_capture_has_causes_with_fixes(assistant: Assistant) -> None:
-    verdict = Verdict(status=Status.INVALID, causes=(WRONG_SECRET,), age_s=float("inf"))
+    verdict = Verdict(status=Status.INVALID, causes=(SECRET_OR_BODY,), age_s=float("inf"))
     assistant.save(a_capture(verdict=verdict))
     found = assistant.result("show_capture")["verdict"]
-    assert [(cause["slug"], cause["fix"]) for cause in found["details"]] == [("wrong-secret", WRONG_SECRET.fix)]
+    assert [(cause["slug"], cause["fix"]) for cause in found["details"]] == [("secret-or-body", SECRET_OR_BODY.fix)]
     assert found["age_s"] is None
 
 
@@ -270,7 +270,7 @@ def test_signature_from_the_users_code_is_explained(assistant: Assistant) -> Non
     assert any("the request's own signature is valid" in note for note in found["notes"])
     later = dict(signed(a_body(), timestamp="1700000002"))["x-port-signature"]
     assert "timestamp-differs" in assistant.result("explain_verdict", signature=later, timestamp="1700000002")["causes"]
-    assert assistant.result("explain_verdict", signature=later)["causes"] == ["wrong-secret"]
+    assert assistant.result("explain_verdict", signature=later)["causes"] == ["secret-or-body"]
     request = {"body": a_body().decode(), "headers": dict(signed(a_body())), "now": NOW}
     assert assistant.result("explain_verdict", signature=alone, **request)["side"] == "verifier"
     assert assistant.result("explain_verdict", **request)["side"] == "sender"

@@ -36,7 +36,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
     for part in (node, action):
         assert "signature valid" in part
         assert re.search(r"forwarded +http://127\.0\.0\.1:\d+/ +202 in ", part)
-    assert re.search(r"cause +wrong-secret", changed)
+    assert re.search(r"cause +body-changed", changed)
     assert "401 and not forwarded" in changed
     assert "report-run" not in result.out
     assert list(folder.iterdir()) == []

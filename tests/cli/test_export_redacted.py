@@ -161,10 +161,9 @@ def test_recorded_verdict_is_reproduced_when_the_secret_belongs_to_another_organ
 def test_unreproducible_verdict_is_reported_with_its_own_exit_code(run: Run, folder: Path) -> None:
     keep(folder, a_capture(verdict=Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,), age_s=0.0)))
     result = run("export", "last", "--redact")
-    assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (ExitCode.FAILED, ["wrong-secret"])
-    assert (
-        "warning: the verdict could not be reproduced: it is invalid (wrong-secret) instead of invalid (undiagnosed)\n"
-    ) in result.err
+    assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (ExitCode.FAILED, ["secret-or-body"])
+    words = "it is invalid (secret-or-body) instead of invalid (undiagnosed)\n"
+    assert f"warning: the verdict could not be reproduced: {words}" in result.err
 
 
 def test_replayed_stays_in_the_capture(run: Run, folder: Path) -> None:

@@ -169,7 +169,7 @@ def test_request_resembling_a_check_request_counts_as_received(run: Run, folder:
 
 
 def test_captures_marks_requests_of_check(run: Run, folder: Path) -> None:
-    headers = signed(a_body()).plus(("User-Agent", f"{PROBE_AGENT}wrong-secret"))
+    headers = signed(a_body()).plus(("User-Agent", f"{PROBE_AGENT}secret-or-body"))
     keep(folder, a_capture(an_invocation(id="cc0000000003", headers=headers)))
     assert "valid (check)" in run("captures").out
     assert run("show", "last", "--json").records[0]["id"] == BAD

@@ -14,7 +14,7 @@ from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.signing import sign, signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
-from tests.factories import NOW, SECRET, a_body, an_invocation
+from tests.factories import NOW, SECRET, a_body, an_invocation, signed
 from tests.kafka_clusters import a_message
 from tests.stores import keep
 
@@ -142,7 +142,7 @@ def test_verify_json_has_all_fields(written_out: Any) -> None:
     (record,) = written_out(*AT_NOW, "--json", signature=sign(a_body(), Secret("another"), STAMP)).records
     assert record["schema"] == "port-hook/verdict/1"
     assert record["status"] == "invalid"
-    assert "wrong-secret" in record["causes"]
+    assert "secret-or-body" in record["causes"]
     assert record["hint"]
 
 
@@ -210,3 +210,23 @@ def test_verify_diagnoses_an_empty_header(run: Run, folder: Path, signature: str
     result = run("verify", "--body", "body", "--signature", signature, "--timestamp", timestamp, env=ENV)
     assert result.code == ExitCode.NOT_VALID
     assert f"{cause}:" in result.out
+
+
+def test_verify_says_which_other_place_has_the_matching_secret(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_CLIENT_SECRET=the-secret-of-last-year\n")
+    (folder / ".env").chmod(0o600)
+    keep(folder, a_capture(headers=signed(a_body(), secret=Secret("the-secret-of-last-year"))))
+    result = run("verify", "last", env=ENV)
+    assert result.code == ExitCode.NOT_VALID
+    assert "wrong-secret: The signature was made with another client secret that port-hook knows.\n" in result.out
+    assert "  fix: PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env." in result.out
+
+
+def test_verify_finds_the_earlier_request_with_the_signature_of_a_changed_body(run: Run, folder: Path) -> None:
+    first = an_invocation(id="aa0000000001")
+    changed = an_invocation(b'{"cpu":64}', id="aa0000000002", headers=first.headers, received_at=NOW + 1)
+    keep(folder, Capture(invocation=first, verdict=Verdict(status=Status.VALID, age_s=0.0), payload=Payload()))
+    keep(folder, Capture(invocation=changed, verdict=Verdict(status=Status.INVALID), payload=Payload()))
+    result = run("verify", "last", "--json", env=ENV)
+    assert result.records[0]["causes"] == ["body-changed"]
+    assert result.records[0]["hint"].startswith("The client secret is correct. Look for a proxy")

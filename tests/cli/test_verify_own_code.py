@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 import pytest
 
+from port_hook_cli.captures.documents.request_file import explain, from_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Capture, MessageOrigin, Payload, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
-from port_hook_cli.signatures.signing import sign
+from port_hook_cli.signatures.own_code import Computed
+from port_hook_cli.signatures.signing import SigningKeys, sign
+from port_hook_cli.signatures.wrong_ways import wrong_ways
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
 from tests.factories import NOW, SECRET, a_body, an_invocation
@@ -67,7 +70,7 @@ MISTAKES = {
     ),
     "wrong secret": Mistake(
         sign(BODY, Secret("another"), STAMP),
-        "wrong-secret",
+        "secret-or-body",
         "Your code's signature does not match this request in any known encoding. Your code uses another secret,",
         "Compare your code's secret with port-hook's.",
         "The signature does not match this body in any known encoding. It was made with another secret, or the body or "
@@ -148,7 +151,13 @@ def test_right_signature_of_own_code_for_an_old_request_is_stale(run: Run, folde
         ),
         (in_base64(raw_hmac(STAMP.encode() + b":" + BODY)), "wrong-separator: Your code put a separator other"),
         (in_base64(raw_hmac(BODY + b"." + STAMP.encode())), "timestamp-after-body: Your code signed the body and then"),
-        (f"sha1={hmac.digest(KEY.encode(), BODY, 'sha1').hex()}", "wrong-hash: Your code's signature is as long as"),
+        (
+            f"sha1={hmac.digest(KEY.encode(), BODY, 'sha1').hex()}",
+            "wrong-hash: Your code signs the body with SHA-1, in",
+        ),
+        (f"sha1={hmac.digest(KEY.encode(), b'x', 'sha1').hex()}", "wrong-hash: Your code's signature is as long as"),
+        (sign(BODY, Secret("undefined"), STAMP), "wrong-secret: Your code uses `undefined` as the secret."),
+        (in_base64(raw_hmac(f"{STAMP}.{BODY!r}".encode())), "wrong-way: Your code signs `b'...'`, the text that"),
         ("", "signature-missing: Your code computed an empty signature."),
         ("nonsense", "not-a-signature: Your code's signature does not contain 32 bytes"),
         (sign(BODY + b"\n", SECRET, STAMP), "trailing-newline: Your code signed a line break after the body"),
@@ -166,6 +175,26 @@ def test_first_cause_explains_the_mistake_of_own_code(run: Run, folder: Path, si
     )
 
 
+def test_client_id_used_as_the_secret_is_explained(run: Run, folder: Path) -> None:
+    capture(folder)
+    signature = sign(BODY, Secret("an-id"), STAMP)
+    result = run("verify", "last", "--signature", signature, env={**ENV, "PORT_CLIENT_ID": "an-id"})
+    assert "wrong-secret: Your code uses the client ID as the secret.\n" in result.out
+    assert "  fix: Use the client secret as the key.\n" in result.out
+
+
+def test_every_wrong_way_of_the_search_is_explained() -> None:
+    """Both read one table, but `verify` finds some ways by their notation, layout or body first."""
+    keys = SigningKeys(SECRET, client_id="an-id", other=Secret("the-other-secret"))
+    saved = from_capture(
+        Capture(invocation=an_invocation(body=BODY), verdict=Verdict(status=Status.UNCHECKED), payload=Payload())
+    )
+    for way in wrong_ways(keys):
+        computed = Computed(way.signature(STAMP, BODY))
+        verdict = explain(saved, keys, now=NOW, tolerance_s=300, computed=computed).verdict
+        assert "secret-or-body" not in verdict.slugs, way.slug
+
+
 def test_timestamp_of_own_code_is_compared_with_the_timestamp_of_the_request(run: Run, folder: Path) -> None:
     own = str(int(NOW) + 2)
     result = signed_by_own_code(run, folder, sign(BODY, SECRET, own), "--timestamp", own)
@@ -173,7 +202,7 @@ def test_timestamp_of_own_code_is_compared_with_the_timestamp_of_the_request(run
     assert "timestamp-differs: Your code signed a timestamp that differs from x-port-timestamp." in result.out
     assert "  fix: Sign the text of x-port-timestamp, not the current time." in result.out
     assert "age: 1 s" in result.out
-    assert run("verify", "last", "--signature", sign(BODY, SECRET, own), env=ENV).out.count("wrong-secret") == 1
+    assert run("verify", "last", "--signature", sign(BODY, SECRET, own), env=ENV).out.count("secret-or-body") == 1
     same = run("verify", "last", "--signature", sign(BODY, SECRET, STAMP), "--timestamp", own, env=ENV)
     assert same.code == ExitCode.OK
 

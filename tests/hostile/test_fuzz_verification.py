@@ -192,7 +192,7 @@ def check(case: Case, expected: bool, failed: str) -> None:
         verify_without_diagnosis, headers, case.body, secret, now=case.now, tolerance_s=case.tolerance_s
     )
     try:
-        verdict, plain, repeated = ask(), ask_plainly(), ask(seen=True)
+        verdict, plain, repeated = ask(), ask_plainly(), ask(seen=NOW)
     except Exception as error:
         raise AssertionError(f"verify_signature raised {error!r} for {case}\n{failed}") from error
     assert (verdict.status is Status.VALID) == expected, f"{verdict} for {case}\n{failed}"

@@ -25,7 +25,7 @@ from tests.factories import NOW, RUN_ID, a_body, a_capture, an_invocation, signe
 DELIVERED = Delivery(url="http://127.0.0.1:8000/", status=202, latency_ms=12.34567)
 VERDICT = Verdict(
     status=Status.INVALID,
-    causes=(Cause("wrong-secret", "nothing matched", "check the secret"), Cause("clock-skew", "late", "set it")),
+    causes=(Cause("secret-or-body", "nothing matched", "check the secret"), Cause("clock-skew", "late", "set it")),
     age_s=1.23456,
 )
 
@@ -57,11 +57,11 @@ def test_verdict_record_has_status_causes_age_and_hint() -> None:
         "schema": "port-hook/verdict/1",
         "status": "invalid",
         "reading": None,
-        "causes": ["wrong-secret", "clock-skew"],
+        "causes": ["secret-or-body", "clock-skew"],
         "age_s": 1.235,
         "hint": "check the secret",
         "details": [
-            {"slug": "wrong-secret", "words": "nothing matched", "fix": "check the secret"},
+            {"slug": "secret-or-body", "words": "nothing matched", "fix": "check the secret"},
             {"slug": "clock-skew", "words": "late", "fix": "set it"},
         ],
         "side": "sender",

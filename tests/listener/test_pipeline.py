@@ -18,6 +18,7 @@ from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
+from port_hook_cli.listener.reader import SeenRequest
 from port_hook_cli.signatures.verification import signature_key
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
@@ -77,7 +78,7 @@ class Responding(Pipeline):
 
 @asynccontextmanager
 async def listening(
-    world: World, seen: Mapping[bytes, float] | None = None, **policy: Any
+    world: World, seen: Mapping[bytes, SeenRequest] | None = None, **policy: Any
 ) -> AsyncIterator[Responding]:
     options: dict[str, Any] = {"secret": SECRET, "routes": Routes(default="http://h:1")} | policy
     flow = Responding(
@@ -198,7 +199,9 @@ async def test_repeats_do_not_extend_how_long_a_signature_is_remembered() -> Non
 
 async def test_repeats_do_not_evict_other_signatures() -> None:
     keys = [signature_key(an_invocation().headers), *(b"%032d" % number for number in range(9_998))]
-    async with listening(World(), {key: NOW for key in keys if key}, refuse_replays=True) as flow:
+    async with listening(
+        World(), {key: SeenRequest(NOW + 600, NOW) for key in keys if key}, refuse_replays=True
+    ) as flow:
         other = an_invocation(b"{}", headers=signed(b"{}"))
         statuses = [(await flow.receive(other, "c")).status for _ in range(4)]
         assert statuses == [200, 401, 401, 401]
@@ -208,7 +211,9 @@ async def test_repeats_do_not_evict_other_signatures() -> None:
 async def test_oldest_signature_is_forgotten_when_10_000_newer_ones_are_remembered() -> None:
     oldest, newer, latest = (an_invocation(body, headers=signed(body)) for body in (b"[1]", b"[2]", b"[3]"))
     keys = [signature_key(oldest.headers), *(b"%032d" % number for number in range(9_998))]
-    async with listening(World(), {key: NOW for key in keys if key}, refuse_replays=True) as flow:
+    async with listening(
+        World(), {key: SeenRequest(NOW + 600, NOW) for key in keys if key}, refuse_replays=True
+    ) as flow:
         statuses = [
             (await flow.receive(request, "c")).status for request in (newer, oldest, latest, latest, newer, oldest)
         ]
@@ -221,6 +226,26 @@ async def test_replay_is_rejected_when_an_empty_signature_precedes_the_real_one(
     async with listening(world, refuse_replays=True) as flow:
         assert (await flow.receive(an_invocation(), "c")).status == 200
         assert (await flow.receive(an_invocation(headers=doubled), "c")).status == 401
+
+
+async def test_cause_says_what_an_earlier_request_or_another_secret_proves() -> None:
+    first, later, other = an_invocation(), str(int(NOW) + 1), Secret("the-other-secret")
+    signature = first.headers.get("x-port-signature") or ""
+    sent = {
+        "body-changed": (b'{"cpu":64}', first.headers),
+        "timestamp-differs": (
+            first.body,
+            Headers((("x-port-signature", signature), ("x-port-timestamp", later))),
+        ),
+        "wrong-secret": (first.body, signed(first.body, secret=other)),
+        "secret-or-body": (first.body, signed(first.body, secret=Secret("an-unknown-secret"))),
+    }
+    world = World()
+    async with listening(world, other_secrets=(other,)) as flow:
+        await flow.receive(first, "c")
+        statuses = [(await flow.receive(an_invocation(body, headers=its), "c")).status for body, its in sent.values()]
+    assert statuses == [401] * len(sent)
+    assert [capture.verdict.slugs[0] for capture in world.shown[1:]] == list(sent)
 
 
 async def test_rejected_signatures_are_not_remembered() -> None:

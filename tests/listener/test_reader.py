@@ -40,7 +40,7 @@ async def read(body: bytes, *, count: int = 1) -> tuple[float, list[Reading]]:
     """
     reader = Reader(SECRET, tolerance_s=300)
     invocation = an_invocation(body, headers=signed(b"another body"))
-    tasks = [asyncio.ensure_future(reader.in_time(invocation, seen=False)) for _ in range(count)]
+    tasks = [asyncio.ensure_future(reader.in_time(invocation, seen=None)) for _ in range(count)]
     longest, last = 0.0, time.process_time()
     while not all(task.done() for task in tasks):
         await asyncio.sleep(0.0005)

@@ -93,8 +93,8 @@ def test_parse_response_never_changes_a_body_from_a_file(status: int, content: b
 
 REFUSALS: list[tuple[Response, int, str, str]] = [
     (
-        answering.refused(Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "w", "use the other"),))),
-        401, "signature", "invalid: wrong-secret",
+        answering.refused(Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "w", "use the other"),))),
+        401, "signature", "invalid: secret-or-body",
     ),
     (answering.refused(Verdict(status=Status.STALE)), 401, "signature", "stale"),
     (answering.refused(Verdict(status=Status.VALID, causes=(REPLAYED,))), 401, "signature", "valid: replayed"),

@@ -189,7 +189,7 @@ def test_json_screen_prints_only_one_record_per_line_on_stdout(streams: Streams)
     streams.start_reading()
     screen = json_screen(streams)
     ready = ready_event(url="http://h/", public_url=None)
-    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", HOSTILE, HOSTILE),))
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", HOSTILE, HOSTILE),))
     capture = a_capture(an_invocation(a_body(a_document(action=HOSTILE)), target=HOSTILE), verdict=verdict)
     screen.event(ready)
     screen.notice("in between")
@@ -409,7 +409,7 @@ def test_words_are_wrapped_below_their_value_on_a_narrow_terminal(width: int) ->
     words = (
         "The signature matches neither the body as it arrived nor any other form of it, or it was changed on its way."
     )
-    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", words, "Compare the client secret."),))
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", words, "Compare the client secret."),))
     terminal = Terminal(width)
     terminal.show(a_capture(verdict=verdict, response=Response(status=401)))
     lines = terminal.lines()
@@ -417,7 +417,7 @@ def test_words_are_wrapped_below_their_value_on_a_narrow_terminal(width: int) ->
     end = lines.index("  fix        Compare the client secret.")
     assert end - start > 1
     assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
-    assert " ".join(line[13:] for line in lines[start:end]) == f"wrong-secret: {words}"
+    assert " ".join(line[13:] for line in lines[start:end]) == f"secret-or-body: {words}"
 
 
 @posix
@@ -442,7 +442,7 @@ def columns_of(screen: pyte.Screen, text: str) -> tuple[int, int]:
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_compact_lines_have_color_and_are_wrapped_only_between_words(width: int) -> None:
     terminal = Terminal(width)
-    verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "words", "fix"),))
+    verdict = Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "words", "fix"),))
     delivery = Delivery(url="http://h/", status=503)
     capture = a_capture(verdict=verdict, delivery=delivery, response=Response(status=401))
     terminal.show(capture, compact=True)
@@ -475,7 +475,7 @@ CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret
 
 
 def refused_by_the_listener() -> Capture:
-    verdict = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET,))
+    verdict = Verdict(status=Status.INVALID, causes=(causes.SECRET_OR_BODY,))
     return a_capture(verdict=verdict, response=Response(status=401))
 
 
@@ -484,7 +484,7 @@ def shown_with_conflict(streams: Streams, capture: Capture) -> str:
 
 
 def test_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
-    assert f"  fix        {CONFLICT} {causes.WRONG_SECRET.fix}\n" in shown_with_conflict(
+    assert f"  fix        {CONFLICT} {causes.SECRET_OR_BODY.fix}\n" in shown_with_conflict(
         streams, refused_by_the_listener()
     )
 

@@ -166,8 +166,8 @@ def test_unverified_request_is_explained_saved_rejected_and_not_forwarded(folder
         record = running.record()
 
     assert status == 401
-    assert "wrong-secret" in json.loads(content)["message"]
-    assert record["verdict"]["causes"] == ["wrong-secret"]
+    assert "secret-or-body" in json.loads(content)["message"]
+    assert record["verdict"]["causes"] == ["secret-or-body"]
     assert record["delivery"] is None
     assert target.requests == []
     with open_store(None, folder) as store:
@@ -182,7 +182,7 @@ def test_client_secret_is_in_no_output_and_no_file_of_a_listener(folder: Path) -
             told += str(running.post(a_body(), headers)) + json.dumps(running.record())
         running.process.send_signal(signal.SIGTERM)
         out, err = running.process.communicate(timeout=30)
-    assert "wrong-secret" in told
+    assert "secret-or-body" in told
     assert secret not in told.encode() + out + err
     assert (folder / ".port-hook" / "captures.db").stat().st_size
     assert not [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]

@@ -342,7 +342,7 @@ class TestInvoke:
         assert (caught.value.run.status, status_responded(caught.value.run)) == ("IN_PROGRESS", 401)
         expected = str(caught.value)
         assert "stays so: the handler responded with 401" in expected
-        assert "wrong-secret" in expected
+        assert "secret-or-body" in expected
         assert "Does the handler read PORT_CLIENT_SECRET from there" in expected
         assert port_sandbox.client_secret not in expected
 

@@ -34,8 +34,8 @@ def test_source_from_a_capture_has_its_whole_request_and_id() -> None:
     ("verdict", "words"),
     [
         (
-            Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "w", "f"),)),
-            "its signature was invalid (wrong-secret) when it was captured",
+            Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "w", "f"),)),
+            "its signature was invalid (secret-or-body) when it was captured",
         ),
         (Verdict(status=Status.STALE), "its signature was stale when it was captured"),
         (Verdict(status=Status.UNCHECKED), "its signature was not checked when it was captured"),

@@ -28,7 +28,7 @@ JSON = json_values(st.integers(-(2**53), 2**53) | st.text(max_size=10), st.text(
 def verdict_on(value: bytes, *, secret: Secret = SECRET, now: float = NOW) -> Verdict:
     headers = message_headers(value)
     at_once = verify_received_without_diagnosis(
-        headers, value, secret, is_message=True, now=now, tolerance_s=300, seen=False
+        headers, value, secret, is_message=True, now=now, tolerance_s=300, seen=None
     )
     verdict = verify_received(headers, value, secret, is_message=True, now=now)
     assert at_once in {None, verdict}
@@ -187,7 +187,7 @@ def test_message_is_parsed_once_for_its_headers_its_verification_and_its_payload
     with counted_calls() as calls:
         headers = message_headers(value)
         verdict = verify_received_without_diagnosis(
-            headers, value, SECRET, is_message=True, now=NOW, tolerance_s=300, seen=False
+            headers, value, SECRET, is_message=True, now=NOW, tolerance_s=300, seen=None
         )
         payload = read_payload(value, headers)
     assert (verdict and verdict.status, payload.action) == (Status.VALID, "create_vm")

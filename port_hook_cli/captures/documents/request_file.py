@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.frozen import frozen
@@ -10,7 +11,8 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Side, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
-from port_hook_cli.signatures.messages import verify_received
+from port_hook_cli.signatures.messages import signed_value, verify_received
+from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 
@@ -31,7 +33,7 @@ class SavedRequest:
 
     `compared_at` is the time with which the request's timestamp is compared, in seconds since the epoch, or None if it
     is unknown. `event` describes that time. `is_message` means that the request is a Kafka message. `throwaway_secret`
-    is the secret of a redacted capture.
+    is the secret of a redacted capture. `seen` is the signed time of an earlier verified request with this signature.
     """
 
     headers: Headers
@@ -41,9 +43,10 @@ class SavedRequest:
     is_message: bool = False
     remarks: tuple[str, ...] = ()
     throwaway_secret: Secret | None = None
+    seen: float | None = None
 
 
-def from_capture(capture: Capture) -> SavedRequest:
+def from_capture(capture: Capture, seen: float | None = None) -> SavedRequest:
     """Return the request of a capture. Raises StoreError if its body is incomplete."""
     from port_hook_cli.captures.documents.capture_fields import require_whole  # faster for `verify --body`
 
@@ -56,6 +59,7 @@ def from_capture(capture: Capture) -> SavedRequest:
         is_message=invocation.origin is not None,
         remarks=(_replay_remark(invocation.replay_of),) if invocation.replay_of else (),
         throwaway_secret=capture.throwaway_secret,
+        seen=seen,
     )
 
 
@@ -80,7 +84,7 @@ class Explained:
 
 def explain(
     saved: SavedRequest,
-    secret: Secret,
+    keys: SigningKeys,
     *,
     now: float,
     tolerance_s: float,
@@ -89,21 +93,27 @@ def explain(
 ) -> Explained:
     """Verify a signature and explain the verdict, with the request's age at `now` (seconds since the epoch).
 
-    The signature is the request's own, or the signature that the user's code `computed` for the request. `conflict`
+    The signature is the request's own, or the signature that the user's code `computed` for the request. `keys` are the
+    client secret, which decides the verdict, and other values that may have been used instead. `conflict`
     means that two places have different secrets, and is added to the fix for a wrong secret.
     """
-
-    def verify(headers: Headers) -> Verdict:
-        return verify_received(
-            headers, saved.body, secret, is_message=saved.is_message, now=now, tolerance_s=tolerance_s
-        )
-
+    verify = partial(
+        verify_received,
+        body=saved.body,
+        secret=keys.secret,
+        is_message=saved.is_message,
+        now=now,
+        tolerance_s=tolerance_s,
+    )
     if computed is None:
-        verdict, side, note = verify(saved.headers), Side.SENDER, ""
+        others = () if keys.other is None else (keys.other,)
+        verdict, side, note = verify(saved.headers, seen=saved.seen, others=others), Side.SENDER, ""
     else:
         from port_hook_cli.signatures.own_code import compare_signature
+        from port_hook_cli.signatures.wrong_ways import wrong_ways
 
-        verdict, side, note = compare_signature(saved.headers, computed, verify)
+        signed = signed_value(saved.body) if saved.is_message else saved.body
+        verdict, side, note = compare_signature(saved.headers, computed, verify, wrong_ways(keys), signed)
     age = (f"the age is relative to {saved.event}, {format_time(now)}",) if now == saved.compared_at else ()
     return Explained(with_conflict(verdict, conflict), ((note, *age) if note else age), side)
 

@@ -23,7 +23,7 @@ from port_hook_cli.invocations.headers import SECRET_HEADERS, SIGNATURE_HEADER, 
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, MessageOrigin, Response, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import is_probe
-from port_hook_cli.signatures.causes import REPLAYED
+from port_hook_cli.signatures.causes import REPLAYED, of_one_request
 from port_hook_cli.signatures.headers import whole_number
 from port_hook_cli.signatures.messages import signed_value, verify_received
 from port_hook_cli.signatures.resigning import Resigned, sign_alike
@@ -54,6 +54,7 @@ def redact(capture: Capture, wanted: Verdict, pseudonyms: Pseudonyms, *, new_sec
 
     `new_secret` returns a new throwaway secret at each call. A listener's simulation is left out.
     """
+    wanted = of_one_request(wanted)
     request = _request(capture.invocation, pseudonyms)
     resigned = _resigned(request, wanted, pseudonyms, new_secret)
     body = request.body

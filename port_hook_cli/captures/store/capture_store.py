@@ -147,10 +147,14 @@ class CaptureStore(StoreReader):
             self._database.commit([(statements.MARK_REPLAY, [name, *received]), (ADD_NAME, [name, oldest])])
         return oldest is not None
 
-    def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
-        """Return the signature and the time of each verified request captured at `since_s` or later, oldest first."""
+    def recent_signatures(self, since_s: float) -> list[tuple[str, float, float]]:
+        """Return the signature, time of receipt and signed time of each verified request since `since_s`, in order."""
         found = self._rows(statements.RECENT_SIGNATURES, [since_s])
-        return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
+        return [
+            (text, at, signed_at)
+            for text, at, signed_at in found
+            if isinstance(text, str) and isinstance(at, float) and isinstance(signed_at, float)
+        ]
 
     def record_session(self, forward_to: str | None) -> None:
         """Record the target of a new listener, in place of the previous listener's target. Raises StoreError."""

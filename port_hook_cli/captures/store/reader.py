@@ -26,6 +26,7 @@ from port_hook_cli.captures.database.rows import Row, read_row, text_column
 from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.captures.store import statements
 from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER
 from port_hook_cli.invocations.models import Capture
 
 if TYPE_CHECKING:
@@ -194,6 +195,13 @@ class StoreReader:
         with sqlite_problems(self.path):
             for number in bodies(self._opened.connection.execute(*query)):
                 yield from self._read((by_number, [number]), read)
+
+    def signed_before(self, capture: Capture) -> float | None:
+        """Return the signed time of the latest earlier verified request with this capture's signature, or None."""
+        request = capture.invocation
+        signature = text_column(request.headers.get(SIGNATURE_HEADER))
+        found = self._rows(statements.SIGNED_BEFORE, [request.received_at, signature])
+        return next((at for (at,) in found if isinstance(at, float)), None)
 
     def replayed(self) -> dict[str, bool]:
         """Return whether the latest replay of each capture succeeded, by capture ID. Raises StoreError."""

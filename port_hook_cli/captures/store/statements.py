@@ -72,9 +72,14 @@ OLDEST_RECEIVED = f"SELECT min(seq) FROM captures INDEXED BY arrivals WHERE {_RE
 MARK_REPLAY = f"UPDATE captures SET replay_of = ? WHERE {_RECEIVED}"  # noqa: S608 - as above
 
 RECENT_SIGNATURES = portable(f"""
-    SELECT {bounded("signature")}, received_at FROM captures INDEXED BY arrivals
+    SELECT {bounded("signature")}, received_at, received_at - age_s FROM captures INDEXED BY arrivals
     WHERE received_at >= ? AND signature IS NOT NULL AND status IN ('valid', 'reencoded') ORDER BY received_at
 """)  # noqa: S608 - as above
+
+SIGNED_BEFORE = portable("""
+    SELECT received_at - age_s FROM captures INDEXED BY arrivals
+    WHERE received_at < ? AND signature = ? AND status IN ('valid', 'reencoded') ORDER BY received_at DESC LIMIT 1
+""")
 
 FORGET_SESSION = "DELETE FROM last_session"
 RECORD_SESSION = "INSERT INTO last_session (forward_to) VALUES (?)"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from port_hook_cli.captures.comparison import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from port_hook_cli.javascript.paths import JsonPath, set_at, unset_at
-from port_hook_cli.signatures.causes import RESERIALIZED_JS, WRONG_SECRET
+from port_hook_cli.signatures.causes import RESERIALIZED_JS, SECRET_OR_BODY
 from tests.factories import a_body, a_capture, an_invocation
 
 scalars = st.one_of(
@@ -164,9 +164,9 @@ def test_non_json_bodies_are_compared_by_size() -> None:
 
 
 def test_verdicts_and_all_their_causes_are_compared() -> None:
-    verdict = Verdict(status=Status.INVALID, causes=(WRONG_SECRET, RESERIALIZED_JS))
+    verdict = Verdict(status=Status.INVALID, causes=(SECRET_OR_BODY, RESERIALIZED_JS))
     changed = compare(a_capture(verdict=Verdict(status=Status.VALID)), a_capture(verdict=verdict))["facts"]
     assert [(change["path"], change["before"], change["after"]) for change in changed] == [
         ("verdict", "valid", "invalid"),
-        ("causes", None, "wrong-secret, reserialized-js"),
+        ("causes", None, "secret-or-body, reserialized-js"),
     ]

@@ -38,7 +38,7 @@ WHOLE = Capture(
         origin=MessageOrigin("t", 1, 2, 3),
     ),
     verdict=Verdict(
-        status=Status.INVALID, signed_form="raw", causes=(Cause("wrong-secret", "words", "fix it"),), age_s=1.5
+        status=Status.INVALID, signed_form="raw", causes=(Cause("secret-or-body", "words", "fix it"),), age_s=1.5
     ),
     payload=Payload(run_id="r_1", action="a", problem="not read, because the body is incomplete"),
     delivery=Delivery(
@@ -66,7 +66,7 @@ ROW = {
     "body_sha256": "ab",
     "kafka": '{"topic":"t","partition":1,"offset":2,"timestamp_ms":3}',
     "simulated": '{"failure":"drop","dropped":true,"delay_s":0.5}',
-    "causes": '[{"slug":"wrong-secret","words":"words","fix":"fix it"}]',
+    "causes": '[{"slug":"secret-or-body","words":"words","fix":"fix it"}]',
     "headers": '[["x-port-signature","v1,abc"],["x-name","\\u00e9"]]',
     "delivery": '{"url":"http://x/","status":502,"latency_ms":2.5,"fault":"f","error":"e","headers":[["a","b"]]}',
     "response": '{"status":502,"headers":[["a","b"]]}',
@@ -94,8 +94,8 @@ DOCUMENT = """{
     "status": "invalid",
     "reading": "raw",
     "age_s": 1.5,
-    "causes": ["wrong-secret"],
-    "details": [{"slug": "wrong-secret", "words": "words", "fix": "fix it"}]
+    "causes": ["secret-or-body"],
+    "details": [{"slug": "secret-or-body", "words": "words", "fix": "fix it"}]
   },
   "delivery": {
     "url": "http://x/",

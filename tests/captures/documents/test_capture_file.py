@@ -109,7 +109,7 @@ def test_handwritten_capture_needs_only_a_method_and_a_body() -> None:
         ({"received_at_s": 1e300}, "not a time"),
         ({"verdict": []}, "not an object"),
         ({"verdict": {"status": "fine"}}, "unknown status"),
-        ({"verdict": {"status": "valid", "details": ["wrong-secret"]}}, "not objects"),
+        ({"verdict": {"status": "valid", "details": ["secret-or-body"]}}, "not objects"),
         ({"answer": {"body": ""}}, "no"),
         ({"answer": {"status": 99, "body": ""}}, "not an HTTP status"),
         ({"delivery": {"body": ""}}, 'no "url"'),

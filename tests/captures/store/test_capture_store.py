@@ -358,7 +358,7 @@ def test_empty_store_raises_store_error(store: CaptureStore, name: str) -> None:
 
 def test_recent_signatures_returns_accepted_signatures_with_their_times(several: CaptureStore) -> None:
     first = several.get("ab01").invocation.headers.get("x-port-signature")
-    assert several.recent_signatures(NOW) == [(first, NOW)]
+    assert several.recent_signatures(NOW) == [(first, NOW, NOW - 0.25)]
     assert several.recent_signatures(NOW + 5) == []
 
 

@@ -186,14 +186,16 @@ def test_changes_beyond_the_first_20_are_not_shown() -> None:
     assert sum(" null -> " in line for line in lines) == 20
 
 
-UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("clock-skew", "late", "set the clock")))
+UNVERIFIED = Verdict(
+    status=Status.INVALID, causes=(causes.SECRET_OR_BODY, Cause("clock-skew", "late", "set the clock"))
+)
 
 
 def test_unverified_request_shows_each_cause_with_its_fix_and_no_report_run_command() -> None:
     lines = lines_of(a_capture(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
     assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
-    assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.explanation}"
-    assert value_at("fix", lines) == causes.WRONG_SECRET.fix
+    assert value_at("cause", lines) == f"secret-or-body: {causes.SECRET_OR_BODY.explanation}"
+    assert value_at("fix", lines) == causes.SECRET_OR_BODY.fix
     assert "  cause      clock-skew: late" in lines
     assert value_at("responded", lines) == "401 and not forwarded"
     assert not any(line.startswith("  in Port") or REPORT in line for line in lines)
@@ -448,8 +450,8 @@ def test_input_name_is_truncated_to_40_columns() -> None:
 
 def test_causes_and_fixes_are_never_truncated() -> None:
     # This text is longest when it contains a sentence about everything that was not tried.
-    cause = causes.WRONG_SECRET._replace(
-        explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
+    cause = causes.SECRET_OR_BODY._replace(
+        explanation=" ".join((causes.SECRET_OR_BODY.explanation, *["It is too large for that."] * 12)),
     )
     lines = lines_of(a_capture(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
     assert value_at("cause", lines) == f"{cause.slug}: {cause.explanation}"
