@@ -93,8 +93,9 @@ def login(
     import asyncio  # `logout` and `--list` start faster without it
 
     from port_hook_cli.port_api.access import find_api
+    from port_hook_cli.port_api.responses import about_signing
 
-    address = asyncio.run(find_api(identity, secret, addresses, runtime, timeout_s=api_timeout_s))
+    address, claim = asyncio.run(find_api(identity, secret, addresses, runtime, timeout_s=api_timeout_s))
     checked = Login(name=name, client_id=identity, api_url=address, kept_in=KeptIn.FILE, secret=secret)
     kept, remark = logins.keep_login(runtime.home, checked, only=keep_in.only)
     if as_json:
@@ -102,6 +103,7 @@ def login(
     else:
         print(f"Logged in to {printable(address)} as organization {name!r}.", file=runtime.stdout)
     _tell_where(kept, remark, runtime)
+    tell(f"note: {about_signing(claim)}", runtime)
     _tell_what_overrides(kept, runtime)
     return ExitCode.OK
 

@@ -14,6 +14,7 @@ from port_hook_cli.doctor.check import CheckResult, CheckState, clock_result, cl
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, PortHookError, SettingsError
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.responses import about_signing
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runtime import Runtime
@@ -65,26 +66,29 @@ async def check_api(settings: Settings | None, runtime: Runtime, timeout_s: floa
     response = _Response()
     sent_s, started = runtime.now(), time.monotonic()
     try:
+        claim = None
         if is_complete:
-            await _get_token(settings, runtime, timeout_s, response)
+            claim = await _get_token(settings, runtime, timeout_s, response)
         else:
             await _ask_for_the_time(settings.api_url, runtime, timeout_s, response)
     except PortApiError as problem:
         result = _api_problem(problem, settings)
     else:
-        result = _api_result(settings, time.monotonic() - started, is_complete=is_complete)
+        result = _api_result(settings, time.monotonic() - started, is_complete=is_complete, claim=claim)
     if not response.received_s:
         return result, _skipped("clock")
     return result, clock_result(clock_skew_s(response.date, sent_s, response.received_s), settings.api_url)
 
 
-async def _get_token(settings: Settings, runtime: Runtime, timeout_s: float, response: _Response) -> None:
+async def _get_token(settings: Settings, runtime: Runtime, timeout_s: float, response: _Response) -> bool | None:
+    """Get a token, and return its claim `isMachine`, if it has the claim."""
+
     def note(headers: Mapping[str, str]) -> None:
         response.date, response.received_s = headers.get("date"), runtime.now()
 
     access = PortAccess.known(settings, runtime, timeout_s=timeout_s)
     async with access.client(retries=False, on_headers=note) as api:
-        await api.check_access()
+        return await api.check_access()
 
 
 async def _ask_for_the_time(api_url: str, runtime: Runtime, timeout_s: float, response: _Response) -> None:
@@ -111,11 +115,11 @@ def _reason(error: Exception) -> str:
     return _ERROR_NUMBER.sub("", str(error)).rstrip(".") or type(error).__name__
 
 
-def _api_result(settings: Settings, spent_s: float, *, is_complete: bool) -> CheckResult:
+def _api_result(settings: Settings, spent_s: float, *, is_complete: bool, claim: bool | None) -> CheckResult:
     details = {"api_url": settings.api_url, "token": is_complete}
     took = format_duration(spent_s)
     if is_complete:
-        message = f"{settings.api_url} accepts the credentials (token issued in {took})."
+        message = f"{settings.api_url} accepts the credentials (token issued in {took}). {about_signing(claim)}"
         return CheckResult(check="api", state=CheckState.OK, message=message, details=details)
     message = f"{settings.api_url} responds, but port-hook cannot get a token without credentials."
     return CheckResult(check="api", state=CheckState.SKIPPED, message=message, details=details)

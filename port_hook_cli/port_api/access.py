@@ -172,8 +172,10 @@ class PortAccess:
 
 async def find_api(
     client_id: str, secret: Secret, addresses: Sequence[str], runtime: Runtime, *, timeout_s: float
-) -> str:
-    """Return the first of `addresses` that accepts the credentials. Raises LoginRejectedError if none accepts them.
+) -> tuple[str, bool | None]:
+    """Return the first of `addresses` that accepts the credentials, and the claim `isMachine` of the token.
+
+    Raises LoginRejectedError if no address accepts the credentials.
 
     The next address is tried only if an address rejects the credentials, so an unreachable address ends the search.
     """
@@ -181,13 +183,13 @@ async def find_api(
         settings = Settings(client_id=client_id, client_secret=secret, api_url=address)
         try:
             async with PortAccess.known(settings, runtime, timeout_s=timeout_s).client(retries=False) as api:
-                await api.check_access()
+                claim = await api.check_access()
         except PortApiError as problem:
             if problem.status != _UNAUTHORIZED:
                 problem.hint = _with_options(problem.hint)
                 raise
         else:
-            return address
+            return address, claim
     raise LoginRejectedError(
         f"{' and '.join(addresses)} rejected these credentials.",
         hint=f"Copy the client ID and the client secret again. You can find them {CREDENTIALS_IN_PORT}.",

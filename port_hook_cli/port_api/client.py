@@ -16,7 +16,7 @@ from port_hook_cli.actions.retargeting import action_path
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.connection import PortConnection
-from port_hook_cli.port_api.responses import definition_problem, run_ended
+from port_hook_cli.port_api.responses import definition_problem, machine_claim, run_ended
 from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.port_api.settings import ApiCredentials
 from port_hook_cli.runs.updates import (
@@ -73,12 +73,12 @@ class PortApi:
     async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
-    async def check_access(self) -> None:
-        """Get a token, unless the client already has a token.
+    async def check_access(self) -> bool | None:
+        """Get a token, unless the client already has a token, and return its claim `isMachine`, if it has the claim.
 
         Raises PortApiError if Port does not accept the credentials.
         """
-        await self._connection.authorize()
+        return machine_claim((await self._connection.authorize()).reveal())
 
     async def get_run(self, run_id: str) -> dict[str, Any]:
         """Return the action run. Its `payload` is the request that Port sent."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortApiError, RunEndedError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, ORGANIZATION_SIGNS, PortApiError, RunEndedError
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.runs.updates import Call
@@ -89,6 +90,30 @@ def read_token(response: Mapping[str, Any]) -> tuple[str, float] | None:
     if not 0 <= lifetime_s <= _MAX_LIFETIME_S:
         raise ValueError("an access token with an impossible lifetime (`expiresIn`)")
     return token, float(lifetime_s)
+
+
+def machine_claim(token: str) -> bool | None:
+    """Return the claim `isMachine` in an access token, or None if the token does not have it. Never raises.
+
+    The token's signature is not verified, so the claim is only for display. Ocean's client reads this claim.
+    """
+    _, _, rest = token.partition(".")
+    payload = rest.partition(".")[0]
+    try:
+        claim = read_object(urlsafe_b64decode(payload + "=" * (-len(payload) % 4))).get("isMachine")
+    except ValueError:
+        return None
+    return claim if isinstance(claim, bool) else None
+
+
+def about_signing(claim: bool | None) -> str:
+    """Return sentences about whether accepted credentials also sign. `claim` is the result of `machine_claim`."""
+    if claim is None:
+        return ORGANIZATION_SIGNS
+    return (
+        f"{ORGANIZATION_SIGNS} The token has the claim isMachine: {str(claim).lower()}. "
+        "The claim does not show whether the secret signs, because the organization's token may have it too."
+    )
 
 
 def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -78,6 +79,25 @@ def test_login_saves_credentials_in_a_private_file_and_prints_its_path(run: Run,
     assert list(logins.parent.iterdir()) == [logins]
     assert SECRET not in result.out + result.err
     assert TOKEN not in result.out + result.err + logins.read_text("utf-8")
+
+
+def test_login_and_doctor_say_which_secret_signs_and_only_show_the_claim_of_the_token(run: Run) -> None:
+    signs = "Only the organization's client secret signs. Credentials of a service account or a person log in and "
+    claims = urlsafe_b64encode(b'{"orgId":"org_1","isMachine":true}').decode().rstrip("=")
+    with handler(token_answer(token=f"e30.{claims}.c2lnbmF0dXJl")) as port:
+        result = log_in(run, port)
+        doctor = run("doctor", "--json", env={"PORT_API_URL": port.url}).records[1]
+    assert (
+        f"note: {signs}never match (observed, not documented). The token has the claim isMachine: true." in result.err
+    )
+    assert "The claim does not show whether the secret signs" in result.err
+    assert (doctor["state"], signs in doctor["message"], "isMachine: true" in doctor["message"]) == ("ok", True, True)
+
+
+def test_login_says_which_secret_signs_when_the_token_has_no_claims(run: Run, port: Handler) -> None:
+    result = log_in(run, port)
+    assert "never match (observed, not documented).\n" in result.err
+    assert "isMachine" not in result.err
 
 
 def test_login_does_not_save_rejected_credentials(run: Run, logins: Path) -> None:

@@ -18,7 +18,7 @@ Build = Callable[..., Runtime]
 
 
 async def find(addresses: list[str], runtime: Build) -> str:
-    return await find_api("an-id", Secret("a-secret"), addresses, runtime(), timeout_s=30)
+    return (await find_api("an-id", Secret("a-secret"), addresses, runtime(), timeout_s=30))[0]
 
 
 async def test_second_region_is_found_when_the_first_rejects_the_credentials(runtime: Build) -> None:
