@@ -71,14 +71,17 @@ class Invocation:
     origin: MessageOrigin | None = None
 
     @property
+    def recorded_at(self) -> float | None:
+        """The time of a message's Kafka record, in seconds since the epoch, or None if it is unknown."""
+        return None if self.origin is None or self.origin.timestamp_ms is None else self.origin.timestamp_ms / 1000
+
+    @property
     def compared_at(self) -> float:
         """The time with which a signed timestamp is compared. For a message, it is the time when it was sent to Kafka.
 
         A message may wait in its topic for days, and Port's execution agent accepts the message even then.
         """
-        if self.origin is None or self.origin.timestamp_ms is None:
-            return self.received_at
-        return self.origin.timestamp_ms / 1000
+        return self.received_at if self.recorded_at is None else self.recorded_at
 
 
 class Status(StrEnum):

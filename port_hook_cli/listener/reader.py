@@ -22,7 +22,7 @@ from port_hook_cli.invocations.models import Invocation, Payload, Status, Verdic
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.listener.observers import VERIFIED
 from port_hook_cli.signatures import causes
-from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
+from port_hook_cli.signatures.messages import of_record, verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.verification import UNCHECKED, signature_key
 from port_hook_cli.text.secret import Secret
 
@@ -133,7 +133,7 @@ class Reader:
     def _plain_verdict(self, invocation: Invocation, *, seen: float | None) -> Verdict | None:
         if self._secret is None:
             return UNCHECKED
-        return verify_received_without_diagnosis(
+        verdict = verify_received_without_diagnosis(
             invocation.headers,
             invocation.body,
             self._secret,
@@ -142,6 +142,7 @@ class Reader:
             tolerance_s=self._tolerance_s,
             seen=seen,
         )
+        return verdict if verdict is None or invocation.recorded_at is None else of_record(verdict)
 
     async def _diagnosed(self, invocation: Invocation, plain: Verdict | None, *, seen: float | None) -> Reading:
         if self._waiting >= _MOST_WAITING:
@@ -164,6 +165,8 @@ class Reader:
             seen=seen,
             others=self._others,
         )
+        if plain is None and invocation.recorded_at is not None:
+            verdict = of_record(verdict)
         payload = read_payload(invocation.body, invocation.headers) if _is_cheap(invocation.body) else _NOT_READ
         return Reading(verdict, payload)
 

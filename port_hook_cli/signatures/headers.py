@@ -81,8 +81,8 @@ class SignatureHeaders:
 
 
 def whole_number(text: str) -> bool:
-    """Return whether a timestamp is a whole number of up to 18 ASCII digits."""
-    return re.fullmatch("-?[0-9]{1,18}", text) is not None
+    """Return whether a timestamp is a whole number of up to 19 ASCII digits, as nanoseconds have."""
+    return re.fullmatch("-?[0-9]{1,19}", text) is not None
 
 
 def respelled(value: str, digest: bytes) -> str | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import KAFKA_VALUE, Verdict
+from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.signing import RAW, headers_in
 from port_hook_cli.signatures.verification import (
     DEFAULT_TOLERANCE_S,
@@ -71,6 +72,17 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(members):
         raise _KeyRepeated
     return found
+
+
+def of_record(verdict: Verdict) -> Verdict:
+    """Return the verdict on a message whose age is relative to the time of its Kafka record.
+
+    A signed time after the record's time is impossible, so the cause is then the record's time.
+    """
+    if verdict.age_s is None or verdict.age_s > 0:
+        return verdict
+    found = (causes.RECORD_TIME if cause.slug == causes.RECORD_TIME.slug else cause for cause in verdict.causes)
+    return replace(verdict, causes=tuple(found))
 
 
 def verify_received(

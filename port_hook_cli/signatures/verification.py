@@ -42,9 +42,10 @@ _SIGNATURE_CHARACTERS = len("v1,") + 44
 _PREFIX = VERSION.encode() + b","
 _plain_seconds = re.compile("[0-9]{1,11}").fullmatch
 _as_port_writes_it = re.compile(r"v1,[A-Za-z0-9+/]{43}=").fullmatch
-_MINUTE_S, _HOUR_S, _YEAR_S = 60, 3_600, 31_557_600
+_MINUTE_S, _HOUR_S = 60, 3_600
 _MAX_ZONE_H = 14
-_OTHER_UNIT_S = -100 * _YEAR_S
+_MICROSECONDS_FROM, _NANOSECONDS_FROM = 10**14, 10**17
+"""As milliseconds and microseconds, these timestamps would be after the year 5138."""
 
 
 @frozen
@@ -53,7 +54,7 @@ class _Clock:
 
     age_s: float | None
     tolerance_s: float
-    is_milliseconds: bool = False
+    other_unit: Cause | None = None
 
     @property
     def is_off(self) -> bool:
@@ -62,11 +63,15 @@ class _Clock:
 
     @property
     def skew(self) -> tuple[Cause, ...]:
-        return (clock_skew(self.age_s, self.tolerance_s),) if self.age_s is not None and self.is_off else ()
+        if self.age_s is None or not self.is_off:
+            return ()
+        # A timestamp in microseconds or nanoseconds says nothing about the clocks.
+        is_readable = self.other_unit in {None, causes.MILLISECONDS}
+        return (clock_skew(self.age_s, self.tolerance_s),) if is_readable else self.warnings
 
     @property
     def warnings(self) -> tuple[Cause, ...]:
-        return (causes.MILLISECONDS,) if self.is_milliseconds else ()
+        return () if self.other_unit is None else (self.other_unit,)
 
 
 def verify_signature(
@@ -189,8 +194,11 @@ def _clock(timestamp: str, now: float, tolerance_s: float) -> _Clock:
     if not whole_number(timestamp):
         return _Clock(None, tolerance_s)
     signed = int(timestamp)
-    is_milliseconds = signed >= MILLISECONDS_FROM
-    return _Clock(now - (signed / 1000 if is_milliseconds else signed), tolerance_s, is_milliseconds)
+    if signed < MILLISECONDS_FROM:
+        return _Clock(now - signed, tolerance_s)
+    is_micro = signed < _NANOSECONDS_FROM
+    other = causes.MICROSECONDS if is_micro else causes.NANOSECONDS
+    return _Clock(now - signed / 1000, tolerance_s, causes.MILLISECONDS if signed < _MICROSECONDS_FROM else other)
 
 
 def _is_signed(signature: str, timestamp: str, body: bytes, key: str) -> bool:
@@ -270,8 +278,6 @@ def clock_skew(age_s: float, tolerance_s: float) -> Cause:
 
 
 def _skew_guesses(age_s: float) -> list[str]:
-    if age_s < _OTHER_UNIT_S:
-        return ["It looks like microseconds or nanoseconds."]
     guesses = ["A whole number of hours suggests a wrong time zone."] if _is_whole_hours(abs(age_s)) else []
     if age_s > 0:
         guesses.append("It may be an old request, sent again.")

@@ -87,6 +87,17 @@ def test_verify_checks_the_age_of_a_message_when_it_was_sent_to_kafka(run: Run, 
     )
 
 
+def test_verify_blames_the_record_when_its_time_is_before_the_messages_timestamp(run: Run, folder: Path) -> None:
+    value = a_message(at=NOW)
+    origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000) - 3_600_000)
+    keep(folder, a_capture(body=value, headers=message_headers(value), origin=origin, received_at=NOW))
+    result = run("verify", "last", env=ENV)
+    assert result.out.startswith("stale: ")
+    assert "so the record's time is wrong, not the sender's clock.\n" in result.out
+    assert "clocks of the sender" not in result.out
+    assert run("verify", "last", *AT_NOW, env=ENV).code == ExitCode.OK
+
+
 def test_verify_now_overrides_the_time_of_receipt(run: Run, folder: Path) -> None:
     (folder / "capture.json").write_text(json.dumps(to_capture(a_capture())))
     result = run("verify", "capture.json", "--now", str(NOW + 1000), env=ENV)

@@ -248,6 +248,17 @@ async def test_cause_says_what_an_earlier_request_or_another_secret_proves() -> 
     assert [capture.verdict.slugs[0] for capture in world.shown[1:]] == list(sent)
 
 
+@pytest.mark.parametrize("body", [None, b"{}"])
+async def test_message_signed_after_the_time_of_its_record_blames_the_record(body: bytes | None) -> None:
+    value = a_message(at=NOW)
+    origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000) - 3_600_000)
+    message = an_invocation(body or value, headers=message_headers(value), origin=origin, received_at=NOW)
+    world = World()
+    async with listening(world) as flow:
+        await flow.receive(message, "c")
+    assert "so the record's time is wrong" in world.shown[0].verdict.causes[-1].explanation
+
+
 async def test_rejected_signatures_are_not_remembered() -> None:
     world = World()
     async with listening(world, refuse_replays=True) as flow:

@@ -161,10 +161,13 @@ class TestTime:
         assert "time zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].explanation
         assert "time zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].explanation
 
-    def test_timestamp_in_microseconds_is_recognized_as_such(self) -> None:
-        verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}000000"))
-        assert verdict.status is Status.STALE
-        assert "microseconds" in verdict.causes[0].explanation
+    @pytest.mark.parametrize(("zeros", "unit"), [("000000", "microseconds"), ("000000000", "nanoseconds")])
+    def test_timestamp_in_a_smaller_unit_has_the_unit_as_its_only_cause(self, zeros: str, unit: str) -> None:
+        verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}{zeros}"))
+        assert (verdict.status, verdict.slugs) == (Status.STALE, ("timestamp-unit",))
+        assert verdict.causes[0].explanation == f"The timestamp looks like {unit}, not seconds."
+        unsigned = verdict_on(signed(b"other", timestamp=f"{STAMP}{zeros}"))
+        assert unsigned.slugs == ("secret-or-body", "timestamp-unit")
 
 
 class TestPlainly:

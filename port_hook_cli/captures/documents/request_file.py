@@ -11,7 +11,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Side, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
-from port_hook_cli.signatures.messages import signed_value, verify_received
+from port_hook_cli.signatures.messages import of_record, signed_value, verify_received
 from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
@@ -55,7 +55,7 @@ def from_capture(capture: Capture, seen: float | None = None) -> SavedRequest:
         headers=invocation.headers,
         body=invocation.body,
         compared_at=invocation.compared_at,
-        event=_RECEIPT if invocation.compared_at == invocation.received_at else _SENT,
+        event=_RECEIPT if invocation.recorded_at is None else _SENT,
         is_message=invocation.origin is not None,
         remarks=(_replay_remark(invocation.replay_of),) if invocation.replay_of else (),
         throwaway_secret=capture.throwaway_secret,
@@ -114,6 +114,8 @@ def explain(
 
         signed = signed_value(saved.body) if saved.is_message else saved.body
         verdict, side, note = compare_signature(saved.headers, computed, verify, wrong_ways(keys), signed)
+    if saved.event == _SENT and now == saved.compared_at:
+        verdict = of_record(verdict)
     age = (f"the age is relative to {saved.event}, {format_time(now)}",) if now == saved.compared_at else ()
     return Explained(with_conflict(verdict, conflict), ((note, *age) if note else age), side)
 
