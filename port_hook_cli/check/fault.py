@@ -19,7 +19,7 @@ from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
-from port_hook_cli.signatures.own_code import RAW_BODY
+from port_hook_cli.signatures.causes import RAW_BODY
 from port_hook_cli.signatures.plain_body import MAY_BE_DECODED, BodyFeature, ladder
 from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.signatures.way_rows import BYTES, MILLISECONDS

@@ -55,6 +55,13 @@ CAUSES: Mapping[str, str] = MappingProxyType(
 
 SIGNED_TEXT = "Sign timestamp + '.' + raw body with HMAC-SHA-256"
 
+RAW_BODY = (
+    "Verify the raw body before you parse it: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
+    "`self.rfile.read(length)` in http.server, `Buffer.concat(chunks)` in Node, "
+    "`express.raw({type: 'application/json'})` in Express."
+)
+"""The fix for code that serializes the parsed body before it verifies the signature."""
+
 WRONG_WAY = "wrong-way"
 """The slug of the cause for user's code that signs in one of the ways in `wrong_ways`."""
 

@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import KAFKA_VALUE, Cause, Side, Status, Verdict
 from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.causes import RAW_BODY
 from port_hook_cli.signatures.headers import read_fields, whole_number
 from port_hook_cli.signatures.signing import RAW
 
 if TYPE_CHECKING:
     from port_hook_cli.signatures.wrong_ways import WrongWay
-
-RAW_BODY = (
-    "Verify the raw body before you parse it: `await request.body()` in FastAPI, `request.get_data()` in Flask, "
-    "`self.rfile.read(length)` in http.server, `Buffer.concat(chunks)` in Node, "
-    "`express.raw({type: 'application/json'})` in Express."
-)
-"""The fix for code that serializes the parsed body before it verifies the signature."""
 
 _AS_PORT = f"{causes.SIGNED_TEXT}."
 _EXACT_BODY = "Sign the raw body, without changing it."

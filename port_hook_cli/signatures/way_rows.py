@@ -9,9 +9,8 @@ from typing import NamedTuple, TypeAlias
 
 from port_hook_cli.signatures import serializers
 from port_hook_cli.signatures.budget import Budget
-from port_hook_cli.signatures.causes import SIGNED_TEXT
+from port_hook_cli.signatures.causes import RAW_BODY, SIGNED_TEXT
 from port_hook_cli.signatures.forms import serializations
-from port_hook_cli.signatures.own_code import RAW_BODY
 from port_hook_cli.signatures.signing import VERSION, TimestampUnit
 
 MILLISECONDS = "milliseconds"
