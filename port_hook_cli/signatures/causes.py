@@ -172,13 +172,6 @@ MICROSECONDS, NANOSECONDS = (
     )
     for unit in ("microseconds", "nanoseconds")
 )
-RECORD_TIME = Cause(
-    "clock-skew",
-    "The message's timestamp is after the time of its Kafka record. A message is signed before it is sent, so the "
-    "record's time is wrong, not the sender's clock.",
-    "Correct the time that the producer or the broker sets for records. To compare with another time, use "
-    "`port-hook verify ID --now SECONDS`.",
-)
 TIMESTAMP_NOT_SIGNED = Cause(
     "timestamp-not-signed",
     "The signature covers the body alone. Port signs the timestamp, a dot and the body.",

@@ -13,8 +13,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import KAFKA_VALUE, Verdict
-from port_hook_cli.signatures import causes
+from port_hook_cli.invocations.models import KAFKA_VALUE, Cause, Verdict
 from port_hook_cli.signatures.signing import RAW, headers_in
 from port_hook_cli.signatures.verification import (
     DEFAULT_TOLERANCE_S,
@@ -23,6 +22,13 @@ from port_hook_cli.signatures.verification import (
 )
 from port_hook_cli.text.secret import Secret
 
+_RECORD_TIME = Cause(
+    "clock-skew",
+    "The message's timestamp is after the time of its Kafka record. A message is signed before it is sent, so the "
+    "record's time is incorrect, not the sender's clock.",
+    "Correct the time that the producer or the broker sets for records. To compare with another time, use "
+    "`port-hook verify ID --now SECONDS`.",
+)
 _SIGNATURE_HEADERS = frozenset({SIGNATURE_HEADER, TIMESTAMP_HEADER})
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 
@@ -81,7 +87,7 @@ def of_record(verdict: Verdict) -> Verdict:
     """
     if verdict.age_s is None or verdict.age_s > 0:
         return verdict
-    found = (causes.RECORD_TIME if cause.slug == causes.RECORD_TIME.slug else cause for cause in verdict.causes)
+    found = (_RECORD_TIME if cause.slug == _RECORD_TIME.slug else cause for cause in verdict.causes)
     return replace(verdict, causes=tuple(found))
 
 

@@ -93,7 +93,7 @@ def test_verify_blames_the_record_when_its_time_is_before_the_messages_timestamp
     keep(folder, a_capture(body=value, headers=message_headers(value), origin=origin, received_at=NOW))
     result = run("verify", "last", env=ENV)
     assert result.out.startswith("stale: ")
-    assert "so the record's time is wrong, not the sender's clock.\n" in result.out
+    assert "so the record's time is incorrect, not the sender's clock.\n" in result.out
     assert "clocks of the sender" not in result.out
     assert run("verify", "last", *AT_NOW, env=ENV).code == ExitCode.OK
 

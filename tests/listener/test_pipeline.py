@@ -256,7 +256,7 @@ async def test_message_signed_after_the_time_of_its_record_blames_the_record(bod
     world = World()
     async with listening(world) as flow:
         await flow.receive(message, "c")
-    assert "so the record's time is wrong" in world.shown[0].verdict.causes[-1].explanation
+    assert "so the record's time is incorrect" in world.shown[0].verdict.causes[-1].explanation
 
 
 async def test_rejected_signatures_are_not_remembered() -> None:
