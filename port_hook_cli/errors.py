@@ -46,7 +46,7 @@ class UsageError(PortHookError):
 class SourceError(UsageError):
     """A file, capture or definition that the user named is missing, or has content that the command cannot use."""
 
-    code = "source"
+    code = "store"
 
 
 class SettingsError(PortHookError):
@@ -55,10 +55,8 @@ class SettingsError(PortHookError):
     code = "settings"
 
 
-class PackageError(PortHookError):
+class PackageError(SettingsError):
     """An optional package is not installed."""
-
-    code = "package"
 
 
 class CredentialsError(SettingsError):

@@ -81,9 +81,7 @@ _SITUATIONS = {
 
 _CODES = {
     "usage": ExitCode.USAGE,
-    "source": ExitCode.STORE,
     "settings": ExitCode.SETTINGS,
-    "package": ExitCode.SETTINGS,
     "listen": ExitCode.LISTEN,
     "tunnel": ExitCode.LISTEN,
     "kafka": ExitCode.LISTEN,

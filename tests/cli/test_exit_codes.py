@@ -21,7 +21,7 @@ from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import UNDIAGNOSED
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, a_capture
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation
 from tests.processes import listener
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
@@ -129,6 +129,12 @@ def an_unwritable_file(world: World) -> int:
     return world.code("--install-completion", "bash")
 
 
+def unusable_content(world: World) -> int:
+    keep(world.folder, a_capture(an_invocation(body=b"\xff")))
+    assert world.code("export", "last", "--format", "postman") == ExitCode.STORE
+    return world.code("replay", world.file("bad.json", b"{"), "--to", "1")
+
+
 def a_store_of_another_program(world: World) -> int:
     return world.code("captures", "--store", "payload.json")
 
@@ -223,9 +229,7 @@ SITUATIONS: dict[str, Callable[[World], int]] = {
     "a file or capture is missing": lambda world: world.code("show", "last"),
     "a new file already exists": an_existing_file,
     "a file cannot be read or written": an_unwritable_file,
-    "a file or capture has content that the command cannot use": lambda world: world.code(
-        "replay", world.file("bad.json", b"{"), "--to", "1"
-    ),
+    "a file or capture has content that the command cannot use": unusable_content,
     "the capture store cannot be read or written": a_store_of_another_program,
     "the run has ended, so Port rejects its status and fields": an_ended_run,
     "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`": a_lost_tunnel,

@@ -141,8 +141,8 @@ def test_each_kind_of_error_has_its_exit_code() -> None:
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.PortHookError)
     ]
     assert {kind.code: int(exit_code_of(kind("It failed."))) for kind in kinds} == {
-        "failed": 1, "usage": 2, "source": 8, "settings": 4, "package": 4, "listen": 5, "tunnel": 5, "kafka": 5,
-        "target": 6, "port-api": 7, "store": 8, "run-ended": 9, "retarget": 1, "render": 1,
+        "failed": 1, "usage": 2, "settings": 4, "listen": 5, "tunnel": 5, "kafka": 5, "target": 6, "port-api": 7,
+        "store": 8, "run-ended": 9, "retarget": 1, "render": 1,
     }  # fmt: skip
 
 

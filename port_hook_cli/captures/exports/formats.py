@@ -18,7 +18,7 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.lambda_event import lambda_event
 from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
 from port_hook_cli.captures.exports.pytest_module import CapturedTest, FindingTest, pytest_module
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers, mask_headers
 from port_hook_cli.invocations.models import Capture, Invocation, Response, Status, Verdict
@@ -177,7 +177,7 @@ def _pytest(captures: Sequence[Exported]) -> str:
 def _test(one: Exported) -> CapturedTest | FindingTest:
     """Return the test for a capture. A request of `check` becomes a test that runs the same check on the handler.
 
-    Raises UsageError for a request that the listener rejected or made fail, because a handler responds otherwise.
+    Raises SourceError for a request that the listener rejected or made fail, because a handler responds otherwise.
     """
     capture = one.capture
     slug = probed_check(capture.invocation.headers)
@@ -186,7 +186,7 @@ def _test(one: Exported) -> CapturedTest | FindingTest:
         return FindingTest(slug, capture.invocation.method, one.url, without_probe(source.invocation.body))
     invocation = capture.invocation
     if reason := _why_no_handler_responded(capture):
-        raise UsageError(
+        raise SourceError(
             f"{brief(invocation.id)} cannot become a test of the handler: {reason}.",
             hint="Send it to the handler with `port-hook replay`, and export the replay.",
         )

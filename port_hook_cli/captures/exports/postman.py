@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Capture, Invocation, Response
 
@@ -35,7 +35,7 @@ if (secret) {{
 
 
 def postman_collection(captures: Iterable[tuple[Capture, str]]) -> dict[str, Any]:
-    """Return a collection that sends captures to their URLs. Raises UsageError for a binary body."""
+    """Return a collection that sends captures to their URLs. Raises SourceError for a binary body."""
     return {
         "info": {"name": "Captures of port-hook", "schema": SCHEMA},
         "item": [_item(capture, url) for capture, url in captures],
@@ -96,7 +96,7 @@ def _body(invocation: Invocation) -> str:
     try:
         text = invocation.body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(
+        raise SourceError(
             f"The body of {invocation.id} is not text, and a Postman collection has only text.",
             hint="Use another format, such as curl.",
         ) from error
@@ -108,7 +108,7 @@ def _escaped(invocation: Invocation, text: str) -> str:
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(
+        raise SourceError(
             f"The body of {invocation.id} is not JSON and has {{{{, which Postman would replace.",
             hint="Use another format, such as curl.",
         ) from error
