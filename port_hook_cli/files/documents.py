@@ -21,6 +21,9 @@ MOST_LEVELS = 200
 MAX_YAML = 1024 * 1024
 """The maximum size of a YAML document in characters. JSON is read a hundred times as fast and has no such limit."""
 
+MOST_TOKENS = 100_000
+"""The maximum number of PyYAML's tokens in a document: two or three for each key and value."""
+
 MOST_ADDED = 1_000_000
 """The maximum number of characters and values that aliases may add to the text of a document."""
 
@@ -71,7 +74,7 @@ def is_yaml(text: str) -> bool:
 
 @lru_cache(maxsize=2)
 def _loader(only_text: bool) -> Any:
-    """Return PyYAML's loader for plain values, with a limit on nested brackets."""
+    """Return PyYAML's loader for plain values, with limits on nested brackets and on tokens."""
     import yaml
 
     base: Any = yaml.BaseLoader if only_text else yaml.SafeLoader
@@ -81,6 +84,11 @@ def _loader(only_text: bool) -> Any:
             first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
             for first, resolvers in base.yaml_implicit_resolvers.items()
         }
+
+        def fetch_more_tokens(self) -> None:
+            if self.tokens_taken > MOST_TOKENS:
+                raise YamlLimit("it contains too many values")
+            super().fetch_more_tokens()
 
         def fetch_flow_collection_start(self, token_class: Any) -> None:
             if self.flow_level >= MOST_LEVELS:

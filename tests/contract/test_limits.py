@@ -10,7 +10,7 @@ from port_hook_cli.captures.comparison import MAX_CHANGES
 from port_hook_cli.captures.documents.capture_fields import REFUSED_BODY_LIMIT
 from port_hook_cli.check.fault import MOST_REQUESTS
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
-from port_hook_cli.files.documents import MAX_YAML, MOST_ADDED, MOST_LEVELS
+from port_hook_cli.files.documents import MAX_YAML, MOST_ADDED, MOST_LEVELS, MOST_TOKENS
 from port_hook_cli.files.user_files import MAX_INPUT_BYTES
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.javascript.stringify import MAX_DEPTH
@@ -43,6 +43,7 @@ KIB, MIB = 1024, 1024 * 1024
         ),
         ("contributing/threat-model.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
         ("contributing/threat-model.md", "YAML may have at most 1 MiB", MAX_YAML, MIB),
+        ("contributing/threat-model.md", "and 100,000 tokens", MOST_TOKENS, 100_000),
         ("contributing/threat-model.md", "aliases may add at most 1,000,000 characters", MOST_ADDED, 1_000_000),
         ("contributing/threat-model.md", "lists and mappings may be nested 200 deep", MOST_LEVELS, 200),
         ("contributing/threat-model-network.md", "has 10 seconds for the head of its first request", FIRST_HEAD_S, 10),

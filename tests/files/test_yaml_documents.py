@@ -8,7 +8,7 @@ import pytest
 
 from port_hook_cli.engines.json_schema import find_faults
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.files.documents import load_yaml, read_document, read_template
+from port_hook_cli.files.documents import YamlLimit, load_yaml, read_document, read_template
 from port_hook_cli.port_api.org_file import read_org_file
 from port_hook_cli.sandbox.definition_files import read_actions
 
@@ -57,6 +57,13 @@ def test_slow_yaml_is_an_error_with_the_file_name(tmp_path: Path, read: object, 
             read(path)  # type: ignore[operator]
         assert str(path) in caught.value.message
     assert time.process_time() - began < 3
+
+
+def test_yaml_with_too_many_values_is_rejected_quickly() -> None:
+    began = time.process_time()
+    with pytest.raises(YamlLimit, match="it contains too many values"):
+        load_yaml("x: {" + "a," * 500_000 + "a}")
+    assert time.process_time() - began < 5  # it takes 10 s or more without the limit
 
 
 def test_slow_yaml_text_is_rejected_quickly() -> None:
