@@ -259,6 +259,10 @@ def _recent_signatures(store: CaptureStore, since_s: float, kept_s: float) -> di
     return found
 
 
+MOST_STOPPED = 3
+"""The number of jq routes that jq may have to stop. After that, all of them are off, which bounds the delay."""
+
+
 class RouteExpressions:
     """Evaluates one jq expression at a time, so that all requests that wait for jq block only one thread.
 
@@ -296,7 +300,7 @@ class RouteExpressions:
             return
         self._reported.add(expression)
         rest = "Later failures of this route are not shown."
-        if expression in self._stopped:
+        if expression in self._stopped or len(self._stopped) >= MOST_STOPPED:
             rest = "This route is now off."
         self._notice(f"note: --route jq:{brief(expression)} failed and did not match: {brief(error.message)}. {rest}")
 
@@ -306,6 +310,8 @@ class RouteExpressions:
         async with self._turn:
             if expression in self._stopped:
                 return self._stopped[expression]
+            if len(self._stopped) >= MOST_STOPPED:
+                return JqError(expression, "run-time", f"{MOST_STOPPED} other jq routes took too long")
             try:
                 return (await (self._renderer or shared_renderer()).aevaluate([expression], document))[0]
             except ExpressionStoppedError as error:

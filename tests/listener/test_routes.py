@@ -102,6 +102,18 @@ async def test_expression_that_jq_had_to_stop_is_never_evaluated_again() -> None
     assert notice.endswith(" did not match: it was stopped: rendering took longer than 0.2 s. This route is now off.")
 
 
+async def test_every_expression_is_off_after_jq_had_to_stop_three_of_them() -> None:
+    notices: list[str] = []
+    with Renderer(timeout_s=0.05) as renderer:
+        routes = RouteExpressions(notices.append, renderer)
+        for number in range(3):
+            await routes.is_true(f"{number} | {ENDLESS}", {})
+        assert not await routes.is_true("true", {})
+    assert notices[3:] == [
+        "note: --route jq:true failed and did not match: 3 other jq routes took too long. This route is now off."
+    ]
+
+
 async def test_invalid_expression_is_rejected_before_the_first_request(plain_runtime: Runtime) -> None:
     with pytest.raises(UsageError, match=r"--route jq:\.a \| nothing_like_it: jq: compile error"):
         async with routed(plain_runtime, ["jq:.a | nothing_like_it=8001"]):
