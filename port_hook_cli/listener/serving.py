@@ -295,12 +295,15 @@ class RouteExpressions:
         self._report(expression, outcome)
         return False
 
+    def _is_off(self, expression: str) -> bool:
+        return expression in self._stopped or len(self._stopped) >= MOST_STOPPED
+
     def _report(self, expression: str, error: JqError) -> None:
         if expression in self._reported:
             return
         self._reported.add(expression)
         rest = "Later failures of this route are not shown."
-        if expression in self._stopped or len(self._stopped) >= MOST_STOPPED:
+        if self._is_off(expression):
             rest = "This route is now off."
         self._notice(f"note: --route jq:{brief(expression)} failed and did not match: {brief(error.message)}. {rest}")
 
@@ -308,10 +311,9 @@ class RouteExpressions:
         from port_hook_cli.engines.renderer import shared_renderer
 
         async with self._turn:
-            if expression in self._stopped:
-                return self._stopped[expression]
-            if len(self._stopped) >= MOST_STOPPED:
-                return JqError(expression, "run-time", f"{MOST_STOPPED} other jq routes took too long")
+            if self._is_off(expression):
+                too_many = JqError(expression, "run-time", f"{MOST_STOPPED} other jq routes took too long")
+                return self._stopped.get(expression, too_many)
             try:
                 return (await (self._renderer or shared_renderer()).aevaluate([expression], document))[0]
             except ExpressionStoppedError as error:
