@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from port_hook_cli.check.languages import COMPACT, JOIN, LIMIT, WHOLE
 from port_hook_cli.errors import UsageError
 
 
@@ -72,10 +73,6 @@ RULE = (
     "x-port-signature in constant time."
 )
 """The rule for verifying a signature."""
-_WHOLE = (
-    "Compare the whole signature: with `hmac.compare_digest` in Python, or with `crypto.timingSafeEqual` in Node after "
-    "you compare the lengths."
-)
 _AGE = "Respond with 401 if x-port-timestamp (in seconds) is more than 300 seconds before or after the current time."
 _EXIT = "Exit at startup if PORT_CLIENT_SECRET is not set or is empty."
 _ANYONE = "Anyone who knows the URL can start the work."
@@ -120,8 +117,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="an execution agent's request, whose signature covers the body without spaces after commas and colons",
         expected=_ACCEPTED,
         why="The agent sends the body with spaces, so the signature never matches the raw body.",
-        fix="If the raw body does not match the signature, also try `json.dumps(json.loads(body), separators=(',', "
-        "':'))`.",
+        fix=f"If the raw body does not match the signature, {COMPACT}",
         gap="The Python verifier in Port's documentation also rejects these requests.",
         only="actions with `agent: true`",
         starts=1,
@@ -235,7 +231,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="signatures with only the first 8 characters correct",
         expected=_REJECTED,
         why="A few characters are easier to guess than a whole signature.",
-        fix=_WHOLE,
+        fix=WHOLE,
         starts=2,
     ),
     HandlerCheck(
@@ -246,7 +242,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="the signature `v1,`",
         expected=_REJECTED,
         why=_ANYONE,
-        fix=_WHOLE,
+        fix=WHOLE,
         starts=1,
     ),
     HandlerCheck(
@@ -336,7 +332,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="bodies of 90 kB and 1 MB",
         expected="90 kB is accepted. 1 MB is accepted or gets 413",
         why="Payloads with an entity or many inputs are large.",
-        fix="Raise the body limit to at least 1 MB, such as `express.raw({type: '*/*', limit: '1mb'})` in Express.",
+        fix=LIMIT,
         starts=2,
     ),
     HandlerCheck(
@@ -358,8 +354,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="a body in pieces, one of which ends inside a character, then a valid request",
         expected="both are accepted",
         why="A network can split a request into several packets.",
-        fix="Read the body in a loop until you have `Content-Length` bytes. Join the pieces as bytes before you decode "
-        "them, such as with `Buffer.concat(chunks)` in Node.",
+        fix=f"Read the body in a loop until you have `Content-Length` bytes. {JOIN}",
         starts=2,
     ),
     HandlerCheck(

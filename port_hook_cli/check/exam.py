@@ -11,6 +11,7 @@ from typing import NamedTuple
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.effects import NOT_SEEN, FirstRun
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
+from port_hook_cli.check.languages import fix_in
 from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
@@ -100,10 +101,9 @@ class HandlerExam:
         valid = next((probe for probe in self.prober.probes_of("valid") if probe is not self.control), None)
         return valid.seen if valid else "no valid request was accepted"
 
-    @property
-    def knows_wrong_status(self) -> bool:
-        """Whether a finding already reports that the handler rejects requests without a 4xx status."""
-        finding = self.findings.get("refusal-status")
+    def has_found(self, slug: str) -> bool:
+        """Return whether a check has found a mistake."""
+        finding = self.findings.get(slug)
         return finding is not None and finding.is_wrong
 
     @property
@@ -187,7 +187,8 @@ class HandlerExam:
         if slug in _NEEDS_A_RUNNING_HANDLER and any(probe.slug != slug for probe in self.stops):
             self.cannot_tell(_STOPPED, slug)
             return
-        finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)._replace(part_of=part_of)
+        finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)
+        finding = finding._replace(fix=fix_in(self.prober.means.language, finding.fix), part_of=part_of)
         if finding.is_wrong:
             captures = await self.prober.save(list(probes), await self._original())
             finding = finding._replace(captures=captures)

@@ -9,6 +9,7 @@ from typing import Any
 from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.forgeries import valid
+from port_hook_cli.check.languages import JOIN, RAW
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
 from port_hook_cli.check.subject import written
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
@@ -17,6 +18,8 @@ from port_hook_cli.invocations.models import Invocation
 _JSON = "application/json; charset=utf-8"
 _KB, _MB = 90_000, 1_000_000
 _TOO_LARGE = 413
+_UNAUTHENTICATED = frozenset({401, 403})
+_ALL_BYTES = "Compute the signature from all bytes of the body."
 _TOGETHER = 20
 _IN_CAPITALS = {SIGNATURE_HEADER: SIGNATURE_HEADER.upper(), TIMESTAMP_HEADER: TIMESTAMP_HEADER.upper()}
 
@@ -57,11 +60,13 @@ async def _check_size(exam: HandlerExam) -> None:
         return
     small = await prober.accept("size", "a body of 90 kB", body=subject.large(_KB))
     if not small.is_accepted:
-        await exam.judge_acceptance("size", small)
+        await _judge_signed_body(exam, "size", small, "a large body")
         return
     large = await prober.accept("size", "a body of 1 MB", body=subject.large(_MB))
     if large.is_accepted or large.delivery.status == _TOO_LARGE:
         exam.passes("size", large.seen)
+    elif _is_about_signature(large):
+        await _blame_signature(exam, "size", large, "a large body", CheckSeverity.INFORMATION)
     else:
         await exam.fails("size", large.seen, [large], severity=CheckSeverity.INFORMATION)
 
@@ -76,7 +81,30 @@ async def _check_slow(exam: HandlerExam, baseline: Probe) -> None:
     probe = await prober.send("slow", "a request in pieces", request, run_id, how=prober.slowly)
     if probe.is_accepted:
         probe = await prober.accept("slow", "a valid request after a slow request")
-    await exam.judge_acceptance("slow", probe)
+    await _judge_signed_body(exam, "slow", probe, "a body that arrives in pieces")
+
+
+def _is_about_signature(probe: Probe) -> bool:
+    return probe.delivery.status in _UNAUTHENTICATED
+
+
+async def _judge_signed_body(exam: HandlerExam, slug: str, probe: Probe, what: str) -> None:
+    """Judge a request by its acceptance. A handler that rejects its signature read or wrote other bytes."""
+    if _is_about_signature(probe) and await exam.accepts_again(slug, probe):
+        await _blame_signature(exam, slug, probe, what)
+    else:
+        await exam.judge_acceptance(slug, probe)
+
+
+async def _blame_signature(
+    exam: HandlerExam, slug: str, probe: Probe, what: str, severity: CheckSeverity | None = None
+) -> None:
+    if exam.has_found("valid"):
+        exam.cannot_tell(f"{probe.seen}, which is about the signature: see `valid`", slug)
+        return
+    fix = f"{_ALL_BYTES} {JOIN if slug == 'slow' else RAW}"
+    failure = f"rejects the signature of {what}"
+    await exam.fails(slug, probe.seen, [probe], severity=severity, failure=failure, fix=fix)
 
 
 async def _check_together(exam: HandlerExam) -> None:

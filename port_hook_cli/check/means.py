@@ -10,6 +10,7 @@ from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.check.handler_process import HandlerProcess
+    from port_hook_cli.check.languages import Language
     from port_hook_cli.check.outbound import OutboundProxy
     from port_hook_cli.check.watching import SandboxWatch
     from port_hook_cli.replay.sending import Keep
@@ -39,9 +40,9 @@ class CheckMeans(NamedTuple):
     """The objects and functions that a check works with.
 
     `client` returns a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `handler` is
-    the handler's process, if the check started it, and `outbound` is the proxy for its calls to the internet. `masker`
-    masks the secrets of the request. `keep` saves a request that proves a finding. `now` returns seconds since the
-    epoch, and `new_id` returns a capture ID.
+    the handler's process, if the check started it, and `outbound` is the proxy for its calls to the internet.
+    `language` is the language of the examples in fixes. `masker` masks the secrets of the request. `keep` saves a
+    request that proves a finding. `now` returns seconds since the epoch, and `new_id` returns a capture ID.
     """
 
     client: Callable[[float], ProbeClient]
@@ -53,6 +54,7 @@ class CheckMeans(NamedTuple):
     other_secret_place: str = ""
     watch: SandboxWatch | None = None
     handler: HandlerProcess | None = None
+    language: Language | None = None
     outbound: OutboundProxy | None = None
     environ: Mapping[str, str] = {}
     masker: Masker = NO_SECRETS

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from port_hook_cli.check.checking import OnFinding, check
 from port_hook_cli.check.findings import CheckReport
+from port_hook_cli.check.languages import language_of
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckPlan
 from port_hook_cli.check.sources import FoundSubject, SubjectName, reject_other_machine
@@ -29,6 +30,8 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import masked_errors
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from port_hook_cli.replay.sending import Keep
     from port_hook_cli.sandbox import Sandbox
     from port_hook_cli.text.secret import Masker, Secret
@@ -65,9 +68,9 @@ class CheckSession:
     """Everything that a check needs.
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
-    `may_leave` allows a handler on another machine. `keep` gets the secret that signs requests and the masker of their
-    secrets, and returns the function that saves the requests of findings. The command has 30 seconds to accept
-    connections, which count toward the time limit of `plan`.
+    `may_leave` allows a handler on another machine, and `trust` replaces the certificates that the system trusts.
+    `keep` gets the secret that signs requests and the masker of their secrets, and returns the function that saves the
+    requests of findings. The command has 30 seconds to accept connections, which count toward the time limit of `plan`.
     """
 
     name: SubjectName | None
@@ -77,6 +80,7 @@ class CheckSession:
     runtime: Runtime
     command: tuple[str, ...] = ()
     may_leave: bool = False
+    trust: SSLContext | None = None
     keep: Callable[[Secret, Masker], Keep] | None = None
 
     async def run(
@@ -110,8 +114,22 @@ class CheckSession:
                 await _require_handler(found.subject.url, url)
             began = asyncio.get_running_loop().time()
             means = await self._means(stack, side, found)
+            if found.subject.url.startswith("https:"):
+                await self._require_trust(found.subject.url, url)
             plan = self.plan.without(asyncio.get_running_loop().time() - began)
             return await check(found.subject, means, plan, on_finding, original=found.original)
+
+    async def _require_trust(self, url: str, shown: str) -> None:
+        """Raise TargetError if no TLS connection can be opened, because that is not a fault of the handler's code."""
+        from port_hook_cli.http.client import HttpClient
+
+        async with HttpClient(timeout_s=self.plan.limits.timeout_s, trust=self.trust) as client:
+            problem = await client.connection_problem(url)
+        if problem:
+            raise TargetError(
+                f"{printable(shown)} cannot be checked: {printable(problem)}.",
+                hint="Correct --to. If the certificate is not trusted, pass it or its authority with --cacert FILE.",
+            )
 
     async def _means(self, stack: AsyncExitStack, side: PortRole, found: FoundSubject) -> CheckMeans:
         from port_hook_cli.http.client import HttpClient
@@ -136,7 +154,7 @@ class CheckSession:
             )
             handler = await stack.enter_async_context(starting)
         return CheckMeans(
-            client=lambda timeout_s: HttpClient(timeout_s=timeout_s, keep_alive=False),
+            client=lambda timeout_s: HttpClient(timeout_s=timeout_s, keep_alive=False, trust=self.trust),
             secret=side.secret(),
             now=self.runtime.now,
             new_id=self.runtime.new_id,
@@ -145,6 +163,7 @@ class CheckSession:
             other_secret_place=side.other_secret_place,
             watch=side.watch,
             handler=handler,
+            language=language_of(self.command),
             outbound=outbound,
             environ=environ,
             masker=found.masker,

@@ -242,7 +242,7 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
     dead = [probe for probe in probes if probe.died]
     silent = [probe for probe in probes if not probe.has_response and not exam.is_silent]
     # A 5xx response to every rejected request is another finding.
-    broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.knows_wrong_status]
+    broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.has_found("refusal-status")]
     if dead:
         await exam.fails("survives", first_seen(dead), dead, failure="crashes on malformed requests")
     elif after is not None and not after.is_accepted and not (exam.works_once and after.has_response):

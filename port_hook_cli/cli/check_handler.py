@@ -86,6 +86,7 @@ def check_handler(asked: CheckCommand) -> ExitCode:
             runtime=runtime,
             command=asked.words,
             may_leave=to.to_its_url,
+            trust=asked.target.trust(runtime),
             keep=saver.keep_with,
         )
         report = _checked(session, partial(_begin, screen=screen, forms=forms, asks=not asked.target.yes), screen)

@@ -16,6 +16,8 @@ from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.terminal.prompts import can_ask
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.trigger.action import RunTarget
@@ -47,6 +49,15 @@ class CheckTarget:
             excludes=("--to", COMMAND),
         ),
     ] = False
+    cacert: Annotated[
+        str | None,
+        option(
+            "--cacert",
+            metavar="FILE",
+            help="Trust the certificates in this PEM file too, for a handler at an https URL.",
+            stdin="the certificates",
+        ),
+    ] = None
     yes: Annotated[
         bool,
         option(
@@ -56,6 +67,21 @@ class CheckTarget:
             excludes=(COMMAND,),
         ),
     ] = False
+
+    def trust(self, runtime: Runtime) -> SSLContext | None:
+        """Return the TLS context for --cacert, or None. Raises StoreError and UsageError for the file."""
+        from port_hook_cli.files.user_files import read_input
+        from port_hook_cli.http.proxies import trust_also
+
+        if self.cacert is None:
+            return None
+        pem = read_input(self.cacert, cwd=runtime.cwd, stdin=runtime.stdin)
+        try:
+            return trust_also(pem.decode("ascii", "replace"))
+        except ValueError:
+            raise UsageError(
+                f"{self.cacert} has no certificate.", hint="Pass a PEM file, which contains `BEGIN CERTIFICATE`."
+            ) from None
 
     def read(self, runtime: Runtime) -> RunTarget:
         """Return the target.

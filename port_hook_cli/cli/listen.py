@@ -185,6 +185,7 @@ def _plan(
         keep_secrets=storage.keep_secrets,
         max_body=storage.max_body,
         forward_timeout_s=target.forward_timeout,
+        wait_for_handler_s=target.wait_for_handler,
         max_response=responses.max_response,
         count=1 if end.once else end.count,
         timeout_s=end.timeout,

@@ -103,6 +103,14 @@ class ListenTarget:
             trust=Trust(0.001, 30.0),
         ),
     ] = 30.0
+    wait_for_handler: Annotated[
+        float,
+        seconds(
+            "--wait-for-handler",
+            "If the handler refuses the connection, such as during a restart, try again for S seconds.",
+            trust=Trust(0.0, 5.0),
+        ),
+    ] = 5.0
 
     def routes(self, path: str) -> Routes:
         """Return the targets of requests to `path`. Raises UsageError if an option or the path is invalid."""

@@ -16,7 +16,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from port_hook_cli.http.connection import Connection, Deadlines, connect
-from port_hook_cli.http.failures import EXPECTED, describe_failure
+from port_hook_cli.http.failures import EXPECTED, CannotConnect, describe_failure
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.http.request_writer import Endpoint, Origin, RepeatedRequests, read_endpoint, write_request
 from port_hook_cli.http.response_body import BodyBeginning, WholeBody
@@ -28,17 +28,19 @@ _MAX_IDLE_S = 1.0
 _SERVER_ERROR = 500
 _LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a UTF-8 character with several bytes
 _MAX_ENDPOINTS = 1_000
+_REFUSED_PAUSE_S = 0.05
 
 
 class HttpClient:
     """Sends requests. Use the client with `async with`, or call `close`. One client serves one event loop.
 
     `timeout_s` limits one request, from connecting to the last byte of the response, in seconds. 0 waits indefinitely.
+    Before that, `send` tries to connect for `wait_s` seconds if the target refuses connections, because it may restart.
     `max_response` is the limit for a response's body in bytes. With `whole_body`, a delivery contains the unchanged
     body. Without it, a delivery contains only the beginning of the body, decompressed, for display. Without
     `keep_alive`, each request has its own connection, so the request cannot fail because the target closes the
     connection after the previous response. With `repeats`, the client remembers the bytes of requests, because the same
-    few requests are sent repeatedly.
+    few requests are sent repeatedly. `trust` replaces the certificates that the system trusts.
     """
 
     def __init__(
@@ -49,8 +51,11 @@ class HttpClient:
         whole_body: bool = False,
         keep_alive: bool = True,
         repeats: bool = False,
+        wait_s: float = 0.0,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout_s = timeout_s
+        self._wait_s = wait_s
         self._max_response = max_response
         self._body_type = WholeBody if whole_body else BodyBeginning
         self._keep_alive = keep_alive
@@ -58,7 +63,7 @@ class HttpClient:
         self._idle: dict[Origin, list[Connection]] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._deadlines = Deadlines()
-        self._trust: ssl.SSLContext | None = None
+        self._trust = trust
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,8 +89,9 @@ class HttpClient:
         try:
             endpoint = self._endpoint(url)
             content = self._write(request, endpoint)
-            deadline = self._deadline()
-            connection = await self._take_idle(endpoint.origin) or await self._connect(endpoint.origin, deadline)
+            connection, deadline = await self._take_idle(endpoint.origin), self._deadline()
+            if connection is None:
+                connection, deadline = await self._connect_to_restarting(endpoint.origin)
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
             self._deadlines.add(connection, deadline)
@@ -97,6 +103,16 @@ class HttpClient:
         finally:
             if connection is not None:
                 self._deadlines.remove(connection)
+
+    async def connection_problem(self, url: str) -> str:
+        """Open a connection to `url`, and close it. Return the reason for a failure, as a clause, or ""."""
+        began = time.perf_counter()
+        try:
+            connection = await self._connect(self._endpoint(url).origin, self._deadline())
+        except EXPECTED as error:
+            return self._failed(url, error, began).error or ""
+        connection.abort()
+        return ""
 
     async def send_slowly(self, request: Invocation, url: str, *, pieces: int, pause_s: float) -> Delivery:
         """Send `request` to `url` on a new connection, in `pieces` parts with pauses of `pause_s` seconds between them.
@@ -173,6 +189,19 @@ class HttpClient:
                 return connection
             connection.abort()
         return None
+
+    async def _connect_to_restarting(self, origin: Origin) -> tuple[Connection, float | None]:
+        """Connect, even if the target refuses connections for a moment. Return the connection and its deadline."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + self._wait_s
+        while True:
+            deadline = self._deadline()
+            try:
+                return await self._connect(origin, deadline), deadline
+            except CannotConnect as problem:
+                if not isinstance(problem.__cause__, ConnectionRefusedError) or clock() >= give_up:
+                    raise
+            await asyncio.sleep(_REFUSED_PAUSE_S)
 
     async def _connect(self, origin: Origin, deadline: float | None) -> Connection:
         if origin.scheme == "https" and self._trust is None:

@@ -50,6 +50,19 @@ def _trust(*_: str | None) -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+def trust_also(pem: str) -> ssl.SSLContext:
+    """Return a TLS context that trusts the certificates in a PEM text, and the system's authorities.
+
+    Raises ValueError if the text has no certificate.
+    """
+    context = system_trust()
+    try:
+        context.load_verify_locations(cadata=pem)
+    except ssl.SSLError as error:
+        raise ValueError("no certificate") from error
+    return context
+
+
 def system_trust() -> ssl.SSLContext:
     """Return a TLS context that trusts the system's certificate authorities, or certifi's if the system has none."""
     context = ssl.create_default_context()

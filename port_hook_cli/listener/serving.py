@@ -54,6 +54,7 @@ class ListenPlan:
     keep_secrets: bool = False
     max_body: int = 10 * 1024 * 1024
     forward_timeout_s: float = 30.0
+    wait_for_handler_s: float = 0.0
     max_response: int = MAX_RESPONSE_BYTES
     count: int | None = None
     timeout_s: float | None = None
@@ -176,7 +177,12 @@ async def _open_pipeline(
     messages = _message_log(store, writer) if with_messages else MessageLog()
     stack.push_async_callback(writer.close)
     forwarder = await stack.enter_async_context(
-        HttpClient(timeout_s=plan.forward_timeout_s, max_response=plan.max_response, whole_body=True)
+        HttpClient(
+            timeout_s=plan.forward_timeout_s,
+            max_response=plan.max_response,
+            whole_body=True,
+            wait_s=plan.wait_for_handler_s,
+        )
     )
     flow = Pipeline(
         plan.policy,

@@ -18,6 +18,7 @@ from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.check.catalog import selected
 from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckReport, CheckStatus
+from port_hook_cli.check.languages import Language
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckLimits, CheckPlan
 from port_hook_cli.check.subject import CheckSubject, subject_of
@@ -706,3 +707,16 @@ async def test_each_malformed_request_has_its_own_run() -> None:
 
     assert len(runs) >= 5
     assert len(set(runs)) == len(runs)
+
+
+async def test_rejected_signature_of_a_large_body_is_not_about_its_size() -> None:
+    async def reads_the_beginning(request: web.Request) -> web.Response:
+        body = (await request.read())[:50_000]
+        return web.Response(status=202 if is_valid(request, body) else 401)
+
+    report = await run_check(reads_the_beginning, "valid", "size", made=means(language=Language.GO))
+
+    (finding,) = [each for each in report.findings if each.is_wrong]
+    assert finding.failure == "rejects the signature of a large body"
+    assert "In Go: `io.ReadAll(request.Body)`." in finding.fix
+    assert "express" not in finding.fix

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import trustme
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup
@@ -446,6 +448,23 @@ def test_stopped_handler_is_an_error(run: Run) -> None:
     assert result.code == ExitCode.TARGET
     assert result.err.splitlines()[-2].startswith(f"error: Nothing listens on http://127.0.0.1:{port}/")
     assert "-- python app.py" in result.err.splitlines()[-1]
+
+
+def test_untrusted_certificate_is_an_error_without_findings(run: Run, folder: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    words = ("check", "--json", "--only", "no-signature", "--to")
+    with handler(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n", ssl=tls) as target:
+        url = f"https://127.0.0.1:{target.port}"
+        refused = run(*words, url, env=ENV)
+        assert (refused.code, refused.out) == (ExitCode.TARGET, "")
+        assert "unable to get local issuer certificate" in refused.err
+        assert "--cacert FILE" in refused.err
+        assert target.requests == []
+        assert run(*words, url, "--cacert", "ca.pem", env=ENV).code != ExitCode.TARGET
+        assert target.requests
 
 
 def test_missing_secret_is_not_needed_with_a_command(run: Run) -> None:

@@ -428,6 +428,22 @@ async def test_target_without_a_listener_is_unreachable() -> None:
     assert delivery.latency_ms > 0
 
 
+async def test_client_waits_for_a_target_that_refuses_connections() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        async with HttpClient(timeout_s=10, wait_s=20) as client:
+            sending = asyncio.ensure_future(client.send(request(), f"http://127.0.0.1:{port}/"))
+            done, _ = await asyncio.wait([sending], timeout=0.2)
+            assert not done
+            free.listen()
+            connection, _ = await asyncio.to_thread(free.accept)
+            with connection:
+                assert (await asyncio.to_thread(connection.recv, 1000)).startswith(b"POST / HTTP/1.1\r\n")
+                await asyncio.to_thread(connection.sendall, OK)
+                assert (await sending).status == 200
+
+
 async def test_unresolvable_host_is_unreachable() -> None:
     delivery = await forward(request(), f"http://{'x' * 70}.invalid/")
     assert delivery.fault == "unreachable"

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -128,7 +129,7 @@ def test_response_of_the_handler_is_returned_and_recorded(folder: Path) -> None:
 
 def test_missing_handler_is_reported_and_used_later(folder: Path) -> None:
     port = free_port()
-    with listener(folder, "--forward-to", str(port)) as running:
+    with listener(folder, "--forward-to", str(port), "--wait-for-handler", "0") as running:
         said = until_said(running, b"Nothing listens on ")
         assert said.decode().startswith(f"Nothing listens on http://127.0.0.1:{port} yet: ")
         assert running.post(a_body(), now_signed(a_body()))[0] == 502
@@ -139,6 +140,23 @@ def test_missing_handler_is_reported_and_used_later(folder: Path) -> None:
                 handling, _ = server.accept()
                 with handling:
                     assert handling.recv(100).startswith(b"POST / HTTP/1.1")
+
+
+def test_request_reaches_a_handler_that_restarts(folder: Path) -> None:
+    answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
+    port = free_port()
+    with listener(folder, "--forward-to", str(port)) as running:
+        until_said(running, b"Nothing listens on ")
+        with socket.create_connection((running.host, running.port)) as connection:
+            connection.sendall(raw_request(a_body(), now_signed(a_body())))
+            assert not select.select([connection], [], [], 0.3)[0]
+            with socket.create_server(("127.0.0.1", port)) as server:
+                server.settimeout(20)
+                handling, _ = server.accept()
+                with handling:
+                    assert handling.recv(100).startswith(b"POST / HTTP/1.1")
+                    handling.sendall(answer)
+                    assert connection.recv(100).startswith(b"HTTP/1.1 202 ")
 
 
 def until_said(running: Listener, start: bytes) -> bytes:
