@@ -25,7 +25,7 @@ ONLY_ONCE = "the handler stopped accepting valid requests, maybe because its wor
 STOPS = "stops while it serves requests"
 LOOK = "Find the error in the handler's log."
 _STOPPED = "the handler stopped several times, which can lose or repeat work"
-_NEEDS_A_RUNNING_HANDLER = frozenset({*slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS), "at-once"})
+_NEEDS_A_RUNNING_HANDLER = frozenset({*slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS), "at-once", "cut-off"})
 _LOCKED = "rejects valid requests after an unusual one"
 _UNLOCK = (
     "Verify the signature before you store anything of a request. Do not lock out senders, because anyone can send."

@@ -10,7 +10,7 @@ from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.forgeries import valid
 from port_hook_cli.check.languages import JOIN, RAW
-from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes, stops_seen
 from port_hook_cli.check.subject import written
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Invocation
@@ -200,11 +200,13 @@ async def _check_disconnect(exam: HandlerExam) -> None:
     request: Invocation = valid(draft, prober.signing)
     cut = await prober.send("cut-off", "half a request", request, run_id, how=prober.partly)
     after = await prober.accept("cut-off", "a valid request after a disconnect")
-    if after.is_accepted and not cut.died:
+    has_stopped = any(probe.slug == "cut-off" for probe in prober.stops)
+    if after.is_accepted and not has_stopped:
         exam.passes("cut-off", after.seen)
-    elif exam.works_once and after.has_response and not cut.died:
+    elif exam.works_once and after.has_response and not has_stopped:
         exam.misses(ONLY_ONCE, "cut-off")
     else:
-        await exam.fails("cut-off", after.seen, [cut, after])
+        seen = stops_seen([cut]) if has_stopped else after.seen
+        await exam.fails("cut-off", seen, [cut, after])
         if after.reaction is Reaction.HUNG:
             await prober.recover()

@@ -75,7 +75,7 @@ _EXAMPLES: Mapping[str, Mapping[Language, str]] = {
     },
     COMPACT: {Language.PYTHON: "`json.dumps(json.loads(body), separators=(',', ':'))`"},
 }
-"""The examples for sentences of fixes. A sentence without an example for a language stays as it is."""
+"""The examples for sentences of fixes. A language without an example gets only the sentence."""
 
 
 def language_of(command: Sequence[str]) -> Language | None:
