@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-from port_hook_cli.signatures.own_code import RAW_BODY
+from port_hook_cli.signatures.causes import RAW_BODY
 
 
 class Language(StrEnum):

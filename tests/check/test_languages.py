@@ -8,7 +8,7 @@ import pytest
 
 from port_hook_cli.check.catalog import CHECKS
 from port_hook_cli.check.languages import Language, fix_in, language_of
-from port_hook_cli.signatures.own_code import RAW_BODY
+from port_hook_cli.signatures.causes import RAW_BODY
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--max-in-flight',), 'N', False, (), 'Forward at most N requests at a time. The others wait.'),
             (('--in-order', '--no-in-order'), '', False, (), 'Forward requests of the same run one at a time, in order.'),
             (('--forward-timeout',), 'S', False, (), "Wait S seconds for the handler's response; 0 waits indefinitely."),
+            (('--wait-for-handler',), 'S', False, (), 'If the handler refuses the connection, such as during a restart, try again for S seconds.'),
             (('--port', '-p'), 'N', False, (), 'The port to listen on; 0 chooses a free port.'),
             (('--host',), 'ADDRESS', False, (), 'The address to listen on. Any address except loopback exposes the listener to your network.'),
             (('--path',), 'P', False, (), 'Serve only this path and the paths below it.'),
@@ -255,6 +256,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
             (('--to',), 'URL|PORT', False, (), 'The handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE.'),
             (('--to-its-url',), '', False, (), "Check the handler at the action's own URL, even on another machine. Asks first."),
+            (('--cacert',), 'FILE', False, (), 'Trust the certificates in this PEM file too, for a handler at an https URL.'),
             (('--yes', '-y'), '', False, (), 'Skip the confirmation before a handler that already runs is checked.'),
             (('--only',), 'CHECK|GROUP', True, ('signature', 'form', 'repeats', 'reports', 'valid', 'valid-milliseconds', 'valid-agent', 'no-signature', 'no-timestamp', 'other-secret', 'empty-secret', 'default-secret', 'secret-unset', 'body-changed', 'timestamp-changed', 'body-only', 'prefix', 'empty-value', 'old', 'future', 'refusal-status', 'survives', 'method', 'header-case', 'charset', 'size', 'at-once', 'slow', 'cut-off', 'not-json', 'not-object', 'fields', 'unknown-action', 'same-delivery', 'same-run', 'same-run-at-once', 'ten-runs', 'order', 'terminal', 'once', 'after-work', 'failure-reported', 'sync-status', 'node-result'), 'Run only this check or group of checks (repeatable).'),
             (('--skip',), 'CHECK|GROUP', True, ('signature', 'form', 'repeats', 'reports', 'valid', 'valid-milliseconds', 'valid-agent', 'no-signature', 'no-timestamp', 'other-secret', 'empty-secret', 'default-secret', 'secret-unset', 'body-changed', 'timestamp-changed', 'body-only', 'prefix', 'empty-value', 'old', 'future', 'refusal-status', 'survives', 'method', 'header-case', 'charset', 'size', 'at-once', 'slow', 'cut-off', 'not-json', 'not-object', 'fields', 'unknown-action', 'same-delivery', 'same-run', 'same-run-at-once', 'ten-runs', 'order', 'terminal', 'once', 'after-work', 'failure-reported', 'sync-status', 'node-result'), 'Skip this check or group of checks (repeatable).'),
