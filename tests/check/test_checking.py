@@ -34,6 +34,8 @@ from port_hook_cli.runtime import silent_runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
+from tests.sandbox_clients import a_client
+from tests.sandboxes import sandbox_with
 
 SECRET = Secret("an-example-and-no-secret")
 LIMITS = CheckLimits(within_s=30.0, timeout_s=5.0)
@@ -631,6 +633,30 @@ async def test_bad_input_is_an_unreported_failure_when_it_breaks_the_connection(
             made = means(watch=watch)._replace(secret=sandbox.client_secret)
             report = await run_check(breaks, "terminal", "failure-reported", made=made)
     assert wrong(report) == {"failure-reported": "failed"}
+
+
+async def test_search_announces_the_run_of_each_request_to_a_strict_sandbox() -> None:
+    reported: list[int] = []
+    async with sandbox_with(strict_runs=True) as sandbox:
+        settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
+        access = PortAccess.known(settings, silent_runtime())
+        async with a_client(sandbox) as api, SandboxWatch.open(access) as watch:
+
+            async def verifies_hex(request: web.Request) -> web.Response:
+                body = await request.read()
+                expected = hmac.digest(sandbox.client_secret.reveal().encode(), body, "sha256").hex()
+                if request.headers.get("x-port-signature") != expected:
+                    return web.Response(status=401)
+                run_id = json.loads(body)["context"]["runId"]
+                done = await api.patch(f"/v1/actions/runs/{run_id}", json={"status": "SUCCESS"})
+                reported.append(done.status_code)
+                return web.Response(status=202)
+
+            report = await run_check(
+                verifies_hex, "valid", made=means(watch=watch)._replace(secret=sandbox.client_secret)
+            )
+    assert wrong(report) == {"valid": "failed"}
+    assert set(reported) == {200}
 
 
 async def test_second_request_of_an_accepted_run_is_not_malformed() -> None:
