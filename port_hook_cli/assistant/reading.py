@@ -45,7 +45,7 @@ from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
-from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET, known_secrets
 from port_hook_cli.signatures.own_code import Computed
 from port_hook_cli.text.durations import parse_since
 from port_hook_cli.text.remark import note, plain
@@ -223,6 +223,7 @@ def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         tolerance_s=arguments.get("tolerance_s", DEFAULT_TOLERANCE_S),
         conflict=settings.conflict,
         computed=computed,
+        known=known_secrets(workspace.runtime),
     )
     for text in (f"verified with the client secret from {settings.secret_place}", *explained.notes):
         workspace.say(note(text))

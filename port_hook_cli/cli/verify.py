@@ -107,7 +107,7 @@ def verify(
     signature is valid, and with 3 otherwise.
     """
     from port_hook_cli.port_api.access import PortAccess
-    from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+    from port_hook_cli.port_api.settings import ONLY_THE_SECRET, known_secrets
 
     runtime: Runtime = ctx.obj
     _require_one_form(request, body, signature, timestamp)
@@ -128,7 +128,10 @@ def verify(
         keys, conflict = settings.signing_keys(), settings.conflict
         # For a secret from the project's file, the place has been reported already.
         place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
-    explained = explain(saved, keys, now=clock, tolerance_s=tolerance, conflict=conflict, computed=computed)
+    known = () if redacted else known_secrets(runtime)
+    explained = explain(
+        saved, keys, now=clock, tolerance_s=tolerance, conflict=conflict, computed=computed, known=known
+    )
     verdict = explained.verdict
     if as_json:
         emit(verdict_record(verdict, explained.side), runtime.stdout)

@@ -9,10 +9,10 @@ the same secret. docs/reference/settings.md documents this for users.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError, SettingsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.placeholders import is_placeholder
@@ -167,6 +167,22 @@ def load_settings(
         conflict=f"{conflict}.",
         other_secret=OtherSecret(Secret(other.value), other.place),
     )
+
+
+def known_secrets(runtime: Runtime) -> Iterator[tuple[Secret, str]]:
+    """Yield the client secret and the name of each place, up to the first unreadable place, without the keyring."""
+    from port_hook_cli.port_api.logins import read_logins
+
+    try:
+        for found, _ in SettingsPlaces(runtime):
+            if secret := found.get("client_secret"):
+                yield Secret(secret.value), secret.place
+        for login in read_logins(runtime.home).by_name.values():
+            if login.secret is not None:
+                runtime.keep_secret(login.secret.reveal())
+                yield login.secret, login.place
+    except SettingsError:
+        return  # a broken place only explains less
 
 
 def _settings(

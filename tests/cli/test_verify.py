@@ -16,6 +16,8 @@ from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
 from tests.factories import NOW, SECRET, a_body, an_invocation, signed
 from tests.kafka_clusters import a_message
+from tests.port_answers import token_answer
+from tests.servers import handler
 from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -231,6 +233,17 @@ def test_verify_says_which_other_place_has_the_matching_secret(run: Run, folder:
     assert result.code == ExitCode.NOT_VALID
     assert "wrong-secret: The signature was made with another client secret that port-hook knows.\n" in result.out
     assert "  fix: PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env." in result.out
+
+
+def test_verify_finds_the_matching_secret_of_another_login(run: Run, folder: Path) -> None:
+    with handler(token_answer()) as port:
+        login = ("login", "--org", "staging", "--client-id", "i", "--secret-file", "-", "--api-url", port.url)
+        run(*login, "--keep-in", "file", stdin=b"the-secret-of-staging")
+    keep(folder, a_capture(headers=signed(a_body(), secret=Secret("the-secret-of-staging"))))
+    result = run("verify", "last", env=ENV)
+    assert "wrong-secret: The signature was made with another client secret that port-hook knows.\n" in result.out
+    assert "  fix: The signature matches the client secret from the login 'staging' in ~/.port-hook/" in result.out
+    assert "the-secret-of-staging" not in result.out + result.err
 
 
 def test_verify_finds_the_earlier_request_with_the_signature_of_a_changed_body(run: Run, folder: Path) -> None:

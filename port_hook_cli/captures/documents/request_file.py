@@ -10,13 +10,15 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Side, Verdict
 from port_hook_cli.invocations.view import format_time
-from port_hook_cli.signatures.causes import with_conflict
+from port_hook_cli.signatures.causes import SECRET_OR_BODY, WRONG_SECRET, with_conflict
 from port_hook_cli.signatures.messages import of_record, signed_value, verify_received
 from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from port_hook_cli.signatures.own_code import Computed
 
 _RECEIPT = "the time of receipt"
@@ -90,12 +92,14 @@ def explain(
     tolerance_s: float,
     conflict: str = "",
     computed: Computed | None = None,
+    known: Iterable[tuple[Secret, str]] = (),
 ) -> Explained:
     """Verify a signature and explain the verdict, with the request's age at `now` (seconds since the epoch).
 
     The signature is the request's own, or the signature that the user's code `computed` for the request. `keys` are the
-    client secret, which decides the verdict, and other values that may have been used instead. `conflict`
-    means that two places have different secrets, and is added to the fix for a wrong secret.
+    client secret, which decides the verdict, and other values that may have been used instead. `known` are the
+    secrets of all places and the names of the places, which are read only if nothing else explains the signature.
+    `conflict` means that two places have different secrets, and is added to the fix for a wrong secret.
     """
     verify = partial(
         verify_received,
@@ -108,6 +112,12 @@ def explain(
     if computed is None:
         others = () if keys.other is None else (keys.other,)
         verdict, side, note = verify(saved.headers, seen=saved.seen, others=others), Side.SENDER, ""
+        if SECRET_OR_BODY.slug in verdict.slugs:
+            for known_secret, place in known:
+                other = verify(saved.headers, others=(known_secret,))
+                if WRONG_SECRET.slug in other.slugs:
+                    verdict, conflict = other, f"The signature matches the client secret from {place}."
+                    break
     else:
         from port_hook_cli.signatures.own_code import compare_signature
         from port_hook_cli.signatures.wrong_ways import wrong_ways
