@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -18,6 +19,8 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY")
 _DIRECT = "NO_PROXY"
 _LOOPBACK = "localhost,127.0.0.1,::1"
 _DOMAINS_OF_PORT = (".port.io", ".getport.io")
+# Other characters would be in the report, or raise other errors than an unknown name.
+_is_host = re.compile(r"[\w.:%-]+", re.ASCII).fullmatch
 _PORTS = {"http": 80, "https": 443}
 _MOST_CONNECTIONS = 100
 _MAX_HEAD = 16 * 1024
@@ -47,7 +50,7 @@ def read_proxied(head: bytes) -> ProxiedRequest:
     method, target, _ = first.decode("ascii").split(" ")
     is_tunnel = method == "CONNECT"
     parts = urlsplit(f"https://{target}" if is_tunnel else target)
-    if not parts.hostname or parts.scheme not in _PORTS:
+    if not _is_host(parts.hostname or "") or parts.scheme not in _PORTS:
         raise ValueError(target)
     port = parts.port or _PORTS[parts.scheme]
     if is_tunnel:

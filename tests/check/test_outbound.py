@@ -52,7 +52,16 @@ async def test_other_hosts_are_reached_through_a_tunnel_and_by_their_urls() -> N
         assert proxy.called is None
 
 
-@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\n\r\n", b"CONNECT x:y HTTP/1.1\r\n\r\n", b"\xff\r\n\r\n"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"CONNECT x:y HTTP/1.1\r\n\r\n",
+        b"\xff\r\n\r\n",
+        b"CONNECT x\0:443 HTTP/1.1\r\n\r\n",
+        b"CONNECT \x1bc.port.io:443 HTTP/1.1\r\n\r\n",
+    ],
+)
 async def test_request_that_no_proxy_can_serve_is_rejected(head: bytes) -> None:
     async with OutboundProxy.open() as proxy:
         assert (await _exchange(proxy, head)).startswith(b"HTTP/1.1 400 ")
