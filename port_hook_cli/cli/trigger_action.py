@@ -16,9 +16,9 @@ from port_hook_cli.invocations.models import Capture, Delivery
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.terminal.console import emit, tell, write_content
-from port_hook_cli.text.remark import Remark, note
-from port_hook_cli.text.safe import brief, printable
-from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.text.remark import MOST_ALIKE, Remark, note
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.secret import LONGEST_CUT, Masker, masked_errors
 from port_hook_cli.trigger.action import (
     Announce,
     Made,
@@ -155,8 +155,10 @@ def tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
         emit(unmet_record(unmet), asked.runtime.stdout)
         return ExitCode.NOT_TRIGGERED
     tell(f"The condition of {brief(unmet.action)} is not met, so no request is sent:", asked.runtime)
-    for each in unmet.expressions:
-        tell(f"  {printable(each.expression)} {printable(each.reason)}", asked.runtime)
+    for each in unmet.expressions[:MOST_ALIKE]:
+        tell(f"  {brief(each.expression, LONGEST_CUT)} {brief(each.reason, LONGEST_CUT)}", asked.runtime)
+    if (left_out := len(unmet.expressions) - MOST_ALIKE) > 0:
+        tell(f"note: {left_out} more expressions are not shown", asked.runtime)
     return ExitCode.NOT_TRIGGERED
 
 

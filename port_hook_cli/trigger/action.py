@@ -24,8 +24,8 @@ from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.fate import RunFate, run_fate
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.signatures.signing import Signer, signed_message
-from port_hook_cli.text.remark import Remark
-from port_hook_cli.text.secret import Masker, masked_errors
+from port_hook_cli.text.remark import MOST_ALIKE, Remark
+from port_hook_cli.text.secret import Masker, cut_message, masked_errors
 from port_hook_cli.trigger.invoker import Invoker, UnmetExpression
 from port_hook_cli.trigger.remarks import agent_remarks, failed_expressions, request_remarks
 from port_hook_cli.trigger.run_data import RunData
@@ -89,7 +89,8 @@ class Unmet:
     @property
     def reason(self) -> str:
         """The reason, as the end of a sentence that begins with the automation or workflow."""
-        reasons = "; ".join(f"{each.expression} {each.reason}" for each in self.expressions)
+        first = self.expressions[:MOST_ALIKE]
+        reasons = "; ".join(f"{cut_message(each.expression)} {cut_message(each.reason)}" for each in first)
         return f"does not run for this event: {reasons}"
 
 

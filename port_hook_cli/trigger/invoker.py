@@ -150,15 +150,20 @@ class Invoker:
     async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[UnmetExpression]:
         """Return the expressions in an automation's condition that `event` does not meet.
 
-        An event meets an expression if the result is neither false nor null nor missing.
+        An event meets an expression if the result is neither false nor null nor missing. Raises SourceError for a
+        condition in another format than Port documents, because its result is unknown.
         """
-        condition = action.condition or {}
-        expressions = condition.get("expressions")
-        if action.kind is not ActionKind.AUTOMATION or condition.get("type") != "JQ" or not expressions:
+        condition = action.condition
+        if action.kind is not ActionKind.AUTOMATION or not condition:
             return ()
-        if not isinstance(expressions, list) or not all(isinstance(each, str) for each in expressions):
-            raise SourceError(f"The automation {action.identifier} has a condition that is not a list of expressions.")
-        outcomes = await self._renderer.aevaluate(expressions, event)
+        expressions = condition.get("expressions") or []
+        is_list = isinstance(expressions, list) and all(isinstance(each, str) for each in expressions)
+        if condition.get("type") != "JQ" or not is_list:
+            raise SourceError(
+                f"The condition of {action.identifier} is not a list of expressions.",
+                hint='Write it like {"type": "JQ", "expressions": [".diff.before != null"]}.',
+            )
+        outcomes = await self._renderer.aevaluate(expressions, event) if expressions else []
         unmet = [_unmet(expression, outcome) for expression, outcome in zip(expressions, outcomes, strict=True)]
         found = [each for each in unmet if each is not None]
         return () if condition.get("combinator") == "or" and len(found) < len(expressions) else found

@@ -275,6 +275,15 @@ def test_trigger_sends_nothing_when_the_condition_is_not_met(
         assert f"  {expression} is false" in result.err.splitlines()
 
 
+def test_trigger_shows_the_beginning_of_long_conditions_that_are_not_met(run: Run, folder: Path) -> None:
+    automation = json.loads(Path(TIER).read_text("utf-8"))
+    automation["trigger"]["condition"] = {"type": "JQ", "expressions": ["." * 1000, *["false"] * 100]}
+    result = run("trigger", write(folder, "a.json", automation), "--to", "1", "--event", EVENT, env=ENV)
+    assert result.code == ExitCode.NOT_TRIGGERED
+    assert "note: 81 more expressions are not shown" in result.err
+    assert len(result.err) < 2000
+
+
 def test_trigger_exits_2_when_an_automation_has_no_event(run: Run) -> None:
     result = run("trigger", TIER, "--to", "1", env=ENV)
     assert result.code == ExitCode.USAGE

@@ -297,9 +297,12 @@ async def test_unmet_returns_the_unmet_expressions(
     assert [(each.expression, each.reason) for each in await invoker.unmet(action, EVENT)] == unmet
 
 
-async def test_unmet_rejects_a_malformed_condition(invoker: Invoker) -> None:
+@pytest.mark.parametrize(
+    "condition", [{"type": "JQ", "expressions": "true"}, {"type": "SEARCH", "expressions": ["true"]}]
+)
+async def test_unmet_rejects_a_malformed_condition(invoker: Invoker, condition: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="not a list of expressions"):
-        await invoker.unmet(an_automation({"type": "JQ", "expressions": "true"}), EVENT)
+        await invoker.unmet(an_automation(condition), EVENT)
 
 
 # --- for the sandbox ------------------------------------------------------------------------------------------------
