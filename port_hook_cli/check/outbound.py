@@ -50,15 +50,16 @@ def read_proxied(head: bytes) -> ProxiedRequest:
     method, target, _ = first.decode("ascii").split(" ")
     is_tunnel = method == "CONNECT"
     parts = urlsplit(f"https://{target}" if is_tunnel else target)
-    if not _is_host(parts.hostname or "") or parts.scheme not in _PORTS:
+    host = parts.hostname or ""
+    if not _is_host(host) or parts.scheme not in _PORTS:
         raise ValueError(target)
     port = parts.port or _PORTS[parts.scheme]
     if is_tunnel:
-        return ProxiedRequest(parts.hostname, port)
+        return ProxiedRequest(host, port)
     path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
     kept = [field for field in fields if field.partition(b":")[0].strip().lower() not in _OF_CONNECTION]
     lines = [f"{method} {path} HTTP/1.1".encode(), *kept, b"Connection: close", b"", b""]
-    return ProxiedRequest(parts.hostname, port, parts.scheme == "https", b"\r\n".join(lines))
+    return ProxiedRequest(host, port, parts.scheme == "https", b"\r\n".join(lines))
 
 
 class OutboundProxy:
