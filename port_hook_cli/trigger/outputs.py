@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -28,14 +28,14 @@ LAST = "last"
 def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
     """Return outputs by node, from a run in the format of Port's API, or from an object that maps nodes to outputs.
 
-    Raises UsageError for any other document.
+    Raises SourceError for any other document.
     """
     run = document.get("workflowRun", document) if isinstance(document, Mapping) else document
     if isinstance(run, Mapping) and isinstance(run.get("nodeRuns"), list):
         return dict(_of_run(run["nodeRuns"]))
     if isinstance(run, Mapping) and all(isinstance(each, Mapping) for each in run.values()):
         return dict(run)
-    raise UsageError(
+    raise SourceError(
         "--outputs: the document does not map nodes to their outputs.",
         hint='Write it like {"check": {"response": {"status": 200, "data": {}}}}, or pass a workflow run from Port.',
     )

@@ -132,6 +132,7 @@ def an_unwritable_file(world: World) -> int:
 def unusable_content(world: World) -> int:
     keep(world.folder, a_capture(an_invocation(body=b"\xff")))
     assert world.code("export", "last", "--format", "postman") == ExitCode.STORE
+    assert world.code("sandbox", *LOCAL[:2], "--outputs", world.file("outputs.json", b"[1]")) == ExitCode.STORE
     return world.code("replay", world.file("bad.json", b"{"), "--to", "1")
 
 
