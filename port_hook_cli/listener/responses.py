@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -63,7 +64,9 @@ def from_web_page(found: WebPageRequest) -> Response:
 
 
 def own_tunnel_hint(found: WebPageRequest) -> str:
-    """Return a hint for the case that the rejected host is the user's own host."""
+    """Return a hint for the case that the rejected host is the user's own host, or "" if it cannot be one."""
+    if not (found.is_by_host and re.fullmatch(r"[a-z0-9._-]+", found.source)):
+        return ""
     return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
 
 

@@ -273,9 +273,10 @@ class HttpServer:
         )
         if found is not None and found.source not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(found.source)
+            hint = responses.own_tunnel_hint(found)
             self._notice(
                 f"Responded with {found.status} to {request.method} {request.raw_path[:200]}, not captured: "
-                + (f"{found.message} ({responses.own_tunnel_hint(found)})" if found.is_by_host else found.message)
+                + (f"{found.message} ({hint})" if hint else found.message)
             )
         return found
 

@@ -52,6 +52,7 @@ async def test_unknown_host_gets_a_421_with_a_hint() -> None:
 async def test_malformed_host_that_begins_with_a_local_name_gets_a_421(host: str) -> None:
     async with receiving() as world:
         assert (await world.capture(request(f"Host: {host}"))).startswith(b"HTTP/1.1 421 ")
+        assert "--public-url" not in world.notices[0]
         assert (await world.capture(request("Host: localhost", f"Origin: http://{host}"))).startswith(b"HTTP/1.1 403 ")
 
 
