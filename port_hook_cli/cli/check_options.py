@@ -10,7 +10,7 @@ from port_hook_cli.check.plan import TIMEOUT_S, WITHIN_S, CheckLimits, CheckPlan
 from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, Trust, option, option_group
 from port_hook_cli.cli.run_options import RunContents
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.terminal.prompts import can_ask
@@ -69,7 +69,7 @@ class CheckTarget:
     ] = False
 
     def trust(self, runtime: Runtime) -> SSLContext | None:
-        """Return the TLS context for --cacert, or None. Raises StoreError and UsageError for the file."""
+        """Return the TLS context for --cacert, or None. Raises StoreError and SourceError for the file."""
         from port_hook_cli.files.user_files import read_input
         from port_hook_cli.http.proxies import trust_also
 
@@ -79,7 +79,7 @@ class CheckTarget:
         try:
             return trust_also(pem.decode("ascii", "replace"))
         except ValueError:
-            raise UsageError(
+            raise SourceError(
                 f"{self.cacert} has no certificate.", hint="Pass a PEM file, which contains `BEGIN CERTIFICATE`."
             ) from None
 

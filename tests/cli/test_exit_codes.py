@@ -260,6 +260,7 @@ CREATE_VM = str(EXAMPLES / "actions" / "create_vm.json")
 READERS = (
     "agent FILE",
     "check FILE --to 1",
+    "check payload.json --to 1 --cacert FILE",
     "decrypt FILE",
     "render FILE --data payload.json",
     "replay FILE --to 1",
