@@ -171,11 +171,7 @@ def _with_nulls(document: Any) -> Iterator[tuple[str, bytes]]:
 
 
 async def _check_bodies(exam: HandlerExam, slug: str, bodies: Mapping[str, bytes]) -> None:
-    probes: list[Probe] = []
-    for label, body in bodies.items():
-        if exam.prober.hangs_too_often:
-            break
-        probes.append(await exam.prober.accept(slug, label, body=body))
+    probes = await exam.prober.accept_each(slug, bodies)
     silent = [probe for probe in probes if not probe.has_response]
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED]
     if silent and exam.is_silent:

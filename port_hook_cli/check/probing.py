@@ -120,6 +120,14 @@ class Prober:
         run_id, draft = self.draft(slug, body=body, run_id=run_id)
         return await self.send(slug, label, valid(draft, self.signing, shift_s=shift_s), run_id)
 
+    async def accept_each(self, slug: str, bodies: Mapping[str, bytes]) -> list[Probe]:
+        """Send independent valid requests, whose bodies have a label each, like `send_each`."""
+        outgoing: list[Outgoing] = []
+        for label, body in bodies.items():
+            run_id, draft = self.draft(slug, body=body)
+            outgoing.append(Outgoing(slug, label, valid(draft, self.signing), run_id))
+        return await self.send_each(outgoing)
+
     async def send(
         self,
         slug: str,

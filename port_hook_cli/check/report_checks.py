@@ -269,7 +269,8 @@ async def check_failures(exam: HandlerExam) -> None:
 
 
 async def _send_bad_inputs(exam: HandlerExam, slug: str) -> list[Probe]:
-    return [await exam.prober.accept(slug, f"a request with {name}", body=body) for name, body in _bad_bodies(exam)]
+    bodies = {f"a request with {name}": body for name, body in _bad_bodies(exam)}
+    return await exam.prober.accept_each(slug, bodies)
 
 
 def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:

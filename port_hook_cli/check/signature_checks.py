@@ -142,7 +142,7 @@ def _is_doubtful(exam: HandlerExam, probe: Probe) -> bool:
     """Return whether the response alone does not show that the handler rejected the request."""
     if exam.is_silent:
         return probe.is_accepted or not probe.has_response
-    return probe.is_accepted or exam.judges_by_calls
+    return probe.is_accepted or exam.judges_by_calls or probe.reaction is Reaction.CLOSED
 
 
 async def _judge_all(exam: HandlerExam, sent: Mapping[str, Sequence[Probe]], work: _ForgedWork) -> bool:
@@ -242,7 +242,8 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
     dead = [probe for probe in probes if probe.died]
     silent = [probe for probe in probes if not probe.has_response and not exam.is_silent]
     # A 5xx response to every rejected request is another finding.
-    broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.has_found("refusal-status")]
+    knows = exam.has_found("refusal-status") or exam.judges_by_calls
+    broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not knows]
     if dead:
         await exam.fails("survives", first_seen(dead), dead, failure="crashes on malformed requests")
     elif after is not None and not after.is_accepted and not (exam.works_once and after.has_response):

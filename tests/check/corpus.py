@@ -23,7 +23,7 @@ class DefectCase(NamedTuple):
     """A handler, the request that it is checked with, and the status of each check that does not pass.
 
     `defect` is the program's second argument. `source` is a file in sources/. An unobserved check is left out
-    of `expected`. `valid-milliseconds` with information is left out, because correct handlers reject milliseconds.
+    of `expected`.
     """
 
     program: str

@@ -81,7 +81,12 @@ async def check_with_sandbox(
             async def handler(request: web.Request) -> web.Response:
                 body, fields = await request.read(), Headers.from_raw(request.raw_headers)
                 verdict = verify_signature(fields, body, sandbox.client_secret, now=time.time())
-                return await respond(Received(body, str(verdict.status) == "valid", api))
+                try:
+                    return await respond(Received(body, str(verdict.status) == "valid", api))
+                except ConnectionAbortedError:
+                    assert request.transport is not None
+                    request.transport.close()
+                    return web.Response()
 
             async with handled(handler) as url:
                 made = means(watch=watch, keep=keep)._replace(secret=sandbox.client_secret)

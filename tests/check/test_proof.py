@@ -180,3 +180,15 @@ async def test_failure_of_every_valid_run_is_reported_with_its_summary() -> None
     assert terminal.failure == "reports that every valid run failed"
     assert terminal.seen == "the result was FAILURE (no such region)"
     assert report.ok(strict=True)
+
+
+async def test_closed_connection_without_work_is_a_rejection() -> None:
+    async def closes(received: Received) -> web.Response:
+        if not received.is_valid:
+            raise ConnectionAbortedError
+        await received.end_run()
+        return web.Response(status=202)
+
+    report = await check_with_sandbox(closes, *PROVED)
+
+    assert statuses(report) == PROVED
