@@ -51,7 +51,7 @@ def test_handler_is_checked_with_a_capture_and_the_requests_of_findings_can_be_s
     assert found["old"]["fix"].startswith("Respond with 401 if x-port-timestamp ")
     assert document["result"][-1]["failed"] == 1
     assert document["notes"][0] == "note: the check uses the latest capture with a valid signature, 0123456789ab"
-    assert "valid requests, which start real work" in document["notes"][1]
+    assert "that does not verify requests starts real work about " in document["notes"][1]
     shown = assistant.result("show_capture", capture=found["old"]["captures"][0])
     assert (shown["replay_of"], shown["handler_response"]["status"]) == ("0123456789ab", 202)
     headers = dict(shown["request"]["headers"])
