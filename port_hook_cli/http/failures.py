@@ -92,7 +92,7 @@ def _unreachable(error: BaseException, place: str) -> SendFailure:
     match error:
         case ssl.SSLError():
             reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
-            message = f"no TLS connection to {place}: {reason}"
+            message = f"no TLS connection to {place}: {reason.rstrip('.')}"
             if reason in _NOT_TLS:
                 message = f"{place} does not use TLS, so its URL begins with http://"
         case socket.gaierror() | UnicodeError():

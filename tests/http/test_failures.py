@@ -23,6 +23,12 @@ def not_connected(cause: BaseException) -> CannotConnect:
     return error
 
 
+def test_reason_of_openssl_has_no_period() -> None:
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_message = "Hostname mismatch, certificate is not valid for 'h'."
+    assert describe_failure(error, PLACE, timeout_s=0.5).message.endswith("for 'h'")
+
+
 @pytest.mark.parametrize(
     ("error", "fault", "message"),
     [
