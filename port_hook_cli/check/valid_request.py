@@ -46,7 +46,7 @@ _OTHER_DATA = (
 )
 _RESPOND = "Respond with 2xx to each valid request."
 _NOT_THE_DATA = frozenset({401, 403, 429})
-_WORK_S = 0.5
+_WORK_S, _FAILED_WORK_S = 0.5, 2.0
 _MOST_WORKS = 5
 _LOOK = "Respond to each request with a complete HTTP response. See the handler's log for the error."
 _VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
@@ -126,7 +126,8 @@ async def _judge_silence(exam: HandlerExam, probe: Probe) -> None:
 
 async def _works(exam: HandlerExam, probe: Probe) -> bool:
     """Return whether the handler did something for a valid request that it did not accept."""
-    run = await seen_run(exam, probe, _WORK_S, _WORK_S)
+    wait_s = _WORK_S if probe.reaction is Reaction.REJECTED else _FAILED_WORK_S
+    run = await seen_run(exam, probe, wait_s, wait_s)
     has_worked = _has_worked(run.calls, probe)
     if has_worked:
         exam.first_run = run
@@ -178,13 +179,10 @@ async def _is_strict(exam: HandlerExam) -> bool:
 
 
 async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) -> None:
-    try:
-        fault = await find_fault(_search(exam, trying))
-    except _Working:
-        await _works(exam, refused)
+    fault = await _found_fault(exam, refused, trying)
+    if fault is None:
         await _judge_failed_work(exam, refused)
-        return
-    if fault.way is not None and fault.way.slug == MILLISECONDS:
+    elif fault.way is not None and fault.way.slug == MILLISECONDS:
         await _accept_milliseconds(exam, refused, fault)
     elif fault.kind is FaultKind.REWRITES:
         await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fault.fix)
@@ -200,6 +198,17 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
         fix = f"{fault.fix} {_VARIABLE}" if is_unknown else fault.fix
         failure = _NO_RESPONSE if fault.kind is FaultKind.NO_RESPONSE else _clause(fault)
         await exam.fails("valid", refused.seen, [refused], failure=failure, fix=fix or _LOOK)
+
+
+async def _found_fault(exam: HandlerExam, refused: Probe, trying: bytes) -> FoundFault | None:
+    """Return the handler's mistake, or None if the handler works for the requests that it seems to reject."""
+    try:
+        fault = await find_fault(_search(exam, trying))
+    except _Working:
+        await _works(exam, refused)
+        return None
+    # The work may have taken as long as the search.
+    return None if fault.kind is FaultKind.NOT_FOUND and await _works(exam, refused) else fault
 
 
 async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
