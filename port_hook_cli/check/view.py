@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, HandlerCheck
-from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
+from port_hook_cli.check.findings import CheckFinding, CheckOutcome, CheckReport, CheckStatus
 from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.layout import labeled, wrap
 from port_hook_cli.text.safe import plain_output, printable, shorten
@@ -124,13 +124,25 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
     return Styled.assemble(line, (f"  port-hook show {first} shows the request of the first finding.", "dim"))
 
 
-def unproved_lines(report: CheckReport) -> Iterator[str]:
-    """Yield a warning for each reason why an essential check has no result, each with a hint if anything helps."""
+def outcome_lines(report: CheckReport, *, strict: bool) -> Iterator[str]:
+    """Yield notes, warnings and hints about an outcome for which a missing result is the reason."""
+    outcome = report.outcome(strict=strict)
+    if outcome is CheckOutcome.NOT_OBSERVED:
+        yield "note: no check has a result, so port-hook cannot rate the handler"
+    elif outcome is CheckOutcome.UNPROVED:
+        yield from _unproved_lines(report)
+    elif outcome is CheckOutcome.FAILED and not any(finding.is_wrong for finding in report.findings):
+        gaps = [finding for finding in report.findings if finding.is_gap]
+        yield f"note: --strict fails because checks have no result: {_named([each.check.slug for each in gaps])}"
+        yield from (f"hint: {printable(fix)}" for fix in dict.fromkeys(each.fix for each in gaps if each.fix))
+
+
+def _unproved_lines(report: CheckReport) -> Iterator[str]:
     by_reason: dict[tuple[str, str], list[str]] = {}
     for finding in report.unproved:
         by_reason.setdefault((finding.seen, finding.fix), []).append(finding.check.slug)
     for (reason, fix), slugs in by_reason.items():
-        yield f"warning: nothing is proved, because {', '.join(slugs)} has no result: {_brief(reason)}"
+        yield f"warning: nothing is proved, because there is no result of {', '.join(slugs)}: {_brief(reason)}"
         if fix:
             yield f"hint: {printable(fix)}"
 

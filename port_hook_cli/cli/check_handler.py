@@ -14,7 +14,7 @@ from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.check.findings import CheckOutcome
 from port_hook_cli.check.session import CheckSession
 from port_hook_cli.check.sources import SubjectSource
-from port_hook_cli.check.view import begin_text, unproved_lines
+from port_hook_cli.check.view import begin_text, outcome_lines
 from port_hook_cli.cli.check_options import CheckCommand, CheckOutput, CheckRun
 from port_hook_cli.cli.check_output import CheckScreen
 from port_hook_cli.cli.exit_codes import ExitCode
@@ -141,11 +141,8 @@ def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runti
 
         replace_file(output.junit, junit_report(report, screen.url, strict=output.strict), cwd=runtime.cwd)
         tell(f"note: wrote the JUnit report to {printable(output.junit)}", runtime)
-    if outcome is CheckOutcome.NOT_OBSERVED:
-        tell("note: no check has a result, so port-hook cannot rate the handler", runtime)
-    if outcome is CheckOutcome.UNPROVED:
-        for line in unproved_lines(report):
-            tell(line, runtime)
+    for line in outcome_lines(report, strict=output.strict):
+        tell(line, runtime)
     return _EXIT_CODES[outcome]
 
 

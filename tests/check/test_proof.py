@@ -12,6 +12,7 @@ from port_hook_cli.check.catalog import BY_SLUG
 from port_hook_cli.check.findings import CheckReport, not_observed, passed
 from port_hook_cli.check.junit import junit_report
 from port_hook_cli.check.plan import CheckLimits
+from port_hook_cli.check.view import outcome_lines
 from tests.check.test_checking import is_valid, run_check, statuses, wrong
 from tests.check.test_hidden_effects import Received, check_with_sandbox
 
@@ -64,6 +65,9 @@ def test_strict_check_fails_for_a_gap_but_not_for_what_does_not_apply(is_gap: bo
 
     assert (report.outcome(), report.outcome(strict=True)) == ("passed", strict_outcome)
     assert report.record(strict=True)["outcome"] == strict_outcome
+    notes = ["note: --strict fails because checks have no result: failure-reported"] if is_gap else []
+    assert list(outcome_lines(report, strict=True)) == notes
+    assert list(outcome_lines(report, strict=False)) == []
 
 
 def test_junit_report_has_a_failure_for_a_forgery_without_a_result() -> None:

@@ -82,7 +82,7 @@ export function CheckForm({ check, source, actions, session, version, children }
 
 function runLabel(check, plan) {
   if (check.isRunning) return "Checking…";
-  return plan ? `Run, and start up to ${number(plan.works)} works` : "Run";
+  return plan ? `Run, and start work up to ${number(plan.works)} times` : "Run";
 }
 
 /** Ignore Enter in a checkbox, because a check starts real work. */
