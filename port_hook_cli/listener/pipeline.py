@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from port_hook_cli.errors import StoreError
@@ -38,7 +38,16 @@ from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 
 _FAILED = 500
 _HALF_CLOSE_S = 0.1
-IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
+
+
+@dataclass(slots=True)
+class RouteTime:
+    """How many seconds the jq routes of one request may still take: more than jq's own limit for one expression."""
+
+    left_s: float = 6.0
+
+
+IsTrue: TypeAlias = Callable[[str, Any, RouteTime], Awaitable[bool]]
 """Evaluates the jq expression of a route for a body. Never raises."""
 
 
@@ -314,8 +323,11 @@ class Pipeline:
 
     async def _find_target(self, payload: Payload) -> str | None:
         """Return the target of the first matching route, or the default target, which may be None."""
+        time = RouteTime()
         for route in self.policy.routes.candidates(payload):
-            if route.by is not RouteBy.JQ or (self._is_true and await self._is_true(route.name, payload.document)):
+            if route.by is not RouteBy.JQ or (
+                self._is_true and await self._is_true(route.name, payload.document, time)
+            ):
                 return route.target
         return self.policy.routes.default
 

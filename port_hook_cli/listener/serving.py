@@ -25,7 +25,7 @@ from port_hook_cli.invocations.targets import http_url, may_be_on_this_machine
 from port_hook_cli.listener.handler_check import handler_address
 from port_hook_cli.listener.http_source import HttpSource
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.pipeline import IsTrue, MessageGroup, Pipeline
+from port_hook_cli.listener.pipeline import IsTrue, MessageGroup, Pipeline, RouteTime
 from port_hook_cli.listener.policy import Policy, PublicAddress
 from port_hook_cli.listener.reader import SeenRequest
 from port_hook_cli.listener.turns import Turns
@@ -268,12 +268,14 @@ def _recent_signatures(store: CaptureStore, since_s: float, kept_s: float) -> di
 MOST_STOPPED = 3
 """The number of jq routes that jq may have to stop. After that, all of them are off, which bounds the delay."""
 
+_OUT_OF_TIME = "the jq routes of one request took too long together"
+
 
 class RouteExpressions:
     """Evaluates one jq expression at a time, so that all requests that wait for jq block only one thread.
 
-    `notice` is called once for each expression that fails. An expression that jq had to stop is never evaluated again,
-    because it would delay every request. `renderer` is for tests.
+    `notice` is called once for each expression that fails. An expression that had to be stopped is never evaluated
+    again, because it would delay every request. `renderer` is for tests.
     """
 
     def __init__(self, notice: Callable[[str], None], renderer: Renderer | None = None) -> None:
@@ -285,7 +287,7 @@ class RouteExpressions:
     async def check(self, expressions: Sequence[str]) -> None:
         """Start jq. Raises UsageError for an invalid jq expression."""
         for expression in expressions:
-            outcome = await self._evaluate(expression, None)
+            outcome = await self._evaluate(expression, None, RouteTime())
             if isinstance(outcome, JqError) and outcome.kind == "compile":
                 raise UsageError(
                     f"--route jq:{brief(expression)}: {outcome.message}.", hint="Correct the jq expression."
@@ -293,9 +295,12 @@ class RouteExpressions:
             if expression in self._stopped:
                 self._report(expression, outcome)
 
-    async def is_true(self, expression: str, document: Any) -> bool:
-        """Return whether the first result is neither null nor false. If the expression fails, return False."""
-        outcome = await self._evaluate(expression, document)
+    async def is_true(self, expression: str, document: Any, time: RouteTime) -> bool:
+        """Return whether the first result is neither null nor false. If the expression fails, return False.
+
+        `time` is what is left for the request. The expression that exceeds it is stopped.
+        """
+        outcome = await self._evaluate(expression, document, time)
         if not isinstance(outcome, JqError):
             return outcome is not UNDEFINED and outcome is not None and outcome is not False
         self._report(expression, outcome)
@@ -313,22 +318,37 @@ class RouteExpressions:
             rest = "This route is now off."
         self._notice(f"note: --route jq:{brief(expression)} failed and did not match: {brief(error.message)}. {rest}")
 
-    async def _evaluate(self, expression: str, document: Any) -> Any:
-        from port_hook_cli.engines.renderer import shared_renderer
-
+    async def _evaluate(self, expression: str, document: Any, time: RouteTime) -> Any:
+        now = asyncio.get_running_loop().time
         async with self._turn:
             if self._is_off(expression):
                 too_many = JqError(expression, "run-time", f"{MOST_STOPPED} other jq routes took too long")
                 return self._stopped.get(expression, too_many)
+            if time.left_s <= 0:
+                return JqError(expression, "run-time", _OUT_OF_TIME)
+            began = now()
             try:
-                return (await (self._renderer or shared_renderer()).aevaluate([expression], document))[0]
-            except ExpressionStoppedError as error:
-                reason = error.message.replace(shown_expression(expression), "it").rstrip(".")
-                self._stopped[expression] = JqError(expression, "run-time", reason)
-                return self._stopped[expression]
-            except RenderError as error:
-                return JqError(expression, "run-time", error.message.rstrip("."))
-            except OSError as error:
-                return JqError(expression, "run-time", f"jq cannot start: {error.strerror or error}")
-            except RecursionError:
-                return JqError(expression, "run-time", "the body is nested too deeply")
+                async with asyncio.timeout(time.left_s):
+                    return await self._outcome(expression, document)
+            except TimeoutError:
+                return self._stop(expression, _OUT_OF_TIME)
+            finally:
+                time.left_s -= now() - began
+
+    def _stop(self, expression: str, reason: str) -> JqError:
+        self._stopped[expression] = JqError(expression, "run-time", reason)
+        return self._stopped[expression]
+
+    async def _outcome(self, expression: str, document: Any) -> Any:
+        from port_hook_cli.engines.renderer import shared_renderer
+
+        try:
+            return (await (self._renderer or shared_renderer()).aevaluate([expression], document))[0]
+        except ExpressionStoppedError as error:
+            return self._stop(expression, error.message.replace(shown_expression(expression), "it").rstrip("."))
+        except RenderError as error:
+            return JqError(expression, "run-time", error.message.rstrip("."))
+        except OSError as error:
+            return JqError(expression, "run-time", f"jq cannot start: {error.strerror or error}")
+        except RecursionError:
+            return JqError(expression, "run-time", "the body is nested too deeply")

@@ -14,6 +14,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.listen_requests import read_routes
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import UsageError
+from port_hook_cli.listener.pipeline import RouteTime
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, RouteExpressions, Serving, served
 from port_hook_cli.runtime import Runtime
@@ -93,11 +94,11 @@ async def test_expression_that_jq_had_to_stop_is_never_evaluated_again() -> None
     notices: list[str] = []
     with Renderer(timeout_s=0.2) as renderer:
         routes = RouteExpressions(notices.append, renderer)
-        assert await routes.is_true(".a", {"a": 1})
+        assert await routes.is_true(".a", {"a": 1}, RouteTime())
         expression = f"if .slow then {ENDLESS} else true end"
-        waiting = [routes.is_true(expression, {"slow": slow}) for slow in (True, True, False)]
+        waiting = [routes.is_true(expression, {"slow": slow}, RouteTime()) for slow in (True, True, False)]
         assert await asyncio.gather(*waiting) == [False, False, False]
-        assert await routes.is_true(".a", {"a": 1})
+        assert await routes.is_true(".a", {"a": 1}, RouteTime())
     (notice,) = notices
     assert notice.endswith(" did not match: it was stopped: rendering took longer than 0.2 s. This route is now off.")
 
@@ -107,11 +108,22 @@ async def test_every_expression_is_off_after_jq_had_to_stop_three_of_them() -> N
     with Renderer(timeout_s=0.05) as renderer:
         routes = RouteExpressions(notices.append, renderer)
         for number in range(3):
-            await routes.is_true(f"{number} | {ENDLESS}", {})
-        assert not await routes.is_true("true", {})
+            await routes.is_true(f"{number} | {ENDLESS}", {}, RouteTime())
+        assert not await routes.is_true("true", {}, RouteTime())
     assert notices[3:] == [
         "note: --route jq:true failed and did not match: 3 other jq routes took too long. This route is now off."
     ]
+
+
+async def test_expressions_of_one_request_share_a_time_limit() -> None:
+    notices: list[str] = []
+    with Renderer(timeout_s=5) as renderer:
+        routes, time = RouteExpressions(notices.append, renderer), RouteTime(left_s=0.2)
+        assert [await routes.is_true(each, {}, time) for each in (f"1 | {ENDLESS}", "true")] == [False, False]
+        assert await routes.is_true("true", {}, RouteTime())
+    assert notices[0].endswith(
+        " did not match: the jq routes of one request took too long together. This route is now off."
+    )
 
 
 async def test_invalid_expression_is_rejected_before_the_first_request(plain_runtime: Runtime) -> None:
