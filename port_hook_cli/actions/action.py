@@ -53,7 +53,8 @@ class PortAction:
     """An action or automation that sends a webhook, or that publishes a message to Port's Kafka topic.
 
     `inputs` are the declared inputs by name. It is None if the action declares none, so given inputs cannot be checked.
-    `required` is a list of names, or a `jqQuery` that returns a list. `condition` is the condition of the trigger.
+    `required` is a list of names, or a `jqQuery` that returns a list. `condition` is the trigger's
+    condition, unchecked.
     `is_published` is false for an action with `publish: false`, which is disabled in Port. `method` is the invocation
     method. `approval` is whether Port waits for an approval before it sends the request.
     """
@@ -65,7 +66,7 @@ class PortAction:
     blueprint: str | None = None
     inputs: Mapping[str, Any] | None = None
     required: Any = ()
-    condition: Mapping[str, Any] | None = None
+    condition: Any = None
     approval: bool = False
     is_published: bool = True
     method: Mapping[str, Any] = field(repr=False)
@@ -113,7 +114,7 @@ def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAc
         or _text(event.get("blueprintIdentifier") if isinstance(event, Mapping) else None),
         inputs=inputs if isinstance(inputs, Mapping) else None,
         required=asked.get("required") or () if isinstance(asked, Mapping) else (),
-        condition=trigger["condition"] if isinstance(trigger.get("condition"), Mapping) else None,
+        condition=trigger.get("condition"),
         approval=bool(action.get("requiredApproval")),
         is_published=action.get("publish") is not False,
         method=_method(_part(action, "invocationMethod"), methods),

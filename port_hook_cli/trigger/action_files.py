@@ -125,7 +125,7 @@ async def find_action(
         try:
             document: Any = await _get(source, access)
         except PortHookError as problem:
-            problem.message = f"File not found: {source.name}, so port-hook asks Port. {problem.message}"
+            problem.message = f"{_no_file(source.name, runtime)}, so port-hook asks Port. {problem.message}"
             problem.hint = f"Pass the path of a file. {problem.hint}"
             raise
         name = f"The {'workflow' if is_workflow(document) else 'action'} {source.name}"
@@ -243,6 +243,11 @@ def _named(name: str) -> Iterator[None]:
         yield
     except BadDocument as error:
         raise SourceError(f"{name} {error}.", hint="Correct it.") from error
+
+
+def _no_file(name: str, runtime: Runtime) -> str:
+    """Return that a name is no file, as a clause. A directory must be written as a path."""
+    return f"{name} is not a file" if os.path.lexists(runtime.cwd / name) else f"File not found: {name}"
 
 
 def _is_directory(name: str, runtime: Runtime) -> bool:

@@ -156,9 +156,10 @@ class Invoker:
         condition = action.condition
         if action.kind is not ActionKind.AUTOMATION or not condition:
             return ()
-        expressions = condition.get("expressions") or []
+        parts = condition if isinstance(condition, Mapping) else {}
+        expressions = parts.get("expressions") or []
         is_list = isinstance(expressions, list) and all(isinstance(each, str) for each in expressions)
-        if condition.get("type") != "JQ" or not is_list:
+        if parts.get("type") != "JQ" or not is_list:
             raise SourceError(
                 f"The condition of {action.identifier} is not a list of expressions.",
                 hint='Write it like {"type": "JQ", "expressions": [".diff.before != null"]}.',
@@ -166,7 +167,7 @@ class Invoker:
         outcomes = await self._renderer.aevaluate(expressions, event) if expressions else []
         unmet = [_unmet(expression, outcome) for expression, outcome in zip(expressions, outcomes, strict=True)]
         found = [each for each in unmet if each is not None]
-        return () if condition.get("combinator") == "or" and len(found) < len(expressions) else found
+        return () if parts.get("combinator") == "or" and len(found) < len(expressions) else found
 
     async def _with_inputs(
         self, action: PortAction, run: RunContext, given: Mapping[str, Any]

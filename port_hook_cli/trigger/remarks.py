@@ -27,7 +27,7 @@ def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
         yield note("Port sends this after an approval, but trigger sends it immediately")
     if not action.is_published:
         yield unpublished_remark("the action has `publish: false`")
-    if action.condition and action.condition.get("type") != "JQ":
+    if isinstance(action.condition, Mapping) and action.condition.get("type") != "JQ":
         yield note("the action's condition, which selects entities, is not checked")
 
 

@@ -181,12 +181,7 @@ def _node_run(run: WorkflowRun, node: str, result: NodeResult | None, output: Ma
 def _automation(workflow: Workflow, trigger: Node) -> PortAction:
     """Return an event trigger as an automation, which has the same condition (Port's skill files)."""
     condition = trigger.config.get("condition")
-    return PortAction(
-        identifier=workflow.identifier,
-        kind=ActionKind.AUTOMATION,
-        condition=condition if isinstance(condition, Mapping) else None,
-        method={},
-    )
+    return PortAction(identifier=workflow.identifier, kind=ActionKind.AUTOMATION, condition=condition, method={})
 
 
 def form_of_workflow(workflow: Workflow, node: str | None) -> PortAction:

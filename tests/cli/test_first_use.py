@@ -153,9 +153,11 @@ def test_missing_secret_hint_suggests_commands_without_an_account(run: Run) -> N
     ("line", "message"),
     [
         ("trigger create_vm", "File not found: create_vm, so port-hook asks Port. No client ID is set."),
+        ("trigger actions", "actions is not a file, so port-hook asks Port. No client ID is set."),
         ("check nofile", "File not found: nofile, so port-hook asks Port. No client ID is set."),
         ("replay nofile", "File not found: nofile. Capture store not found: "),
     ],
 )
-def test_missing_file_is_reported_before_missing_credentials(run: Run, line: str, message: str) -> None:
+def test_missing_file_is_reported_before_missing_credentials(run: Run, folder: Path, line: str, message: str) -> None:
+    (folder / "actions").mkdir()
     assert run(*line.split(), "--to", "1").err.startswith(f"error: {message}")

@@ -298,9 +298,9 @@ async def test_unmet_returns_the_unmet_expressions(
 
 
 @pytest.mark.parametrize(
-    "condition", [{"type": "JQ", "expressions": "true"}, {"type": "SEARCH", "expressions": ["true"]}]
+    "condition", [{"type": "JQ", "expressions": "true"}, {"type": "SEARCH", "expressions": ["true"]}, ["true"]]
 )
-async def test_unmet_rejects_a_malformed_condition(invoker: Invoker, condition: dict[str, Any]) -> None:
+async def test_unmet_rejects_a_malformed_condition(invoker: Invoker, condition: Any) -> None:
     with pytest.raises(UsageError, match="not a list of expressions"):
         await invoker.unmet(an_automation(condition), EVENT)
 
