@@ -245,7 +245,7 @@ def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:
             raise UsageError("Use either `capture` or a body with headers, not both.", hint="Omit one of them.")
         with _finder(workspace) as finder:
             found = finder.find(arguments.get("capture", "last"))
-            return from_capture(found.capture, finder.seen(found))
+            return from_capture(found.capture, finder.earlier(found))
     headers = Headers(tuple((_on_the_wire(name), _on_the_wire(value)) for name, value in _fields(arguments)))
     return SavedRequest(headers=headers, body=_body(arguments))
 

@@ -182,7 +182,7 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
         found = finder.find(name)
         content = found.content
         if isinstance(content, Capture):
-            return from_capture(content, finder.seen(found))
+            return from_capture(content, finder.earlier(found))
     if not isinstance(content, bytes):
         assert not isinstance(content, Mapping)
         return SavedRequest(headers=content.headers, body=content.body, remarks=content.remarks)

@@ -54,8 +54,8 @@ class Reading(NamedTuple):
 class Reader:
     """Verifies invocations and reads their payloads. If `secret` is None, signatures are not verified.
 
-    `seen` contains the verified signatures of an earlier session. `others` are other secrets that port-hook knows,
-    which explain an invalid signature.
+    `seen` contains the verified signatures of an earlier session, which may have had another secret. `others` are other
+    secrets that port-hook knows, which explain an invalid signature.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Reader:
         self._checks = ThreadPoolExecutor(1, "check")
         self._waiting = 0
         self._seen = _SeenSignatures(tolerance_s, seen or {})
+        self._earlier = frozenset(seen or ())
 
     async def read(self, invocation: Invocation) -> Reading:
         """Verify and read a request. The verdict shows whether the request repeats an earlier request."""
@@ -167,6 +168,8 @@ class Reader:
         )
         if plain is None and invocation.recorded_at is not None:
             verdict = of_record(verdict)
+        if signature_key(invocation.headers) in self._earlier:
+            verdict = causes.of_unknown_secret(verdict)
         payload = read_payload(invocation.body, invocation.headers) if _is_cheap(invocation.body) else _NOT_READ
         return Reading(verdict, payload)
 

@@ -357,6 +357,15 @@ def of_one_request(verdict: Verdict) -> Verdict:
     return replace(verdict, signed_form=None, causes=tuple(found))
 
 
+def of_unknown_secret(verdict: Verdict) -> Verdict:
+    """Return the verdict if another secret may have verified the earlier request with the same signature.
+
+    Then the earlier request does not prove that the body was changed.
+    """
+    found = (SECRET_OR_BODY if cause == BODY_CHANGED else cause for cause in verdict.causes)
+    return replace(verdict, causes=tuple(found))
+
+
 def secret_or_body(untried: Iterable[str], words: Cause = SECRET_OR_BODY) -> Cause:
     """Return the cause `words`, followed by the sentences in `untried` about what was not tried."""
     return words._replace(explanation=" ".join((words.explanation, *untried)))

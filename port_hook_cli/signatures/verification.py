@@ -86,10 +86,10 @@ def verify_signature(
 ) -> Verdict:
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
-    `seen` is the signed time of an earlier request with this signature that was verified, or None without such a
-    request. `others` are other secrets that port-hook knows. No request signed with them is valid, but they are the
-    cause. An empty secret matches nothing. port-hook searches for the cause only if the signature does not match the
-    raw body. `diagnosis` describes the cost of the search.
+    `seen` is the signed time of an earlier request with this signature that was verified with this secret, or None
+    without such a request. `others` are other secrets that port-hook knows. No request signed with them is valid, but
+    they are the cause. An empty secret matches nothing. port-hook searches for the cause only if the signature does not
+    match the raw body. `diagnosis` describes the cost of the search.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
@@ -170,7 +170,8 @@ def _diagnose(
     timestamps, secrets = timestamp_variants(signature_headers.timestamps, seen), secret_variants(key)
     found = find_matches(parsed, timestamps, secrets, body, headers, other_secrets(others, secrets))
     if not found.matches:
-        cause = causes.secret_or_body(found.untried) if seen is None else causes.BODY_CHANGED
+        is_proved = seen is not None and not found.untried
+        cause = causes.BODY_CHANGED if is_proved else causes.secret_or_body(found.untried)
         return _unmatched(signature_headers, clock, parsed, cause)
     return _matched(signature_headers, clock, found.matches, seen)
 

@@ -254,3 +254,12 @@ def test_verify_finds_the_earlier_request_with_the_signature_of_a_changed_body(r
     result = run("verify", "last", "--json", env=ENV)
     assert result.records[0]["causes"] == ["body-changed"]
     assert result.records[0]["hint"].startswith("The client secret is correct. Look for a proxy")
+
+
+def test_verify_does_not_blame_the_body_when_the_earlier_request_had_another_secret(run: Run, folder: Path) -> None:
+    first = an_invocation(id="aa0000000001")
+    again = an_invocation(id="aa0000000002", received_at=NOW + 1)
+    keep(folder, Capture(invocation=first, verdict=Verdict(status=Status.VALID, age_s=0.0), payload=Payload()))
+    keep(folder, Capture(invocation=again, verdict=Verdict(status=Status.INVALID), payload=Payload()))
+    result = run("verify", "last", "--json", env={**ENV, "PORT_CLIENT_SECRET": "another-secret"})
+    assert result.records[0]["causes"] == ["secret-or-body"]

@@ -248,6 +248,15 @@ async def test_cause_says_what_an_earlier_request_or_another_secret_proves() -> 
     assert [capture.verdict.slugs[0] for capture in world.shown[1:]] == list(sent)
 
 
+async def test_signature_of_an_earlier_session_does_not_prove_a_changed_body() -> None:
+    request, world = an_invocation(), World()
+    key = signature_key(request.headers)
+    assert key is not None
+    async with listening(world, {key: SeenRequest(NOW + 600, NOW)}, secret=Secret("another-secret")) as flow:
+        await flow.receive(request, "c")
+    assert world.shown[0].verdict.slugs == ("secret-or-body",)
+
+
 @pytest.mark.parametrize("body", [None, b"{}"])
 async def test_message_signed_after_the_time_of_its_record_blames_the_record(body: bytes | None) -> None:
     value = a_message(at=NOW)

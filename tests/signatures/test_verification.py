@@ -763,6 +763,11 @@ class TestRepeats:
     def test_reencoded_signature_seen_before_has_a_warning(self) -> None:
         assert verdict_on(signed(AGENT), as_python(), seen=NOW).slugs == ("reserialized-python-compact", "replayed")
 
+    def test_signature_seen_before_proves_nothing_about_a_body_too_large_for_all_forms(self) -> None:
+        body, later = b"x" * 2**23, str(int(NOW) + 1)
+        headers = sent(sign(body, SECRET, STAMP), later)
+        assert verdict_on(headers, body, seen=NOW).slugs == ("secret-or-body",)
+
     def test_duplicate_headers_with_equal_values_are_valid_with_a_warning(self) -> None:
         verdict = verdict_on(signed(BODY).plus(*sent(sign(BODY, SECRET, STAMP))))
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("header-doubled",))

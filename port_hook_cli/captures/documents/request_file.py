@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Capture, Side, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, Side, Status, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import SECRET_OR_BODY, WRONG_SECRET, with_conflict
 from port_hook_cli.signatures.messages import of_record, signed_value, verify_received
@@ -17,7 +17,7 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from port_hook_cli.signatures.own_code import Computed
 
@@ -35,7 +35,7 @@ class SavedRequest:
 
     `compared_at` is the time with which the request's timestamp is compared, in seconds since the epoch, or None if it
     is unknown. `event` describes that time. `is_message` means that the request is a Kafka message. `throwaway_secret`
-    is the secret of a redacted capture. `seen` is the signed time of an earlier verified request with this signature.
+    is the secret of a redacted capture. `earlier` is an earlier verified request with this signature.
     """
 
     headers: Headers
@@ -45,10 +45,10 @@ class SavedRequest:
     is_message: bool = False
     remarks: tuple[str, ...] = ()
     throwaway_secret: Secret | None = None
-    seen: float | None = None
+    earlier: Invocation | None = None
 
 
-def from_capture(capture: Capture, seen: float | None = None) -> SavedRequest:
+def from_capture(capture: Capture, earlier: Capture | None = None) -> SavedRequest:
     """Return the request of a capture. Raises StoreError if its body is incomplete."""
     from port_hook_cli.captures.documents.capture_fields import require_whole  # faster for `verify --body`
 
@@ -61,7 +61,7 @@ def from_capture(capture: Capture, seen: float | None = None) -> SavedRequest:
         is_message=invocation.origin is not None,
         remarks=(_replay_remark(invocation.replay_of),) if invocation.replay_of else (),
         throwaway_secret=capture.throwaway_secret,
-        seen=seen,
+        earlier=None if earlier is None else earlier.invocation,
     )
 
 
@@ -111,7 +111,7 @@ def explain(
     )
     if computed is None:
         others = () if keys.other is None else (keys.other,)
-        verdict, side, note = verify(saved.headers, seen=saved.seen, others=others), Side.SENDER, ""
+        verdict, side, note = verify(saved.headers, seen=_seen(saved.earlier, verify), others=others), Side.SENDER, ""
         if SECRET_OR_BODY.slug in verdict.slugs:
             for known_secret, place in known:
                 other = verify(saved.headers, others=(known_secret,))
@@ -128,6 +128,16 @@ def explain(
         verdict = of_record(verdict)
     age = (f"the age is relative to {saved.event}, {format_time(now)}",) if now == saved.compared_at else ()
     return Explained(with_conflict(verdict, conflict), ((note, *age) if note else age), side)
+
+
+def _seen(earlier: Invocation | None, verify: Callable[..., Verdict]) -> float | None:
+    """Return the signed time of an earlier request, if it has the same secret, in seconds since the epoch."""
+    if earlier is None:
+        return None
+    at = earlier.compared_at
+    verdict = verify(earlier.headers, body=earlier.body, is_message=earlier.origin is not None, now=at)
+    is_same = verdict.status in {Status.VALID, Status.REENCODED, Status.STALE}
+    return at - verdict.age_s if is_same and verdict.age_s is not None else None
 
 
 def read_request(content: bytes) -> SavedRequest:

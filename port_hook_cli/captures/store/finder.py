@@ -115,8 +115,8 @@ class Finder:
         can_be_id = name.isalnum() or is_run_id(name) or re.fullmatch(_TARGET, name) is not None
         return self._file(name, can_be_missing=can_be_id) or FoundRequest(name, self._in_store(name), is_stored=True)
 
-    def seen(self, found: FoundRequest) -> float | None:
-        """Return the signed time of an earlier verified request with the signature of an invalid capture, or None."""
+    def earlier(self, found: FoundRequest) -> Capture | None:
+        """Return an earlier verified request with the signature of an invalid capture, or None."""
         content = found.content
         if not found.is_stored or not isinstance(content, Capture) or content.verdict.status is not Status.INVALID:
             return None

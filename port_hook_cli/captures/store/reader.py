@@ -196,12 +196,13 @@ class StoreReader:
             for number in bodies(self._opened.connection.execute(*query)):
                 yield from self._read((by_number, [number]), read)
 
-    def signed_before(self, capture: Capture) -> float | None:
-        """Return the signed time of the latest earlier verified request with this capture's signature, or None."""
+    def signed_before(self, capture: Capture) -> Capture | None:
+        """Return the latest earlier capture of a verified request with this capture's signature, or None."""
         request = capture.invocation
         signature = text_column(request.headers.get(SIGNATURE_HEADER))
         found = self._rows(statements.SIGNED_BEFORE, [request.received_at, signature])
-        return next((at for (at,) in found if isinstance(at, float)), None)
+        numbers = [number for (number,) in found if isinstance(number, int)]
+        return next(self._read((statements.by_number(), numbers), read_row), None) if numbers else None
 
     def replayed(self) -> dict[str, bool]:
         """Return whether the latest replay of each capture succeeded, by capture ID. Raises StoreError."""

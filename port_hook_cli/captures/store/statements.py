@@ -77,7 +77,7 @@ RECENT_SIGNATURES = portable(f"""
 """)  # noqa: S608 - as above
 
 SIGNED_BEFORE = portable("""
-    SELECT received_at - age_s FROM captures INDEXED BY arrivals
+    SELECT seq FROM captures INDEXED BY arrivals
     WHERE received_at < ? AND signature = ? AND status IN ('valid', 'reencoded') ORDER BY received_at DESC LIMIT 1
 """)
 
