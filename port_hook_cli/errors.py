@@ -11,8 +11,8 @@ from typing import ClassVar
 CREDENTIALS_IN_PORT = "in Port: `...` > Credentials"
 """Where a user finds the client ID and the client secret."""
 ORGANIZATION_SIGNS = (
-    "Only the organization's client secret signs. Credentials of a service account or a person log in and never match "
-    "(observed, not documented)."
+    "Only the organization's client secret signs. Credentials of a service account or a person can log in but never "
+    "match (observed, not documented)."
 )
 """Which secret signs, from a post on Port's public roadmap."""
 _UNAUTHORIZED = 401  # a literal, because importing `http` takes a millisecond

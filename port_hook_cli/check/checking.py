@@ -1,10 +1,11 @@
 """Sends the requests of the checks to a handler, and judges how the handler reacts.
 
-The forged requests follow the first valid requests, because they decide whether anyone can start the work, and a good
-handler rejects them before it works. Then come other valid requests and repeats, and last the requests that may crash a
-handler. The results depend on the first two requests: a badly signed request, and the same request with a valid
-signature. If the handler reacts to both in the same way, its verification or its path has a mistake. If it does not
-accept a valid request, a rejected request proves nothing, so the checks that expect a rejection are not observed.
+The forged requests follow the first valid requests. They show whether anyone can start the work, and a good handler
+rejects them without working. Other valid requests and repeats come next, then requests that may crash a handler.
+
+The results depend on the first two requests: a badly signed request, and the same request with a valid signature. If
+the handler reacts to both in the same way, its verification or its path has a mistake. If it does not accept a valid
+request, a rejected request proves nothing, so the checks that expect a rejection are not observed.
 """
 
 from __future__ import annotations

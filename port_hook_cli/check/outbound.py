@@ -1,8 +1,8 @@
 """The proxy for the calls that a started handler makes to the internet.
 
 The proxy shows whether the handler has Port's address in its code, because Port must not get reports of a check. It
-refuses Port's addresses, tunnels every other address, and remembers nothing of other calls. Many clients ignore the
-variables for proxies, so the proxy proves nothing if it sees no call.
+rejects calls to Port and tunnels all other calls without recording them. Many clients ignore proxy variables, so a
+proxy without calls proves nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY")
 _DIRECT = "NO_PROXY"
 _LOOPBACK = "localhost,127.0.0.1,::1"
 _DOMAINS_OF_PORT = (".port.io", ".getport.io")
-# Other characters would be in the report, or raise other errors than an unknown name.
+# Other characters would appear in the report, or raise errors other than an unknown name.
 _is_host = re.compile(r"[\w.:%-]+", re.ASCII).fullmatch
 _PORTS = {"http": 80, "https": 443}
 _MOST_CONNECTIONS = 100
@@ -173,6 +173,6 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def uses_proxy(environ: Mapping[str, str]) -> bool:
-    """Return whether the user has set a variable for proxies, which must stay as it is."""
+    """Return whether the user has set a proxy variable, which must not be overwritten."""
     names = {name.upper() for name, value in environ.items() if value}
     return not names.isdisjoint({*_PROXIES, _DIRECT, "ALL_PROXY"})

@@ -61,7 +61,7 @@ class Prober:
     `subject` and `unit` are the request and the timestamp unit that the handler accepts, if known. `stops` are the
     requests during or after which the handler stopped. Requests of the checks in `fatal` stopped the handler twice.
     `silent_run` is the work for a valid request to which the handler did not respond. With it, the sandbox shows which
-    requests are accepted, and a missing response is nothing new.
+    requests are accepted, and a missing response is expected.
     """
 
     def __init__(self, subject: CheckSubject, means: CheckMeans, limits: CheckLimits) -> None:
@@ -196,7 +196,7 @@ class Prober:
     async def _with_work(
         self, run_id: str, delivering: Coroutine[None, None, Delivery | None]
     ) -> tuple[Delivery | None, bool]:
-        """Return the delivery, and whether the work of a handler that does not respond has ended before."""
+        """Return the delivery, and whether a handler that does not respond has done its work."""
         watch, expected = self.means.watch, self.silent_run
         if watch is None or expected is None:
             return await delivering, False

@@ -182,7 +182,7 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
 
 
 async def _judge_success(exam: HandlerExam, run: FirstRun, end: SeenCall, watch: SandboxWatch) -> None:
-    """Say so if every run so far was reported as failed, because then the handler never did its work."""
+    """Report a finding if every run so far failed, because the handler then never did its work."""
     if any(not _is_failure(call) for call in taken(endings(run.later))):
         return
     text = await watch.explanation(run.run_id)

@@ -137,7 +137,7 @@ async def _works(exam: HandlerExam, probe: Probe) -> bool:
 def _has_worked(calls: Sequence[SeenCall], probe: Probe) -> bool:
     """Return whether the calls show work for a request.
 
-    Reports that the run failed are no work if the response is 4xx, because a handler may report what it rejects.
+    Reports of a failed run don't count if the response is 4xx, because a handler may report what it rejects.
     """
     is_rejection = probe.reaction is Reaction.REJECTED
     return bool(work_of(calls, probe.run_id or "", with_failures=not is_rejection))

@@ -142,7 +142,7 @@ def _unproved_lines(report: CheckReport) -> Iterator[str]:
     for finding in report.unproved:
         by_reason.setdefault((finding.seen, finding.fix), []).append(finding.check.slug)
     for (reason, fix), slugs in by_reason.items():
-        yield f"warning: nothing is proved, because there is no result of {', '.join(slugs)}: {_brief(reason)}"
+        yield f"warning: nothing is proved, because there is no result for {', '.join(slugs)}: {_brief(reason)}"
         if fix:
             yield f"hint: {printable(fix)}"
 

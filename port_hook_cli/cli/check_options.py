@@ -54,7 +54,7 @@ class CheckTarget:
         option(
             "--cacert",
             metavar="FILE",
-            help="Trust the certificates in this PEM file too, for a handler at an https URL.",
+            help="For an https URL, trust the certificates in this PEM file and the system's.",
             stdin="the certificates",
         ),
     ] = None
@@ -63,7 +63,7 @@ class CheckTarget:
         option(
             "--yes",
             "-y",
-            help="Skip the confirmation before a handler that already runs is checked.",
+            help="Skip the confirmation before checking a running handler.",
             excludes=(COMMAND,),
         ),
     ] = False
@@ -80,7 +80,7 @@ class CheckTarget:
             return trust_also(pem.decode("ascii", "replace"))
         except ValueError:
             raise SourceError(
-                f"{self.cacert} has no certificate.", hint="Pass a PEM file, which contains `BEGIN CERTIFICATE`."
+                f"{self.cacert} has no certificate.", hint="Pass a PEM file that contains `BEGIN CERTIFICATE`."
             ) from None
 
     def read(self, runtime: Runtime) -> RunTarget:

@@ -22,8 +22,8 @@ ASK_TIMEOUT_S = 2.0
 class EndedRuns(Observer):
     """Asks a sandbox on this machine, at the end of the session, which runs have ended.
 
-    `settled` receives the IDs of the runs that have ended, and `still_open` those of the runs that haven't. A run that
-    the sandbox doesn't know is in neither. If the settings don't point to a sandbox, this observer asks nobody.
+    `settled` receives the IDs of the runs that have ended, and `still_open` the IDs of the runs that haven't. Neither
+    receives a run that the sandbox doesn't know. If the settings don't point to a sandbox, this observer asks nobody.
     """
 
     def __init__(self, access: PortAccess, settled: set[str], still_open: set[str]) -> None:

@@ -298,7 +298,7 @@ class RouteExpressions:
     async def is_true(self, expression: str, document: Any, time: RouteTime) -> bool:
         """Return whether the first result is neither null nor false. If the expression fails, return False.
 
-        `time` is what is left for the request. The expression that exceeds it is stopped.
+        `time` is the time left for the request. An expression that exceeds it is stopped.
         """
         outcome = await self._evaluate(expression, document, time)
         if not isinstance(outcome, JqError):

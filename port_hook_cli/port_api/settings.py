@@ -182,7 +182,7 @@ def known_secrets(runtime: Runtime) -> Iterator[tuple[Secret, str]]:
                 runtime.keep_secret(login.secret.reveal())
                 yield login.secret, login.place
     except SettingsError:
-        return  # a broken place only explains less
+        return  # the explanation only lacks the secrets of the remaining places
 
 
 def _settings(

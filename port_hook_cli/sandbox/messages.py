@@ -71,8 +71,8 @@ class ApiResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-DISABLED = "; in Port, `{}: false` disables it, and Port does not document the response"
-"""The end of the note on a started run, if the field for which the placeholder stands disables its start in Port."""
+DISABLED = " (`{}: false` disables it in Port, and Port's response is not documented)"
+"""The end of the note on a started run whose start is disabled in Port. The placeholder is the name of the field."""
 
 
 def ok(

@@ -215,7 +215,7 @@ class HandlerEffects:
         entity = dict(mapping) if isinstance(mapping, Mapping) else {}
         blueprint = str(config.get("blueprintIdentifier") or "")
         if self._api is None:
-            entity.setdefault("identifier", secrets.token_hex(8))  # Port makes one too (its page on this node)
+            entity.setdefault("identifier", secrets.token_hex(8))  # like Port (its page on this node)
             return Resolution(outcome=saved_entity(entity, remarks=(_NOT_SAVED,)))
         path = f"/v1/blueprints/{quote(blueprint, safe='')}/entities?upsert=true&merge=true"
         try:

@@ -107,4 +107,4 @@ def _identifier_faults(identifier: str, where: str) -> Iterator[str]:
     if len(identifier) > MAX_IDENTIFIER:
         yield f"has {where} with {len(identifier)} characters, but Port accepts at most {MAX_IDENTIFIER}: {shown}"
     if not _IDENTIFIER.fullmatch(identifier):
-        yield f"has {where} with characters other than A-Z a-z 0-9 @ _ : - that Port's skill files allow: {shown}"
+        yield f"has {where} with characters that Port's skill files do not allow (only A-Z a-z 0-9 @ _ : -): {shown}"

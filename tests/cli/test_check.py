@@ -176,7 +176,7 @@ def test_forgery_without_a_response_proves_nothing_and_ends_with_its_own_code(ch
     words = ("--only", "valid", "--only", "no-signature", "--timeout", "0.5", *receiver(folder, IGNORES_FORGERIES))
     done = checking(*words, code=ExitCode.UNPROVED)
     reason = "the handler did not respond to two invalid requests"
-    assert f"warning: nothing is proved, because there is no result of no-signature: {reason}" in done.err
+    assert f"warning: nothing is proved, because there is no result for no-signature: {reason}" in done.err
     assert "hint: If the handler needs more time to respond, raise --timeout." in done.err
     *_, summary = [json.loads(line) for line in checking("--json", *words, code=ExitCode.UNPROVED).out.splitlines()]
     assert checked(summary)["outcome"] == "unproved"

@@ -82,7 +82,7 @@ def test_login_saves_credentials_in_a_private_file_and_prints_its_path(run: Run,
 
 
 def test_login_and_doctor_say_which_secret_signs_and_only_show_the_claim_of_the_token(run: Run) -> None:
-    signs = "Only the organization's client secret signs. Credentials of a service account or a person log in and "
+    signs = "Only the organization's client secret signs. Credentials of a service account or a person can log in but "
     claims = urlsafe_b64encode(b'{"orgId":"org_1","isMachine":true}').decode().rstrip("=")
     with handler(token_answer(token=f"e30.{claims}.c2lnbmF0dXJl")) as port:
         result = log_in(run, port)

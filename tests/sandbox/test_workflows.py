@@ -224,8 +224,8 @@ async def test_start_that_port_has_disabled_gets_a_note(renderer: Renderer) -> N
     async with running(renderer, document, **options) as (sandbox, client):
         await ended(sandbox, await started(client))
         await client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "a"}})
-    assert sum("in Port, `published: false` disables it" in note for note in told) == 1
-    assert sum("in Port, `publish: false` disables it" in note for note in told) == 1
+    assert sum("`published: false` disables it in Port" in note for note in told) == 1
+    assert sum("`publish: false` disables it in Port" in note for note in told) == 1
 
 
 async def test_waiting_input_node_is_reported_once(renderer: Renderer) -> None:

@@ -177,7 +177,7 @@ def _pytest(captures: Sequence[Exported]) -> str:
 def _test(one: Exported) -> CapturedTest | FindingTest:
     """Return the test for a capture. A request of `check` becomes a test that runs the same check on the handler.
 
-    Raises SourceError for a request that the listener rejected or made fail, because a handler responds otherwise.
+    Raises SourceError if the status is the listener's, because a handler may respond with another status.
     """
     capture = one.capture
     slug = probed_check(capture.invocation.headers)
@@ -188,7 +188,7 @@ def _test(one: Exported) -> CapturedTest | FindingTest:
     if reason := _why_no_handler_responded(capture):
         raise SourceError(
             f"{brief(invocation.id)} cannot become a test of the handler: {reason}.",
-            hint="Send it to the handler with `port-hook replay`, and export the replay.",
+            hint="Send it to the handler with `port-hook replay` and export the replay.",
         )
     expected = 200 if capture.response is None else capture.response.status
     return CapturedTest(invocation.id, invocation.method, one.url, invocation.body, expected)

@@ -261,7 +261,7 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     mapping = config.get("mapping")
     blueprint = str(config.get("blueprintIdentifier") or "")
     entity = dict(mapping) if isinstance(mapping, Mapping) else {}
-    identifier = entity.setdefault("identifier", secrets.token_hex(8))  # Port makes one too (its page on this node)
+    identifier = entity.setdefault("identifier", secrets.token_hex(8))  # like Port (its page on this node)
     if fault := _fault_in(blueprint, entity):
         return failed(fault)
     if not state.size.has_room:
