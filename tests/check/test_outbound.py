@@ -32,7 +32,7 @@ async def _exchange(proxy: OutboundProxy, *sent: bytes) -> bytes:
         b"POST https://api.port.io/v1/auth/access_token HTTP/1.1\r\n\r\n",
     ],
 )
-async def test_call_to_port_is_refused_and_noted(head: bytes) -> None:
+async def test_call_to_port_is_rejected_and_recorded(head: bytes) -> None:
     async with OutboundProxy.open() as proxy:
         assert (await _exchange(proxy, head)).startswith(b"HTTP/1.1 403 ")
         assert proxy.called
@@ -67,7 +67,7 @@ async def test_request_that_no_proxy_can_serve_is_rejected(head: bytes) -> None:
         assert (await _exchange(proxy, head)).startswith(b"HTTP/1.1 400 ")
 
 
-def test_name_that_only_ends_like_ports_is_not_ports() -> None:
+def test_host_that_ends_like_a_domain_of_port_is_not_ports() -> None:
     assert not read_proxied(b"CONNECT airport.io:443 HTTP/1.1\r\n\r\n").is_for_port
 
 

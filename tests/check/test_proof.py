@@ -47,7 +47,7 @@ async def test_missing_response_to_forged_requests_proves_nothing() -> None:
     assert all("--timeout" in finding.fix for finding in report.unproved)
 
 
-async def test_end_of_the_time_proves_nothing_and_names_the_option() -> None:
+async def test_expired_time_limit_proves_nothing_and_the_hint_shows_the_option() -> None:
     async def slow(request: web.Request) -> web.Response:
         await asyncio.sleep(0.4)
         return web.Response(status=202 if is_valid(request, await request.read()) else 401)
@@ -59,7 +59,7 @@ async def test_end_of_the_time_proves_nothing_and_names_the_option() -> None:
 
 
 @pytest.mark.parametrize(("is_gap", "strict_outcome"), [(True, "failed"), (False, "passed")])
-def test_strict_check_fails_for_a_gap_but_not_for_what_does_not_apply(is_gap: bool, strict_outcome: str) -> None:
+def test_strict_check_fails_for_a_gap_but_not_for_an_inapplicable_check(is_gap: bool, strict_outcome: str) -> None:
     unseen = not_observed(BY_SLUG["failure-reported"], "nothing failed", is_gap=is_gap)
     report = CheckReport((*(passed(BY_SLUG[slug], "ok") for slug in PROVED), unseen), 1.0, 5)
 
@@ -150,7 +150,7 @@ async def test_milliseconds_are_only_a_warning_if_they_are_accepted() -> None:
     assert report.findings[0].seen.endswith("a valid request with a timestamp in milliseconds got 400 Bad Request")
 
 
-async def test_rejection_that_the_sandbox_caused_proves_nothing_and_names_what_to_change() -> None:
+async def test_rejection_that_the_sandbox_caused_proves_nothing_and_the_hint_shows_what_to_change() -> None:
     async def needs_an_entity(received: Received) -> web.Response:
         if not received.is_valid:
             return web.Response(status=401)

@@ -172,7 +172,7 @@ def test_missing_verification_is_one_finding_with_its_twelve_checks(checking: Ch
     assert "timestamps in milliseconds" not in done.out
 
 
-def test_forgery_without_a_response_proves_nothing_and_ends_with_its_own_code(checking: Checking, folder: Path) -> None:
+def test_forgery_without_a_response_proves_nothing_and_ends_with_13(checking: Checking, folder: Path) -> None:
     words = ("--only", "valid", "--only", "no-signature", "--timeout", "0.5", *receiver(folder, IGNORES_FORGERIES))
     done = checking(*words, code=ExitCode.UNPROVED)
     reason = "the handler did not respond to two invalid requests"
@@ -184,7 +184,7 @@ def test_forgery_without_a_response_proves_nothing_and_ends_with_its_own_code(ch
 
 @pytest.mark.once
 @pytest.mark.parametrize(("change", "code"), [((), 0), ((VERIFIES_NOTHING,), 1), ((REJECTS_EVERYTHING,), 1)])
-def test_line_of_the_page_about_ci_passes_only_a_correct_handler(
+def test_command_on_the_ci_page_passes_only_a_correct_handler(
     folder: Path, change: tuple[tuple[str, str], ...], code: int
 ) -> None:
     (line,) = [line for line in CI_PAGE.read_text("utf-8").splitlines() if "run: port-hook check" in line]

@@ -227,7 +227,7 @@ INVALID = Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,))
     ],
     ids=["rejected", "fail-first", "drop", "no response"],
 )
-def test_export_to_pytest_refuses_a_status_that_is_the_listeners(overrides: dict[str, Any], reason: str) -> None:
+def test_export_to_pytest_rejects_a_status_of_the_listener(overrides: dict[str, Any], reason: str) -> None:
     with pytest.raises(UsageError) as caught:
         exported("pytest", a_capture(**overrides))
     assert caught.value.message == f"{an_invocation().id} cannot become a test of the handler: {reason}."
