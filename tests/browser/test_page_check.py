@@ -16,7 +16,7 @@ from tests.servers import handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 HOSTILE = "<img src=x onerror=alert(1)>\u202e"
-RUN = re.compile("^Run, and send")
+RUN = re.compile("^Run, and start")
 
 
 async def only(page: Page, *groups: str) -> None:

@@ -19,7 +19,7 @@ from tests.servers import Handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 WORKFLOW = Path(__file__).parents[2] / "examples" / "workflows" / "deploy_service.json"
-RUN = re.compile("^Run, and send")
+RUN = re.compile("^Run, and start")
 INPUTS: dict[str, Any] = {
     "title": {"type": "string", "title": "Title"},
     "replicas": {"type": "number", "minimum": 1, "maximum": 5, "default": 2},

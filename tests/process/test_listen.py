@@ -337,7 +337,6 @@ def test_missing_secret_is_an_error(run: Run) -> None:
     "options",
     [
         ("--respond", "99"),
-        ("--respond", "200:@missing"),
         ("--route", "nonsense"),
         ("--route", "jq:.a | nothing_like_it=1"),
         ("--delay", "5s..2s"),
