@@ -44,7 +44,7 @@ class UsageError(PortHookError):
 
 
 class SourceError(UsageError):
-    """A file, capture or definition that the user named is missing, or has content that the command cannot use."""
+    """A file, capture or definition that the user named is missing or has unusable content."""
 
     code = "store"
 

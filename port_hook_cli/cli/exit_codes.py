@@ -67,7 +67,7 @@ _SITUATIONS = {
         "a file or capture is missing",
         "a new file already exists",
         "a file cannot be read or written",
-        "a file or capture has content that the command cannot use",
+        "a file or capture has unusable content",
         "the capture store cannot be read or written",
     ),
     ExitCode.RUN_ENDED: ("the run has ended, so Port rejects its status and fields",),

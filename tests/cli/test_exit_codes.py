@@ -230,7 +230,7 @@ SITUATIONS: dict[str, Callable[[World], int]] = {
     "a file or capture is missing": lambda world: world.code("show", "last"),
     "a new file already exists": an_existing_file,
     "a file cannot be read or written": an_unwritable_file,
-    "a file or capture has content that the command cannot use": unusable_content,
+    "a file or capture has unusable content": unusable_content,
     "the capture store cannot be read or written": a_store_of_another_program,
     "the run has ended, so Port rejects its status and fields": an_ended_run,
     "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`": a_lost_tunnel,
