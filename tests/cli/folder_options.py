@@ -33,6 +33,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
         "max-in-flight": ANY,
         "in-order": ANY,
         "forward-timeout": (0.001, 30),
+        "wait-for-handler": (0, 5),
         "max-body": (1, 10 * MIB),
         "count": ANY,
         "once": ANY,
