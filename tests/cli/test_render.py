@@ -110,10 +110,15 @@ def test_render_stops_an_endless_expression(run: Run) -> None:
     assert "error: {{ last(repeat(1)) }} was stopped: rendering took longer than 0.3 s" in result.err
 
 
+def test_render_is_a_usage_error_when_both_inputs_are_stdin(run: Run) -> None:
+    result = run("render", "-", "--data", "-")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert "The template and the data cannot both use stdin." in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "words"),
     [
-        (("-", "--data", "-"), b"", "The template and the data cannot both use stdin."),
         (("-", "--data", "data.json"), b'{"a": }', "stdin is not JSON"),
         (("-", "--data", "data.json"), b"a: b: c", "stdin is neither JSON nor YAML"),
         (("-", "--data", "data.json"), b"\xff", "stdin is not UTF-8"),
