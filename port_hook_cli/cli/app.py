@@ -221,11 +221,16 @@ def _output_failed(error: OSError, runtime: Runtime) -> ExitCode:
     if is_broken_pipe(error):  # the reader, such as `head`, has ended
         _let_go_of_stdout()
         return ExitCode.OK
-    if error.errno not in _FULL or error.filename is not None:
+    if not _is_disk_full(error):
         raise error
     _let_go_of_stdout()
     print_problem(PortHookError(f"The output was truncated: {error.strerror}.", hint="Free some disk space."), runtime)
     return ExitCode.FAILED
+
+
+def _is_disk_full(error: OSError) -> bool:
+    """Return whether an error is a failed write to a full disk, and not an error of a file that has a name."""
+    return error.errno in _FULL and error.filename is None
 
 
 def _let_go_of_stdout() -> None:
@@ -316,6 +321,8 @@ def _run(words: list[str], runtime: Runtime) -> int:
     except Exception as bug:  # noqa: BLE001 - the last resort: users never see a traceback
         from port_hook_cli.cli.failures import file_problem, report_crash
 
+        if isinstance(bug, OSError) and _is_disk_full(bug):  # --help and --version write before any command runs
+            return int(_output_failed(bug, runtime))
         if problem := file_problem(bug):
             print_problem(problem, runtime)
             return int(exit_code_of(problem))

@@ -202,7 +202,7 @@ def test_output_can_be_piped_to_head(captured: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-@pytest.mark.parametrize("arguments", [("captures", "--json"), ("show", "last")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [("captures", "--json"), ("show", "last"), ("--version",)], ids=" ".join)
 def test_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = port_hook(captured, *arguments, stdout=full)
