@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from port_hook_cli.check.handler_process import HandlerProcess
 
 _SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
-_UNVERIFIED = "does not verify signatures: it accepted every forged request"
+_UNVERIFIED = "does not verify signatures and accepts every forged request"
 _NO_SIGNATURE = "no-signature"
-_VERIFY = f"{RULE} Respond with 401 if they differ. This also fixes the checks of other forged requests."
+_VERIFY = f"{RULE} Respond with 401 if they differ. This also fixes the other checks of forged requests."
 _HUNG = "the handler did not respond to two invalid requests"
 _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
 

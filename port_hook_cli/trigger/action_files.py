@@ -246,7 +246,7 @@ def _named(name: str) -> Iterator[None]:
 
 
 def _no_file(name: str, runtime: Runtime) -> str:
-    """Return that a name is no file, as a clause. A directory must be written as a path."""
+    """Return a clause about a name that isn't a file. A directory must be written as a path."""
     return f"{name} is not a file" if os.path.lexists(runtime.cwd / name) else f"File not found: {name}"
 
 

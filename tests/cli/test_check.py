@@ -202,7 +202,7 @@ def test_command_on_the_ci_page_passes_only_a_correct_handler(
     ("mistake", "problem"),
     [
         (PORTS_ADDRESS, "has Port's address in its code: it called api.us.port.io instead of the sandbox"),
-        (NO_REPORT, "no report reached the sandbox: in Port the run would stay IN_PROGRESS"),
+        (NO_REPORT, "no report reached the sandbox, so in Port the run would stay IN_PROGRESS"),
     ],
     ids=["address", "no-report"],
 )
