@@ -14,6 +14,7 @@ from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.signing import sign, signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Result, Run
+from tests.databases import edit
 from tests.factories import NOW, SECRET, a_body, an_invocation, signed
 from tests.kafka_clusters import a_message
 from tests.port_answers import token_answer
@@ -263,3 +264,12 @@ def test_verify_does_not_blame_the_body_when_the_earlier_request_had_another_sec
     keep(folder, Capture(invocation=again, verdict=Verdict(status=Status.INVALID), payload=Payload()))
     result = run("verify", "last", "--json", env={**ENV, "PORT_CLIENT_SECRET": "another-secret"})
     assert result.records[0]["causes"] == ["secret-or-body"]
+
+
+def test_verify_explains_a_capture_even_if_an_earlier_capture_is_damaged(run: Run, folder: Path) -> None:
+    first = an_invocation(id="aa0000000001")
+    changed = an_invocation(b'{"cpu":64}', id="aa0000000002", headers=first.headers, received_at=NOW + 1)
+    keep(folder, Capture(invocation=first, verdict=Verdict(status=Status.VALID, age_s=0.0), payload=Payload()))
+    keep(folder, Capture(invocation=changed, verdict=Verdict(status=Status.INVALID), payload=Payload()))
+    edit(folder / ".port-hook" / "captures.db", "UPDATE captures SET headers = 'damaged' WHERE seq = 1")
+    assert run("verify", "last", "--json", env=ENV).records[0]["causes"] == ["secret-or-body"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -120,7 +120,9 @@ class Finder:
         content = found.content
         if not found.is_stored or not isinstance(content, Capture) or content.verdict.status is not Status.INVALID:
             return None
-        return self.store().signed_before(content)
+        with suppress(StoreError):  # a damaged earlier capture only explains less
+            return self.store().signed_before(content)
+        return None
 
     async def find_or_get(self, name: str, access: PortAccess) -> FoundRequest:
         """Find `name` like `find`. If `name` is the ID of a run without a capture, get the run from Port.
