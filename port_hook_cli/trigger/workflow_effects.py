@@ -28,7 +28,15 @@ from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
 from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S, asked_for_a_moment
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
-from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, failed, not_run, require_outlet, saved_entity
+from port_hook_cli.workflows.nodes import (
+    NodeOutcome,
+    NodeResult,
+    entity_fault,
+    failed,
+    not_run,
+    require_outlet,
+    saved_entity,
+)
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step, response_of
 from port_hook_cli.workflows.workflow import Node, NodeType
@@ -214,6 +222,8 @@ class HandlerEffects:
         mapping = config.get("mapping")
         entity = dict(mapping) if isinstance(mapping, Mapping) else {}
         blueprint = str(config.get("blueprintIdentifier") or "")
+        if fault := entity_fault(blueprint, entity):
+            return Resolution(outcome=failed(fault))
         if self._api is None:
             entity.setdefault("identifier", secrets.token_hex(8))  # like Port (its page on this node)
             return Resolution(outcome=saved_entity(entity, remarks=(_NOT_SAVED,)))

@@ -90,6 +90,21 @@ def response_data(body: bytes) -> Any:
     return value or {}
 
 
+def entity_fault(blueprint: str, entity: Mapping[str, Any]) -> str:
+    """Return why an UPSERT_ENTITY node with this rendered config cannot save its entity, or "".
+
+    Without a `mapping.identifier`, Port makes an identifier (its page on this node).
+    """
+    if not blueprint:
+        return "The node needs a `blueprintIdentifier`."
+    if "identifier" in entity and (not isinstance(entity["identifier"], str) or not entity["identifier"]):
+        return "The node's `mapping.identifier` must render to text."
+    for part in ("properties", "relations"):
+        if not isinstance(entity.get(part) or {}, Mapping):
+            return f"The node's `mapping.{part}` must render to an object."
+    return ""
+
+
 def saved_entity(entity: Mapping[str, Any], *, remarks: tuple[str, ...] = ()) -> NodeOutcome:
     """Return the outcome of an UPSERT_ENTITY node that saved `entity`.
 

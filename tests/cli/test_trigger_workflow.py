@@ -309,12 +309,21 @@ def test_upsert_node_gets_an_identifier_when_its_mapping_has_none(run: Run, fold
     assert data["identifier"]
 
 
+@pytest.mark.parametrize("mapping", [{"properties": "none"}, {"identifier": "{{ null }}"}], ids=str)
+def test_upsert_node_fails_when_its_mapping_is_no_entity_even_without_a_sandbox(
+    run: Run, folder: Path, mapping: dict[str, Any]
+) -> None:
+    result = run("trigger", an_upsert(folder, **mapping), "--json", env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert f"`mapping.{next(iter(mapping))}` must render to" in result.records[0]["output"]["error"]["message"]
+
+
 def test_upsert_node_fails_when_the_sandbox_rejects_the_entity(run: Run, folder: Path) -> None:
-    file = an_upsert(folder, identifier="vm1", properties="none")
+    file = an_upsert(folder, identifier="vm 1")
     with a_sandbox() as sandbox:
         result = run("trigger", file, "--json", env=environ_of(sandbox))
     assert result.code == ExitCode.FAILED
-    assert "properties" in result.records[0]["output"]["error"]["message"]
+    assert "identifier" in result.records[0]["output"]["error"]["message"]
 
 
 def test_upsert_node_saves_nothing_without_a_sandbox(run: Run, folder: Path) -> None:

@@ -23,7 +23,7 @@ from port_hook_cli.sandbox.invocations import RunsTopic, message_and_hint
 from port_hook_cli.sandbox.messages import Rejected, full
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
-from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed, not_run, saved_entity
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, entity_fault, failed, not_run, saved_entity
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, NodeType
@@ -262,8 +262,10 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     blueprint = str(config.get("blueprintIdentifier") or "")
     entity = dict(mapping) if isinstance(mapping, Mapping) else {}
     identifier = entity.setdefault("identifier", secrets.token_hex(8))  # like Port (its page on this node)
-    if fault := _fault_in(blueprint, entity):
+    if fault := entity_fault(blueprint, entity):
         return failed(fault)
+    if value_nests_too_deep(entity):
+        return failed(f"The node's `mapping` is nested too deeply: the sandbox accepts {MOST_LEVELS} levels.")
     if not state.size.has_room:
         return failed(str(full(state.size.limit)))
     try:
@@ -276,21 +278,6 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
         merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
     state.set_entity(blueprint, identifier, merged)
     return saved_entity(merged)
-
-
-def _fault_in(blueprint: str, entity: Mapping[str, Any]) -> str:
-    """Return why an UPSERT_ENTITY node with this rendered config cannot save its entity, or ""."""
-    identifier = entity["identifier"]
-    if not blueprint:
-        return "The node needs a `blueprintIdentifier`."
-    if not isinstance(identifier, str) or not identifier:
-        return "The node's `mapping.identifier` must render to text."
-    for part in ("properties", "relations"):
-        if not isinstance(entity.get(part) or {}, Mapping):
-            return f"The node's `mapping.{part}` must render to an object."
-    if value_nests_too_deep(entity):
-        return f"The node's `mapping` is nested too deeply: the sandbox accepts {MOST_LEVELS} levels."
-    return ""
 
 
 def _is_for_agent(step: Step) -> bool:
