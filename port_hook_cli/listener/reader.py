@@ -84,7 +84,7 @@ class Reader:
         reading = await self.in_time(invocation, seen=seen)
         verdict, payload = reading
         # Reading a large body takes time, so another request with this signature may have arrived in the meantime.
-        if verdict.status in VERIFIED and seen is None and not self._note(key, invocation, verdict):
+        if verdict.status in VERIFIED and seen is None and not self._seen.note(key, invocation, verdict):
             return Reading(replace(verdict, causes=(causes.REPLAYED, *verdict.causes)), payload)
         return reading
 
@@ -94,13 +94,8 @@ class Reader:
         seen = self._seen.signed_at(key, now)
         reading = self.at_once(invocation, seen=seen)
         if reading is not None and reading.verdict.status in VERIFIED and seen is None:
-            self._note(key, invocation, reading.verdict)
+            self._seen.note(key, invocation, reading.verdict)
         return reading
-
-    def _note(self, key: bytes | None, invocation: Invocation, verdict: Verdict) -> bool:
-        """Remember a verified signature. Return whether the signature is new."""
-        now, age_s = invocation.received_at, verdict.age_s or 0.0
-        return self._seen.note(key, now, age_s, signed_at=invocation.compared_at - age_s)
 
     def forget(self, invocation: Invocation) -> None:
         """Forget the signature of a request that its sender will probably send again."""
@@ -211,14 +206,17 @@ class _SeenSignatures:
         if key is not None:
             self._requests.pop(key, None)
 
-    def note(self, key: bytes | None, now: float, age_s: float, *, signed_at: float) -> bool:
-        """Remember a verified signature from `age_s` seconds before `now`. Return whether the signature is new."""
+    def note(self, key: bytes | None, invocation: Invocation, verdict: Verdict) -> bool:
+        """Remember a verified signature. Return whether the signature is new."""
         if key is None:
             return True
+        now, age_s, recorded_at = invocation.received_at, verdict.age_s or 0.0, invocation.recorded_at
         if key in self._requests:
             if self.signed_at(key, now) is not None:
                 return False
             del self._requests[key]  # an expired signature must move to the end
+        # `compared_at` would be a call more for each request.
+        signed_at = (now if recorded_at is None else recorded_at) - age_s
         self._requests[key] = SeenRequest(now + max(0.0, -age_s) + self._tolerance_s, signed_at)
         if len(self._requests) > _MOST_SIGNATURES:
             self._requests.popitem(last=False)

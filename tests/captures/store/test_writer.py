@@ -358,7 +358,7 @@ def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_rejected(fold
     assert report["found"] == report["saved"]
     assert len(report["saved"]) > 20
     assert report["failures"] == len(report["problems"]) == 1
-    assert "captures.db could not be" in report["read_only"]
+    assert "captures.db is read-only." in report["read_only"]
 
 
 async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: StoreWriter, store: CountedStore) -> None:
