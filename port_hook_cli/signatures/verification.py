@@ -86,10 +86,10 @@ def verify_signature(
 ) -> Verdict:
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
-    `seen` is the signed time of an earlier request with this signature that was verified with this secret, or None
-    without such a request. `others` are other secrets that port-hook knows. No request signed with them is valid, but
-    they are the cause. An empty secret matches nothing. port-hook searches for the cause only if the signature does not
-    match the raw body. `diagnosis` describes the cost of the search.
+    `seen` is the signed time of an earlier request with this signature that the same secret verified, or None. `others`
+    are other secrets that port-hook knows. They explain an invalid signature, but don't make a request valid. An empty
+    secret matches nothing. port-hook searches for the cause only if the signature does not match the raw body.
+    `diagnosis` describes the cost of the search.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:

@@ -97,8 +97,8 @@ def explain(
     """Verify a signature and explain the verdict, with the request's age at `now` (seconds since the epoch).
 
     The signature is the request's own, or the signature that the user's code `computed` for the request. `keys` are the
-    client secret, which decides the verdict, and other values that may have been used instead. `known` are the
-    secrets of all places and the names of the places, which are read only if nothing else explains the signature.
+    client secret, which decides the verdict, and other values that may have been used instead. `known` yields
+    the secret and the name of each place, and is read only if nothing else explains the signature.
     `conflict` means that two places have different secrets, and is added to the fix for a wrong secret.
     """
     verify = partial(
