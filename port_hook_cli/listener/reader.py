@@ -215,7 +215,7 @@ class _SeenSignatures:
             if self.signed_at(key, now) is not None:
                 return False
             del self._requests[key]  # an expired signature must move to the end
-        # `compared_at` would be a call more for each request.
+        # Calling `compared_at` would slow down each request.
         signed_at = (now if recorded_at is None else recorded_at) - age_s
         self._requests[key] = SeenRequest(now + max(0.0, -age_s) + self._tolerance_s, signed_at)
         if len(self._requests) > _MOST_SIGNATURES:

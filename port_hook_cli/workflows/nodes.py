@@ -93,7 +93,7 @@ def response_data(body: bytes) -> Any:
 def entity_fault(blueprint: str, entity: Mapping[str, Any]) -> str:
     """Return why an UPSERT_ENTITY node with this rendered config cannot save its entity, or "".
 
-    Without a `mapping.identifier`, Port makes an identifier (its page on this node).
+    Port generates a missing `mapping.identifier` (its page on this node).
     """
     if not blueprint:
         return "The node needs a `blueprintIdentifier`."

@@ -120,7 +120,7 @@ class Finder:
         content = found.content
         if not found.is_stored or not isinstance(content, Capture) or content.verdict.status is not Status.INVALID:
             return None
-        with suppress(StoreError):  # a damaged earlier capture only explains less
+        with suppress(StoreError):  # a damaged earlier capture is no reason to fail
             return self.store().signed_before(content)
         return None
 
