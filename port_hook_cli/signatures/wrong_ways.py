@@ -65,10 +65,15 @@ class WrongWay:
     cause: str = WRONG_WAY
 
     @property
+    def changes_body(self) -> bool:
+        """Whether the handler changes the body before verifying the signature."""
+        return self.rewriting is not as_it_is
+
+    @property
     def rewrites(self) -> bool:
         """Whether the handler changes the body before verifying the signature, and has no other mistake."""
         is_port = self.scheme is as_port_signs and self.unit is TimestampUnit.SECONDS
-        return is_port and self.rewriting is not as_it_is
+        return is_port and self.changes_body
 
     def make(self, body: bytes, now: float) -> WrongRequest:
         """Return the request with `body`, signed in this way at `now` (seconds since the epoch)."""

@@ -195,6 +195,19 @@ def test_every_wrong_way_of_the_search_is_explained() -> None:
         assert "secret-or-body" not in verdict.slugs, way.slug
 
 
+@pytest.mark.parametrize(
+    ("slug", "cause"), [("secret-undefined", "wrong-secret"), ("json-dumps-compact-sorted", "secret-or-body")]
+)
+def test_large_body_is_compared_only_with_ways_that_do_not_serialize_it(slug: str, cause: str) -> None:
+    keys, body = SigningKeys(SECRET), json.dumps({"b": [0.5] * 2**18, "a": 1}).encode()
+    saved = from_capture(
+        Capture(invocation=an_invocation(body=body), verdict=Verdict(status=Status.UNCHECKED), payload=Payload())
+    )
+    way = next(each for each in wrong_ways(keys) if each.slug == slug)
+    computed = Computed(way.signature(STAMP, body))
+    assert explain(saved, keys, now=NOW, tolerance_s=300, computed=computed).verdict.slugs == (cause,)
+
+
 def test_timestamp_of_own_code_is_compared_with_the_timestamp_of_the_request(run: Run, folder: Path) -> None:
     own = str(int(NOW) + 2)
     result = signed_by_own_code(run, folder, sign(BODY, SECRET, own), "--timestamp", own)
