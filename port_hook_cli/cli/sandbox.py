@@ -19,7 +19,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit, tell
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import brief, printable
 
 if TYPE_CHECKING:
     from port_hook_cli.cli.inspect import SandboxInspector
@@ -104,6 +104,7 @@ class SandboxContent:
         from port_hook_cli.trigger.action_files import read_object
         from port_hook_cli.trigger.outputs import read_outputs
         from port_hook_cli.trigger.run_data import read_secrets
+        from port_hook_cli.workflows.workflow import read_workflow
 
         initial = InitialData(
             runs=[check_run_id(run_id) for run_id in self.run or ()],
@@ -118,6 +119,9 @@ class SandboxContent:
         )
         for value in initial.secrets.values():
             runtime.keep_secret(value)
+        nodes = {name for workflow in initial.workflows for name in read_workflow(workflow).nodes}
+        if nodes and (unknown := [name for name in initial.outputs if name not in nodes]):
+            tell(f"warning: no workflow has these nodes of --outputs: {brief(', '.join(unknown))}", runtime)
         return initial
 
     def brokers(self) -> Sequence[str] | None:

@@ -211,6 +211,7 @@ class TriggerWorkflow:
             add_output,
             last_outputs,
             read_given_outputs,
+            reject_unknown_nodes,
             require_node,
         )
         from port_hook_cli.trigger.retry import earlier_outputs
@@ -221,6 +222,7 @@ class TriggerWorkflow:
             found = await last_outputs(workflow, access, say)
         else:
             found = read_object(self.outputs, runtime, read_given_outputs) or GivenOutputs({})
+            reject_unknown_nodes(workflow, found.outputs)
         if self.from_ is not None and found.run is not None:  # the run's later outputs are not used
             found = replace(found, outputs=earlier_outputs(workflow, self.from_, found.outputs))
         return replace(found, outputs=reduce(add_output, self.output_of or [], found.outputs))

@@ -84,6 +84,16 @@ def read_given_outputs(document: Any) -> GivenOutputs:
     return GivenOutputs(found, run if run is not None and run.node_runs else None)
 
 
+def reject_unknown_nodes(workflow: Workflow, outputs: Iterable[str]) -> None:
+    """Raise SourceError if a file has an output of a node that the workflow does not have."""
+    for name in outputs:
+        if name not in workflow.nodes:
+            raise SourceError(
+                f"--outputs: The workflow {workflow.identifier} has no node {name}.",
+                hint=f"It has: {', '.join(workflow.nodes)}.",
+            )
+
+
 def require_node(workflow: Workflow, node: str | None) -> None:
     """Raise UsageError if no node is selected. A whole workflow runs each node and doesn't use given outputs."""
     if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
@@ -97,12 +107,12 @@ def require_node(workflow: Workflow, node: str | None) -> None:
 async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> GivenOutputs:
     """Return the outputs of the workflow's latest run, and tell the user the ID of this run.
 
-    Raises UsageError if there is no run, SettingsError and PortApiError.
+    Raises SourceError if there is no run, SettingsError and PortApiError.
     """
     async with access.client(on_retry=lambda text: say(note(printable(text)))) as api:
         run = await PortWorkflows(api).last_run(workflow.identifier)
     if run is None:
-        raise UsageError(
+        raise SourceError(
             f"The workflow {workflow.identifier} has no run yet, so there are no last outputs.",
             hint=f"Start a run with `port-hook trigger {workflow.identifier} --via-port`, or pass --outputs FILE.",
         )

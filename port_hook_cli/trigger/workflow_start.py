@@ -84,15 +84,16 @@ class WorkflowStart:
 async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> WorkflowRun:
     """Return the run before its first step, started at `at` (RFC 3339).
 
-    Raises UsageError for a node that cannot be triggered, and NotTriggered for an event that does not meet the
+    Raises UsageError for an unknown node and for a node that cannot be triggered, and NotTriggered for an event that does not meet the
     trigger's condition. Raises InvalidInputs and RenderError for the inputs of a trigger.
     """
     workflow, node = begin.workflow, begin.node
     found = None if node is None else workflow.nodes.get(node)
-    if node is not None and found is None:
-        raise UsageError(
-            f"The workflow {workflow.identifier} has no node {node}.", hint=f"It has: {', '.join(workflow.nodes)}."
-        )
+    for name in (node, *begin.outputs):
+        if name is not None and name not in workflow.nodes:
+            raise UsageError(
+                f"The workflow {workflow.identifier} has no node {name}.", hint=f"It has: {', '.join(workflow.nodes)}."
+            )
     try:
         trigger = found if found is not None and found.is_trigger else _trigger(begin, found)
     except BadWorkflow as problem:
@@ -165,8 +166,6 @@ def _at_node(run: WorkflowRun, node: Node, outputs: Mapping[str, Mapping[str, An
 
 
 def _node_run(run: WorkflowRun, node: str, result: NodeResult | None, output: Mapping[str, Any]) -> NodeRun:
-    if node not in run.workflow.nodes:
-        raise UsageError(f"--output names {node}, which is not a node of {run.workflow.identifier}.")
     return NodeRun(
         id=new_node_run_id(),
         node=node,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import socket
 import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,7 +19,7 @@ from tests.handlers.handlers import environ_for
 from tests.port_clients import authorized
 from tests.processes import running
 from tests.record_schemas import checked
-from tests.sandboxes import a_sandbox
+from tests.sandboxes import a_sandbox, a_sequence, a_webhook
 
 Process = subprocess.Popen[str]
 
@@ -55,6 +56,15 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
         f"PATCH /v1/actions/runs/{RUN_ID} 200  status SUCCESS",
     ]
     assert env["PORT_CLIENT_SECRET"] not in err
+
+
+def test_sandbox_warns_about_outputs_of_unknown_nodes(run: Run, folder: Path) -> None:
+    (folder / "w.json").write_text(json.dumps(a_sequence(a_webhook("think"))), "utf-8")
+    (folder / "o.json").write_text('{"think": {}, "thnk": {}}', "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = run("sandbox", "--port", port, "--workflows", "w.json", "--outputs", "o.json")
+    assert "warning: no workflow has these nodes of --outputs: thnk\n" in result.err
 
 
 def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run: Run, tmp_path: Path) -> None:

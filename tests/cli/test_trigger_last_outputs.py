@@ -72,7 +72,7 @@ def test_input_and_output_options_override_the_last_run(run: Run, handler: Repor
 def test_workflow_without_a_run_has_no_last_outputs(run: Run, handler: Reporting) -> None:
     run_in_sandbox(run, handler, "other", "1")
     result = run("trigger", "two.json#ship", "--outputs", "last", "--to", handler.url, env=handler.api)
-    assert result.code == ExitCode.USAGE
+    assert result.code == ExitCode.STORE
     assert "The workflow two has no run yet, so there are no last outputs." in result.err
     assert handler.requests == []
 

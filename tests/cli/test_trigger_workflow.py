@@ -116,6 +116,12 @@ def test_outputs_are_read_from_a_file_and_from_options(
     assert json.loads(receiver.requests[0][1]) == {"n": 1, "m": [2]}
 
 
+def test_outputs_file_with_an_unknown_node_is_rejected(run: Run, folder: Path) -> None:
+    (folder / "o.json").write_text('{"nothing": {}}', "utf-8")
+    result = run("trigger", DEPLOY, "--outputs", "o.json", *INPUTS, env=ENV)
+    assert (result.code, "deploy_service has no node nothing" in result.err) == (ExitCode.STORE, True)
+
+
 def test_outlet_of_an_output_option_is_shown(run: Run, receiver: NodeHandler, folder: Path) -> None:
     (folder / "o.json").write_text('{"is_ready": {"selectedOutlet": {"identifier": "ready"}}}', "utf-8")
     options = ("--outputs", "o.json", "--to", receiver.url, *INPUTS)
@@ -207,6 +213,7 @@ def test_trigger_prints_a_note_about_an_unpublished_trigger(run: Run, folder: Pa
     ("arguments", "message"),
     [
         ((f"{DEPLOY}#nothing",), "has no node nothing"),
+        ((DEPLOY, "--output", "nothing.x=1"), "has no node nothing"),
         ((f"{DEPLOY}#is_ready", *INPUTS), "The node is_ready has the type CONDITION"),
         ((DEPLOY, "--output", "check"), "is not NODE.path=JSON"),
         ((DEPLOY, "--output", "check.a=ready"), "--output check.a: "),
