@@ -103,7 +103,8 @@ class ReportOptions:
     def read(self, runtime: Runtime) -> RunReport:
         """Return the report, without the log messages that stdin streams.
 
-        Raises UsageError for an invalid output, and StoreError for an unreadable file.
+        Raises UsageError for an invalid output, SourceError for an invalid output in a file, and StoreError for an
+        unreadable file.
         """
         return RunReport(
             status=self.status,
@@ -113,7 +114,7 @@ class ReportOptions:
             external_run_id=self.external_run_id,
             logs=(*(self.log or ()), *_file_logs(self.log_file, runtime)),
             log_level=self.log_level,
-            output=read_output(_text(text, runtime) or "" for text in self.output or ()),
+            output=read_output(self.output or (), lambda text: _text(text, runtime) or ""),
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.javascript.paths import pointer_tokens
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -13,15 +13,26 @@ from port_hook_cli.javascript.values import read_json
 _EXAMPLE = 'Write it like --output \'{"url": "https://…"}\', --output @FILE, or --output url=\'"https://…"\'.'
 
 
-def read_output(texts: Iterable[str]) -> dict[str, Any] | None:
+def read_output(texts: Iterable[str], read_file: Callable[[str], str] = str) -> dict[str, Any] | None:
     """Return the output from `JSON` and `path=JSON` texts, merged in order, or None if there are no texts.
 
-    Raises UsageError for any other text.
+    `read_file` returns the content of the file for `@FILE`, and any other text unchanged. Raises UsageError for any
+    other text, and SourceError for a file with any other content.
     """
     output: dict[str, Any] | None = None
-    for text in texts:
-        output = {**(output or {}), **_object(text)} if text.lstrip()[:1] in {"{", "["} else _placed(output or {}, text)
+    for given in texts:
+        text = read_file(given)
+        try:
+            output = _merged(output or {}, text)
+        except UsageError as error:
+            if text == given:
+                raise
+            raise SourceError(f"{given[1:]}: {error.message}", hint=error.hint) from error
     return output
+
+
+def _merged(output: dict[str, Any], text: str) -> dict[str, Any]:
+    return {**output, **_object(text)} if text.lstrip()[:1] in {"{", "["} else _placed(output, text)
 
 
 def set_path(value: Any, keys: list[str], found: Any) -> Any:

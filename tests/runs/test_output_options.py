@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.runs.output_options import read_output
 
 KEYS = st.text(
@@ -39,6 +39,11 @@ def test_read_output_merges_objects_and_paths_in_order(texts: list[str], output:
 def test_read_output_rejects_other_text(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--output"):
         read_output([text])
+
+
+def test_read_output_names_the_file_with_other_content() -> None:
+    with pytest.raises(SourceError, match=r"^o\.json: --output is not a JSON object"):
+        read_output(['{"a": 1}', "@o.json"], lambda text: "[1]" if text == "@o.json" else text)
 
 
 # A double can represent these integers. Larger numbers are rounded, like in Port.
