@@ -73,8 +73,10 @@ def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any
     name = name.removesuffix(":")
     if not equals or not name:
         raise UsageError("--input is not NAME=VALUE.", hint="Write it like --input cpu=4 or --input 'tags:=[\"a\"]'.")
-    kind = _rules(declared or {}, name).get("type", "string")
-    if not is_json and (kind == "string" or (isinstance(kind, list) and "string" in kind)):
+    rules = _rules(declared or {}, name)
+    kind = rules.get("type", "string")
+    is_text = kind == "string" or (isinstance(kind, list) and "string" in kind)
+    if not is_json and is_text and not (rules.get("format") == _ENTITY and value.startswith("{")):
         return name, value
     try:
         return name, read_json(value)

@@ -28,6 +28,7 @@ DECLARED: dict[str, Any] = {
     "tags": {"type": "array", "items": {"type": "string"}},
     "any": {"type": "object"},
     "either": {"type": ["string", "number"]},
+    "entity": {"type": "string", "format": "entity"},
 }
 JQ = {"jqQuery": ".form.cpu"}
 
@@ -48,6 +49,9 @@ JQ = {"jqQuery": ".form.cpu"}
         ("unknown=4", "unknown", "4"),
         ("name:=12", "name", 12),
         ("unknown:=null", "unknown", None),
+        ("entity=a", "entity", "a"),
+        ('entity={"identifier": "a"}', "entity", {"identifier": "a"}),
+        ("entity={a", "entity", "{a"),
     ],
 )
 def test_parse_input_converts_a_value_to_its_declared_type(text: str, name: str, value: Any) -> None:
