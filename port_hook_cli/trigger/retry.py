@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -77,6 +77,18 @@ def reject_missing_outputs(
     The output of the trigger may come from the inputs instead. `origin` is the start of the error's sentence: the run
     or file that the outputs come from.
     """
+    for node, missing in missing_outputs(workflow, running, outputs):
+        names = ", ".join(missing)
+        raise UsageError(
+            f"{origin} has no output of {names}, which the templates of {node} use.",
+            hint=f"Pass it with --output {missing[0]}.PATH=JSON. For an empty output: --output {missing[0]}={{}}.",
+        )
+
+
+def missing_outputs(
+    workflow: Workflow, running: Iterable[str], outputs: Mapping[str, Any]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield each running node whose templates use outputs that are missing, and the nodes without an output."""
     running = [name for name in running if name in workflow.nodes]
     for node in running:
         missing = [
@@ -85,8 +97,4 @@ def reject_missing_outputs(
             if name in workflow.nodes and name not in {*outputs, *running} and not workflow.nodes[name].is_trigger
         ]
         if missing:
-            names = ", ".join(missing)
-            raise UsageError(
-                f"{origin} has no output of {names}, which the templates of {node} use.",
-                hint=f"Pass it with --output {missing[0]}.PATH=JSON. For an empty output: --output {missing[0]}={{}}.",
-            )
+            yield node, missing

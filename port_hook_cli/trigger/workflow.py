@@ -23,6 +23,7 @@ from port_hook_cli.trigger.remarks import (
     placeholder_remark,
     unpublished_remark,
 )
+from port_hook_cli.trigger.retry import missing_outputs
 from port_hook_cli.trigger.sandbox_run import require_sandbox
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run
@@ -127,6 +128,11 @@ def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
         yield note(
             f"`variables` of the node {brief(each.identifier)} read `.response`. Port's closed beta "
             "documentation has it, and the later documentation has `.result.response`. Here, `.response` is null"
+        )
+    for name, missing in missing_outputs(workflow, begin.running, begin.outputs):
+        yield note(
+            f"the node {brief(name)} reads the output of {brief(', '.join(missing))}, which is missing, so it reads "
+            f"null. Pass it with --output {brief(missing[0])}.PATH=JSON"
         )
     form = begin.form
     expressions = [expression for each in nodes for expression in node_expressions(each)]

@@ -208,9 +208,9 @@ class HandlerEffects:
             await self._outside.access.announce([{"runId": run.current.id, "action": name, "properties": {}}])
 
     async def _respond(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
-        if isinstance(question := config.get("description"), str):
-            self._on_event(note(f"{brief(node.name)} asks: {brief(self._masker.text(question))}"))
         button = self._outside.responses.get(node.identifier)
+        if button is None and isinstance(question := config.get("description"), str):
+            self._on_event(note(f"{brief(node.name)} asks: {brief(self._masker.text(question))}"))
         if button is None and self._outside.ask is not None:
             button = await self._outside.ask(node)
         if not button:

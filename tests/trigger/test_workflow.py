@@ -94,6 +94,17 @@ async def test_single_node_runs_over_given_outputs_without_later_nodes(
     assert [each.result for each in begun.run.node_runs] == ["SUCCESS", "SUCCESS", None]
 
 
+async def test_single_node_gets_a_note_about_each_missing_output(
+    invoker: Invoker, runtime: Callable[..., Runtime]
+) -> None:
+    flow = a_workflow(a_webhook("think"), a_webhook("call", body={"said": "{{ .outputs.think.response.text }}"}))
+    for outputs, notes in (({}, 1), ({"think": {"response": {"text": "a"}}}, 0)):
+        start = WorkflowStart(workflow=flow, node="call", outputs=outputs)
+        _, events = await walked(invoker, runtime(), start, Handler())
+        said = [event.line for event in events if isinstance(event, Remark)]
+        assert sum("the node call reads the output of think, which is missing" in line for line in said) == notes
+
+
 async def test_entity_inputs_of_a_workflow_are_identifiers(invoker: Invoker, runtime: Callable[..., Runtime]) -> None:
     service = {"type": "string", "format": "entity", "blueprint": "service"}
     form = {"service": service, "others": {"type": "array", "items": service}}
@@ -140,10 +151,11 @@ async def test_input_node_takes_the_given_response_or_asks_the_user(
         return node.outlets[1].identifier
 
     waiting, events = await walked(invoker, runtime(), start, Handler())
-    given, _ = await walked(invoker, runtime(), start, Handler(), responses={"ok": "approve"}, ask=ask)
+    given, known = await walked(invoker, runtime(), start, Handler(), responses={"ok": "approve"}, ask=ask)
     asked, _ = await walked(invoker, runtime(), start, Handler(), ask=ask)
     assert waiting.current is not None
     assert "note: ok asks: Ship 2.0?" in [event.line for event in events if isinstance(event, Remark)]
+    assert not [event for event in known if isinstance(event, Remark) and "asks" in event.line]
     assert [run.node_runs[-1].outlet for run in (given, asked)] == ["approve", "decline"]
     (response,) = given.node_runs[-1].output["responses"]
     assert response["inputs"] == {"reason": "2.0 is tested"}
