@@ -178,6 +178,8 @@ def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
     found = reader.run(check.code)
     assert (found.returncode, "reports    ✓ 4 of 4" in found.stdout) == (0, True), found
+    all_pass = re.search(r"(?m)^(\d+) checks in .*: \1 passed\.$", found.stdout)
+    assert (bool(all_pass), "All checks pass." in PAGES[-1].read_text("utf-8")) == (True, True), found
     careless = "or abs(time.time() - int(timestamp)) > 300"
     handler = reader.folder / "handler.py"
     text = handler.read_text("utf-8")
