@@ -84,8 +84,8 @@ class WorkflowStart:
 async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> WorkflowRun:
     """Return the run before its first step, started at `at` (RFC 3339).
 
-    Raises UsageError for an unknown node and for a node that cannot be triggered, and NotTriggered for an event that does not meet the
-    trigger's condition. Raises InvalidInputs and RenderError for the inputs of a trigger.
+    Raises UsageError for an unknown node and for a node that cannot be triggered, and NotTriggered for an event that
+    does not meet the trigger's condition. Raises InvalidInputs and RenderError for the inputs of a trigger.
     """
     workflow, node = begin.workflow, begin.node
     found = None if node is None else workflow.nodes.get(node)
