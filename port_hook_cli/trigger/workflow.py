@@ -131,8 +131,8 @@ def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
         )
     for name, missing in missing_outputs(workflow, begin.running, begin.outputs):
         yield note(
-            f"the node {brief(name)} reads the output of {brief(', '.join(missing))}, which is missing, so it reads "
-            f"null. Pass it with --output {brief(missing[0])}.PATH=JSON"
+            f"the node {brief(name)} reads null instead of the missing output of {brief(', '.join(missing))}. "
+            f"Pass it with --output {brief(missing[0])}.PATH=JSON"
         )
     form = begin.form
     expressions = [expression for each in nodes for expression in node_expressions(each)]

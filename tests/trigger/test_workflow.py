@@ -102,7 +102,7 @@ async def test_single_node_gets_a_note_about_each_missing_output(
         start = WorkflowStart(workflow=flow, node="call", outputs=outputs)
         _, events = await walked(invoker, runtime(), start, Handler())
         said = [event.line for event in events if isinstance(event, Remark)]
-        assert sum("the node call reads the output of think, which is missing" in line for line in said) == notes
+        assert sum("the node call reads null instead of the missing output of think." in line for line in said) == notes
 
 
 async def test_entity_inputs_of_a_workflow_are_identifiers(invoker: Invoker, runtime: Callable[..., Runtime]) -> None:
