@@ -125,8 +125,7 @@ def an_existing_file(world: World) -> int:
 
 
 def an_unwritable_file(world: World) -> int:
-    world.monkeypatch.setenv("HOME", str(world.folder / "payload.json"))
-    return world.code("--install-completion", "bash")
+    return world.code("export", "payload.json", "--output", "payload.json/request.sh")
 
 
 def unusable_content(world: World) -> int:

@@ -489,7 +489,9 @@ sys.exit(main(sys.argv[2:]))
 
 
 def read_only(folder: Path, *command: str) -> Result:
-    process = python(READ_ONLY, folder, *command, before=("unshare", "-m"))
+    # Bash waits for the process, so that `--install-completion` finds its shell.
+    bash = ("bash", "-c", '"$@"; exit $?', "bash")
+    process = python(READ_ONLY, folder, *command, before=("unshare", "-m", *bash))
     out, err = process.communicate(timeout=50)
     if "cannot mount" in err or "unshare" in err:
         pytest.skip("no right to mount a file system here")
@@ -510,7 +512,7 @@ def test_captures_are_listed_and_shown_on_a_read_only_mount(path: Path, folder: 
     [
         (("listen", "--no-verify", "--tunnel", "none", "--stop-after", "0"), "captures.db is read-only."),
         (("init",), "./port-hook.toml cannot be written: Read-only file system."),
-        (("--install-completion", "bash"), "cannot be read or written: Read-only file system."),
+        (("--install-completion",), "cannot be read or written: Read-only file system."),
     ],
 )
 def test_command_that_writes_ends_with_8_on_a_read_only_mount(
