@@ -26,8 +26,8 @@ WAITING_SIGNS = ("→", "…")
 
 _MOST_RUNS = 5
 _RUNS_WAIT = "stay IN_PROGRESS until the handler reports their results"
-_RUN_MAY_WAIT = "stays IN_PROGRESS unless your handler has reported its result"
-_RUNS_MAY_WAIT = "stay IN_PROGRESS unless your handler has reported their results"
+_RUN_MAY_WAIT = "stays IN_PROGRESS unless it is synchronized or your handler has reported its result"
+_RUNS_MAY_WAIT = "stay IN_PROGRESS unless they are synchronized or your handler has reported their results"
 _LABEL = len("Listening on  ")
 PRESS_P = "Press p to release them."
 IN_THE_PAGE = "Release them in the inspector."

@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 
 from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
+from port_hook_cli.listener.ended_runs import EndedRuns
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.port_runs import MAX_FOLLOWED, RunFollower, RunReporter
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runs.updates import RunStatus
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.text.secret import Secret
 from tests.factories import RUN_ID, a_body, a_capture, a_document, an_invocation
 from tests.flaky_port import Fault, FlakyPort
 from tests.port_clients import port_client
+from tests.sandboxes import sandbox_with
 
 FINE = Response(status=200)
 BROKEN = Response(status=503)
@@ -249,3 +254,20 @@ async def test_follower_shows_the_result_of_a_node_run(port: FlakyPort) -> None:
     await finish(observer)
     assert screen.notices == ["wfnr_0123456789abcdef: COMPLETED (FAILED)"]
     assert settled == {"wfnr_0123456789abcdef"}
+
+
+@pytest.mark.parametrize("strict_runs", [False, True])
+async def test_sandbox_is_asked_about_runs_without_creating_them(plain_runtime: Runtime, strict_runs: bool) -> None:
+    ended, still_open, unknown, unknown_node = RUN_ID, RUN_ID[:-1] + "Y", RUN_ID[:-1] + "Z", "wfnr_0123456789abcdef"
+    settled, certain = set[str](), set[str]()
+    async with sandbox_with(runs=[ended, still_open], strict_runs=strict_runs) as sandbox:
+        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
+        access = PortAccess.known(settings, plain_runtime)
+        async with access.client() as api:
+            await api.patch_run(ended, {"status": "SUCCESS"})
+        observer = EndedRuns(access, settled, certain)
+        for run_id in (ended, still_open, unknown, unknown_node):
+            observer.captured(of_run(run_id))
+        await observer.finish(asyncio.Event())
+        assert (settled, certain) == ({ended}, {still_open})
+        assert sandbox.runs.keys() == {ended, still_open}

@@ -127,7 +127,7 @@ def test_summary_is_one_line_of_counts_when_no_run_waits(tally: Tally, line: str
 
 def test_summary_suggests_status_failure_when_the_handler_of_a_run_failed() -> None:
     _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
-    assert told == "2 runs stay IN_PROGRESS unless your handler has reported their results:"
+    assert told == "2 runs stay IN_PROGRESS unless they are synchronized or your handler has reported their results:"
     assert lines == [
         "  port-hook report-run r_good --status success",
         "  port-hook report-run r_bad --status failure",
