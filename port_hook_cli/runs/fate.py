@@ -26,11 +26,11 @@ class RunFate(StrEnum):
     WAITS = WAITS_FOR_REPORT
     DEPENDS = "depends on `synchronized`"
     NODE_DEPENDS = "depends on `synchronized`, which is true for a workflow node by default"
-    UNDOCUMENTED = "not documented"
+    NODE_FAILS = "FAILED (not documented for an asynchronous workflow node)"
     NO_RUN = "no run"
 
 
-OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS, RunFate.UNDOCUMENTED})
+OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS})
 """The fates after which the run may still accept a report."""
 
 
@@ -39,10 +39,10 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
 
     A 2xx response ends a synchronized run as SUCCESS, and any other response ends it as FAILURE (FAILED for workflow
     nodes). Any other run stays IN_PROGRESS until the handler reports its result. The execution agent reports FAILURE
-    for a 4xx or 5xx status, regardless of `synchronized`. Port does not document how such a status affects an
-    asynchronous workflow node that Port itself calls. If the payload does not show whether its run is synchronized,
-    both effects are possible. With `is_message`, the payload was in a Kafka topic. Unless the message is for the agent,
-    its consumer must report the result, regardless of the response.
+    for a 4xx or 5xx status, regardless of `synchronized`, and port-hook assumes that Port fails a workflow node then.
+    If the payload does not show whether its run is synchronized, both effects of other responses are possible. With
+    `is_message`, the payload was in a Kafka topic. Unless the message is for the agent, its consumer must report the
+    result, regardless of the response.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN
@@ -51,11 +51,17 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
         return RunFate.FAILURE
     if is_message and not payload.via_agent:
         return RunFate.WAITS
-    if payload.synchronized is None:
-        return RunFate.NODE_DEPENDS if is_node else RunFate.DEPENDS
     if payload.synchronized:
         return RunFate.SUCCESS if response.ok else RunFate.FAILURE
-    return RunFate.UNDOCUMENTED if is_node and not response.ok else RunFate.WAITS
+    if is_node and fails_any_node(response.status):
+        return RunFate.NODE_FAILS
+    depends = RunFate.NODE_DEPENDS if is_node else RunFate.DEPENDS
+    return depends if payload.synchronized is None else RunFate.WAITS
+
+
+def fails_any_node(status: int) -> bool:
+    """Return whether a status fails even an asynchronous WEBHOOK node. Port does not document this."""
+    return status // 100 not in {2, 3}
 
 
 def command_end(

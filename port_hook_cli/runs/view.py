@@ -44,9 +44,8 @@ def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
             f"a synchronized node, which is the default, ends with this response ({result}), and any other node "
             f"{RunFate.WAITS}"
         ),
-        RunFate.UNDOCUMENTED: (
-            "Port does not document how this response affects an asynchronous node. If it has no effect, the run "
-            f"{RunFate.WAITS}"
+        RunFate.NODE_FAILS: (
+            "this response ends the node as FAILED. Port does not document this for an asynchronous node"
         ),
     }.get(fate, "")
 

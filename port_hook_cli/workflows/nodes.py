@@ -17,11 +17,10 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
-from port_hook_cli.runs.fate import RunFate
+from port_hook_cli.runs.fate import RunFate, fails_any_node
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.workflow import Node, NodeType, Outlet
 
-_REDIRECTED = 3
 _CONTINUES = "continue"
 
 
@@ -67,7 +66,7 @@ def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> No
         return _timed_out(node, delivery, synchronized=synchronized)
     if delivery.status is None:
         return failed(delivery.error or "The request failed.")
-    if not delivery.ok and (synchronized or delivery.status // 100 != _REDIRECTED):
+    if not delivery.ok and (synchronized or fails_any_node(delivery.status)):
         return failed(f"The webhook responded with status {delivery.status}.", remarks=_rejection_remarks(synchronized))
     if not synchronized:
         return NodeOutcome(result=None)

@@ -54,14 +54,16 @@ def fate(document: Any, status: int) -> tuple[RunFate, str]:
     ("document", "status", "expected", "message"),
     [
         ({"runId": NODE_RUN}, 200, RunFate.NODE_DEPENDS, "ends with this response (SUCCESS)"),
-        ({"runId": NODE_RUN}, 500, RunFate.NODE_DEPENDS, "ends with this response (FAILED)"),
+        ({"runId": NODE_RUN}, 302, RunFate.NODE_DEPENDS, "ends with this response (FAILED)"),
+        ({"runId": NODE_RUN}, 500, RunFate.NODE_FAILS, "this response ends the node as FAILED. Port does not document"),
         (
             {"runId": NODE_RUN, "synchronized": False},
             202,
             RunFate.WAITS,
             "stays IN_PROGRESS until the handler reports its result",
         ),
-        ({"runId": NODE_RUN, "synchronized": False}, 500, RunFate.UNDOCUMENTED, "Port does not document"),
+        ({"runId": NODE_RUN, "synchronized": False}, 302, RunFate.WAITS, "stays IN_PROGRESS until the handler"),
+        ({"runId": NODE_RUN, "synchronized": False}, 500, RunFate.NODE_FAILS, "this response ends the node as FAILED"),
         ({"runId": NODE_RUN, "synchronized": True}, 500, RunFate.FAILURE, "the node is synchronized"),
         (AGENT, 202, RunFate.WAITS, "stays IN_PROGRESS until the handler reports its result"),
         (AGENT, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
