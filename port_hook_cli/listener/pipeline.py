@@ -398,12 +398,10 @@ class Pipeline:
     def _count(self, capture: Capture, response: Response | None) -> None:
         tally, run_id = self.tally, capture.payload.run_id
         tally.handler_failures += capture.handler_failed
-        if capture.invocation.origin is not None:  # a message has no response
-            return
         if (
             run_id
             and response is not None
-            and run_fate(capture.payload, response, is_message=capture.is_message) in OPEN_FATES
+            and run_fate(capture.payload, response, is_message=capture.invocation.origin is not None) in OPEN_FATES
         ):
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > MOST_WAITING_RUNS:

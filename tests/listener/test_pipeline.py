@@ -374,10 +374,18 @@ async def test_signed_time_of_a_message_is_compared_with_when_it_was_sent() -> N
     assert world.forwarded == ["http://h:1/"]
 
 
-async def test_run_of_a_message_is_not_counted_as_waiting() -> None:
+async def test_run_of_a_message_is_counted_as_waiting() -> None:
     async with listening(World(status=202)) as flow:
         await flow.receive(a_kafka_message(), "unknown")
         await asyncio.sleep(0)
+    assert (flow.tally.verified, list(flow.tally.waiting)) == (1, [RUN_ID])
+
+
+@pytest.mark.parametrize("flag", [{}, {"synchronized": False}])
+async def test_node_run_is_not_counted_as_waiting_after_a_5xx(flag: dict[str, bool]) -> None:
+    body = a_body({"runId": "wfnr_0123456789abcdef", **flag})
+    async with listening(World(status=500)) as flow:
+        await flow.receive(an_invocation(body), "c")
     assert (flow.tally.verified, list(flow.tally.waiting)) == (1, [])
 
 
