@@ -97,7 +97,8 @@ def chosen_to_fail() -> Response:
 
 def made_to_fail(remaining: int) -> Response:
     """Return the 500 that `--fail-first` asks for."""
-    return _problem(500, "fail-first", f"--fail-first: {remaining} more invocations will fail")
+    left = f"{remaining} more invocation{'' if remaining == 1 else 's'} will fail" if remaining else "this was the last"
+    return _problem(500, "fail-first", f"--fail-first: {left}")
 
 
 def undelivered(delivery: Delivery) -> Response:

@@ -106,6 +106,8 @@ REFUSALS: list[tuple[Response, int, str, str]] = [
     (answering.unreadable(400, "bad request line"), 400, "unreadable", "bad request line"),
     (answering.unreadable(500, "a bug"), 500, "internal", "a bug"),
     (answering.made_to_fail(2), 500, "fail-first", "2 more invocations will fail"),
+    (answering.made_to_fail(1), 500, "fail-first", "1 more invocation will fail"),
+    (answering.made_to_fail(0), 500, "fail-first", "--fail-first: this was the last"),
     (answering.undelivered(Delivery(url="u", fault="timeout", error="too slow")), 504, "timeout", "too slow"),
     (answering.undelivered(Delivery(url="u", fault="broken", error="hung up")), 502, "broken", "hung up"),
     (answering.undelivered(Delivery(url="u", fault="unreachable", error="none")), 502, "unreachable", "none"),
