@@ -16,6 +16,7 @@ from port_hook_cli.check.reactions import blames_authentication, blames_content,
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.hints import REJECTED_BY_LISTEN, USE_THE_HANDLERS_PORT, is_refusal
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
@@ -68,7 +69,7 @@ class FaultKind(StrEnum):
     PATH = "path"
     """The path or the method is incorrect."""
     REQUEST = "request"
-    """The handler, or a proxy before it, rejects the request for a reason other than its signature."""
+    """The handler rejects the request for a reason other than its signature, or a proxy or `listen` rejects it."""
     WORK = "work"
     """The handler accepts the signature, but fails later."""
     WRONG_WAY = "wrong-way"
@@ -230,6 +231,9 @@ class _Run:
         if status in _NOT_THE_SIGNATURE:
             sentence = f"The handler responds with {text}, which is not about signatures."
             raise _Ended(FaultKind.REQUEST, sentence, _NOT_THE_SIGNATURE[status])
+        if is_refusal(forged) and status < _FAILURES:
+            sentence = REJECTED_BY_LISTEN.format(request=f"the {'valid' if is_refusal(valid) else 'forged'} request")
+            raise _Ended(FaultKind.REQUEST, sentence, USE_THE_HANDLERS_PORT.format(target="--to"))
 
     async def _end_unless_rejected(self, forged: FaultDelivery, valid: FaultDelivery) -> None:
         """Raise _Ended, unless the text of two 2xx responses shows that the handler rejected both requests."""

@@ -16,8 +16,8 @@ from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.report_checks import seen_run
 from port_hook_cli.check.subject import document_of, extended
+from port_hook_cli.invocations.hints import is_refusal
 from port_hook_cli.invocations.payload import find_run_id
-from port_hook_cli.listener.responses import is_refusal
 from port_hook_cli.signatures.plain_body import ladder
 from port_hook_cli.signatures.signing import SigningKeys, TimestampUnit
 from port_hook_cli.signatures.way_rows import MILLISECONDS
@@ -67,7 +67,7 @@ async def check_valid(exam: HandlerExam) -> None:
     run_id, draft = prober.draft("valid", body=trying)
     request = badly_signed(draft, prober.signing)
     exam.control = await prober.send("valid", "a badly signed request", request, run_id)
-    if is_refusal(exam.control.delivery.status, exam.control.delivery.body):
+    if is_refusal(exam.control.delivery):
         await _blame_listener(exam, exam.control)
     if prober.means.watch is not None:
         exam.mark = await prober.means.watch.mark()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from shlex import quote
 
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.models import Delivery, Status
 from port_hook_cli.text.safe import printable
 
 
@@ -67,7 +68,13 @@ _MESSAGE = (
     "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
 )
 _REDIRECTED = "Set {target} to the final URL: Port does not follow redirects."
+REJECTED_BY_LISTEN = "`port-hook listen` rejected {request}, so the handler did not get it."
+USE_THE_HANDLERS_PORT = (
+    "The listener's terminal shows the reason. To skip the listener, set {target} to the handler's own port."
+)
+_REJECTED = "rejected-by-listen"
 _HINTS: Mapping[str | int, tuple[str, ...]] = {
+    _REJECTED: (f"{REJECTED_BY_LISTEN} {USE_THE_HANDLERS_PORT}",),
     "unreachable": ("Start your handler, or set {target} to its URL.",),
     "timeout": ("Respond first and do the work afterward, or raise {timeout} (0 waits indefinitely).",),
     "interrupted": ("Send interrupted requests again with `port-hook replay --failed`.",),
@@ -87,7 +94,8 @@ _HINTS: Mapping[str | int, tuple[str, ...]] = {
     "3xx": (_REDIRECTED,),
     "5xx": ("The handler failed. Check its log.",),
 }
-_REFUSALS = frozenset({400, 401, 403})
+_UNAUTHORIZED = 401
+_REFUSALS = frozenset({400, _UNAUTHORIZED, 403})
 _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 
 
@@ -102,18 +110,32 @@ def delivery_hints(
     delivery's URL.
     """
     status = delivery.status
-    outcome = delivery.fault or "" if status is None else status
+    outcome: str | int = delivery.fault or "" if status is None else status
+    if is_refusal(delivery):
+        outcome = _REJECTED
     found = _HINTS.get(outcome) or _HINTS.get(f"{status // 100}xx" if status else "", ())
-    if is_message and status in _REFUSALS:
+    if is_message and outcome in _REFUSALS:
         found = (_MESSAGE,)
     words = {"target": options.target, "timeout": options.timeout, "url": _quoted(url or delivery.url)}
     search = options.search.format(**words)
-    hints = [hint.format(**words, search=search) for hint in found]
+    hints = [hint.format(**words, search=search, request="this request") for hint in found]
     if outcome in options.advice:
         hints[-1] += f" {options.advice[outcome].format(**words)}"
     if conflict and status in _MAY_BE_A_WRONG_SECRET:
         hints.append(conflict)
     return tuple(hints)
+
+
+def is_refusal(delivery: Delivery) -> bool:
+    """Return whether `port-hook listen` rejected the signature, so that the response is not the handler's."""
+    try:
+        document = json.loads(delivery.body) if delivery.status == _UNAUTHORIZED else None
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(document, dict) or document.keys() != {"ok", "error", "message", "hint"}:
+        return False
+    verdict = str(document["message"]).partition(":")[0]
+    return document["error"] == "signature" and verdict in set(Status)
 
 
 def _quoted(url: str) -> str:

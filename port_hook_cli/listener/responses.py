@@ -29,18 +29,6 @@ def refused(verdict: Verdict) -> Response:
     )
 
 
-def is_refusal(status: int | None, body: bytes) -> bool:
-    """Return whether `refused` created this response. If so, a listener, not a handler, has verified the request."""
-    try:
-        document = json.loads(body) if status == _UNAUTHORIZED else None
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(document, dict) or document.keys() != {"ok", "error", "message", "hint"}:
-        return False
-    verdict = str(document["message"]).partition(":")[0]
-    return document["error"] == "signature" and verdict in set(Status)
-
-
 def not_saved(reason: str) -> Response:
     """Return the 500 for an unsaved request. The listener acknowledges only saved requests."""
     return _problem(500, "not-saved", reason)

@@ -21,8 +21,10 @@ from aiohttp import web
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Status
+from port_hook_cli.invocations.models import Status, Verdict
+from port_hook_cli.listener.responses import refused
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.documentation import ROOT
@@ -113,6 +115,17 @@ def test_unknown_mistake_is_explained_from_the_signature_of_the_handler(run: Run
     wrong = hmac.digest(SECRET.reveal().encode(), a_body(), "sha256").hex()
     explained = run(*verify.split(), wrong, stdin=request.encode(), env=ENV)
     assert "Your code signed the body alone." in explained.out
+
+
+def test_search_ends_after_two_requests_when_a_listener_rejected_them(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    body = refused(Verdict(status=Status.INVALID, causes=(REPLAYED,))).body
+    with handler(b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)) as listener:
+        result = run("replay", "payload.json", "--to", listener.url, "--find-fault", env=ENV)
+    assert (result.code, len(listener.requests)) == (ExitCode.FAILED, 2)
+    first, fix, *_ = result.out.splitlines()
+    assert first == "`port-hook listen` rejected the valid request, so the handler did not get it."
+    assert "set --to to the handler's own port" in fix
 
 
 def digest(content: bytes) -> str:

@@ -12,7 +12,9 @@ from port_hook_cli.invocations.hints import (
     SenderOptions,
     delivery_hints,
 )
-from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.models import Delivery, Status, Verdict
+from port_hook_cli.listener.responses import refused
+from port_hook_cli.signatures.causes import REPLAYED
 
 URL = "http://127.0.0.1:8000/"
 
@@ -86,6 +88,18 @@ def test_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, words:
 )
 def test_hint_shows_the_options_of_the_sending_command(options: SenderOptions, delivery: Delivery, words: str) -> None:
     assert words in " ".join(delivery_hints(delivery, options))
+
+
+@pytest.mark.parametrize("options", SENDERS)
+@pytest.mark.parametrize("is_message", [False, True])
+def test_hint_points_to_the_listener_when_a_listener_rejected_the_request(
+    options: SenderOptions, is_message: bool
+) -> None:
+    response = refused(Verdict(status=Status.INVALID, causes=(REPLAYED,)))
+    delivery = Delivery(url=URL, status=response.status, body=response.body)
+    (hint,) = delivery_hints(delivery, options, is_message=is_message)
+    assert hint.startswith("`port-hook listen` rejected this request, so the handler did not get it.")
+    assert f"set {options.target} to the handler's own port." in hint
 
 
 @pytest.mark.parametrize("options", SENDERS)
