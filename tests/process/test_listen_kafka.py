@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from tests.factories import RUN_ID
 from tests.kafka_clusters import Cluster, a_message
 from tests.processes import listener
 
@@ -30,7 +31,7 @@ def test_listen_kafka_shows_saves_and_verifies_a_message(
         record = watching.record()
         status, rest = watching.stop()
 
-    assert (status, rest[-1]["type"], rest[-1]["verified"], rest[-1]["waiting"]) == (0, "summary", 1, [])
+    assert (status, rest[-1]["type"], rest[-1]["verified"], rest[-1]["waiting"]) == (0, "summary", 1, [RUN_ID])
     assert (record["verdict"]["status"], record["verdict"]["reading"]) == ("valid", "kafka")
     assert (record["kafka"]["topic"], record["kafka"]["partition"]) == (runs, 1)
     with open_store(tmp_path / ".port-hook" / "captures.db", tmp_path) as store:
