@@ -24,6 +24,7 @@ _SENT_AGAIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS})
 _HTTP_ERROR = 400
 _LEAST_SETTLING_S, _MOST_SETTLING_S = 0.1, 2.0
 _LEAST_PATIENCE_S, _MOST_PATIENCE_S = 1.0, 10.0
+_LEAST_PATIENCE_FACTOR = 1.5
 
 
 def effects(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
@@ -127,7 +128,8 @@ class FirstRun(NamedTuple):
     @property
     def patience_s(self) -> float:
         """The time in seconds to wait for the report of another run."""
-        return min(_MOST_PATIENCE_S, max(_LEAST_PATIENCE_S, 10 * self.duration_s))
+        usual_s = min(_MOST_PATIENCE_S, max(_LEAST_PATIENCE_S, 10 * self.duration_s))
+        return max(usual_s, _LEAST_PATIENCE_FACTOR * self.duration_s)
 
     def counted(self, calls: Sequence[SeenCall], run_id: str) -> Counter[str]:
         """Return how often each piece of work was done for a run.

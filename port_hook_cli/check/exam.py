@@ -18,6 +18,7 @@ from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.runs.seen_calls import SeenCall
 
 LOST = "the sandbox stopped responding"
+UNRESPONSIVE = "the handler did not respond to earlier requests"
 LIMITED = "the handler responded with 429"
 MORE_TIME = "Pass a longer --within."
 LONGER_WAIT = "If the handler needs more time to respond, raise --timeout."

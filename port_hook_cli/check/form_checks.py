@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.check.catalog import CheckSeverity
-from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
+from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, UNRESPONSIVE, HandlerExam
 from port_hook_cli.check.forgeries import valid
 from port_hook_cli.check.languages import JOIN, RAW
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes, stops_seen
@@ -181,7 +181,7 @@ async def _check_bodies(exam: HandlerExam, slug: str, bodies: Mapping[str, bytes
     elif broken:
         await exam.fails(slug, first_seen(broken), broken)
     elif len(probes) < len(bodies):
-        exam.misses("the handler did not respond to earlier requests", slug)
+        exam.misses(UNRESPONSIVE, slug)
     elif any(probe.reaction is Reaction.LIMITED for probe in probes):
         exam.cannot_tell(LIMITED, slug)
     else:

@@ -99,6 +99,16 @@ class Prober:
         """Return how many seconds to wait: `wait_s`, or the time that is left if it is shorter."""
         return max(0.0, min(wait_s, self.left_s))
 
+    def require_time(self) -> None:
+        """Raise LeftHandler if time is up, because a wait that ended early proves nothing."""
+        if self.left_s <= 0:
+            raise LeftHandler(TIME_UP)
+
+    @property
+    def within_s(self) -> float:
+        """The number of seconds that the whole check may take."""
+        return self._limits.within_s
+
     @property
     def signing(self) -> Signing:
         """The secret, the unit and the time with which the next probe is signed."""
@@ -308,8 +318,7 @@ class Prober:
 
     async def _take_turn(self, count: int = 1) -> None:
         """Wait until the next `count` requests may be sent. A slow handler gets at most 100 requests a minute."""
-        if self.left_s <= 0:
-            raise LeftHandler(TIME_UP)
+        self.require_time()
         is_slow = len(self._latencies_s) >= _FEWEST and quantiles(self._latencies_s, n=4)[0] > _QUICK_S
         if is_slow and (over := len(self._sent_at) + count - _MOST_A_MINUTE) > 0:
             pause_s = self._sent_at[over - 1] + _MINUTE_S - self._clock()

@@ -10,6 +10,7 @@ from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.effects import counted
 from port_hook_cli.check.exam import LIMITED, LOST, ONLY_ONCE, HandlerExam
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen
+from port_hook_cli.check.report_checks import await_runs
 
 if TYPE_CHECKING:
     from port_hook_cli.check.probing import Prober
@@ -88,7 +89,7 @@ async def _check_pair(exam: HandlerExam, watch: SandboxWatch, slug: str, deliver
     mark = await watch.mark()
     probes = await deliver(prober, slug)
     run_id = probes[0].run_id or ""
-    await watch.wait_for(lambda seen: first_run.is_done(seen, run_id), mark, prober.bounded_s(first_run.patience_s))
+    await await_runs(exam, watch, [run_id], mark)
     quiet_s = prober.bounded_s(first_run.settling_s)
     calls = await watch.wait_until_quiet(mark, quiet_s, prober.bounded_s(_MOST_QUIET_S))
     if watch.problem is not None:
@@ -131,12 +132,12 @@ async def _check_many(exam: HandlerExam, watch: SandboxWatch) -> None:
 async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes: Sequence[Probe], mark: int) -> None:
     """Settle a check that expects one report for each of several runs."""
     first_run, runs = exam.first_run, [probe.run_id or "" for probe in probes]
-    patience_s = exam.prober.bounded_s(first_run.patience_s)
-    calls = await watch.wait_for(lambda seen: first_run.are_done(seen, runs), mark, patience_s)
+    calls = await await_runs(exam, watch, runs, mark)
     wrong = [probe for probe in probes if not first_run.is_done(calls, probe.run_id or "")]
     if watch.problem is not None:
         exam.misses(LOST, slug)
     elif wrong:
+        exam.prober.require_time()
         await exam.fails(slug, f"the results of {len(wrong)} of {len(probes)} runs were not reported", wrong)
     else:
         exam.passes(slug, f"the results of all {len(probes)} runs were reported")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from port_hook_cli.actions.sample_inputs import bad_inputs
 from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.effects import FAILED_ENDS, NOT_SEEN, FirstRun, effects, endings, rejected, taken
-from port_hook_cli.check.exam import LOST, HandlerExam
+from port_hook_cli.check.exam import LOST, UNRESPONSIVE, HandlerExam
 from port_hook_cli.check.findings import NO_SANDBOX
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
 from port_hook_cli.check.subject import document_of
@@ -29,8 +29,10 @@ _ALWAYS_FAILS = "reports that every valid run failed"
 _NO_SUCCESS = "every valid run failed, so a failed run shows nothing"
 _NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
-_NO_CALL = f"the handler did not call the sandbox within {_LATE_CALL_S:g} seconds"
+_LATE_CALL_SHARE, _END_SHARE = 1 / 15, 1 / 6
+_MOST_QUEUED = 6
 _NO_REPORT = "no report reached the sandbox, so in Port the run would stay IN_PROGRESS"
+_LONGER_WORK = "If the work takes longer, pass a longer --within."
 _CONFIGURE = "Read the address of Port's API from PORT_API_URL."
 _NO_SYNC_CALL = "the handler did not call the sandbox, and a synchronous handler need not"
 _LEAST_QUIET_S = 0.2
@@ -78,13 +80,14 @@ async def check_late_reports(exam: HandlerExam) -> None:
     watch = exam.prober.means.watch
     if watch is None:
         return
-    if await observe_first_run(exam, _LATE_CALL_S):
+    late_s = max(_LATE_CALL_S, exam.prober.within_s * _LATE_CALL_SHARE)
+    if await observe_first_run(exam, late_s):
         await _judge_first_run(exam, watch)
     else:
         if watch.problem is None and not exam.subject.synchronized:
             await _warn_about_no_call(exam)
         is_gap = watch.problem is not None or not exam.subject.synchronized
-        no_call = _NO_CALL if is_gap else _NO_SYNC_CALL
+        no_call = f"the handler did not call the sandbox within {late_s:.0f} seconds" if is_gap else _NO_SYNC_CALL
         _cannot_tell(exam, LOST if watch.problem is not None else no_call, is_gap=is_gap)
 
 
@@ -96,7 +99,7 @@ async def _warn_about_no_call(exam: HandlerExam) -> None:
         [exam.baseline] if exam.baseline is not None else [],
         severity=CheckSeverity.WARNING,
         failure="may not report the result of the run",
-        fix=f"{_CONFIGURE} If the handler does, report the result of each run.",
+        fix=f"{_CONFIGURE} If the handler does, report the result of each run. {_LONGER_WORK}",
     )
 
 
@@ -129,8 +132,13 @@ async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -
     `first_s` is how many seconds after the request to wait for the handler's first call.
     """
     if not exam.first_run.calls and exam.baseline is not None:
-        exam.first_run = await seen_run(exam, exam.baseline, first_s, _END_S)
+        exam.first_run = await seen_run(exam, exam.baseline, first_s, _end_s(exam))
     return bool(exam.first_run.calls)
+
+
+def _end_s(exam: HandlerExam) -> float:
+    """Return how many seconds to wait for the end of the first run. A longer --within allows for longer work."""
+    return max(_END_S, exam.prober.within_s * _END_SHARE)
 
 
 async def seen_run(exam: HandlerExam, probe: Probe, first_s: float, end_s: float) -> FirstRun:
@@ -207,7 +215,8 @@ async def _judge_end(exam: HandlerExam, run: FirstRun, end: SeenCall, proof: Seq
 
 
 async def _blame_for_no_end(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]) -> None:
-    seen = f"the handler did not end the run within {_END_S:g} seconds"
+    exam.prober.require_time()
+    seen = f"the handler did not end the run within {_end_s(exam):.0f} seconds"
     refused = next(reversed(rejected(run.later)), None)
     if refused is not None:
         seen += f", and the sandbox responded to {refused.method} {refused.path} with {refused.status}"
@@ -247,6 +256,18 @@ async def await_valid_run(exam: HandlerExam, watch: SandboxWatch, slug: str, lab
     return exam.first_run.is_done(calls, run_id)
 
 
+async def await_runs(exam: HandlerExam, watch: SandboxWatch, runs: Sequence[str], mark: int) -> list[SeenCall]:
+    """Wait for the work of these runs, and return the calls after `mark`.
+
+    While calls arrive, a handler that queues requests may still be working for earlier runs.
+    """
+    patience_s = exam.first_run.patience_s
+    most_s = exam.prober.bounded_s(_MOST_QUEUED * patience_s)
+    return await watch.wait_until_quiet(
+        mark, patience_s, most_s, is_so=lambda seen: exam.first_run.are_done(seen, runs)
+    )
+
+
 async def check_failures(exam: HandlerExam) -> None:
     """Send inputs that the handler probably cannot process, and judge how the handler ends these runs."""
     if exam.wants("sync-status"):
@@ -260,8 +281,7 @@ async def check_failures(exam: HandlerExam) -> None:
     mark = await watch.mark()
     probes = await _send_bad_inputs(exam, "failure-reported")
     runs = [probe.run_id or "" for probe in probes if probe.is_accepted]
-    patience_s = exam.prober.bounded_s(exam.first_run.patience_s)
-    calls = await watch.wait_for(lambda seen: exam.first_run.are_done(seen, runs), mark, patience_s)
+    calls = await await_runs(exam, watch, runs, mark)
     if watch.problem is not None:
         exam.misses(LOST, "failure-reported")
     else:
@@ -289,9 +309,12 @@ async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Seq
     broken = [probe for probe in probes[:1] if probe.reaction in _BREAKS and not ends[probe]]
     reported = [probe for probe in probes if any(map(_is_failure, ends[probe]))]
     if bad := silent or broken:
+        exam.prober.require_time()
         await exam.fails("failure-reported", f"{bad[0].seen}, and the run was not ended in time", bad)
     elif reported:
         exam.passes("failure-reported", f"{reported[0].label} was reported as failed")
+    elif exam.prober.hangs_too_often:
+        exam.misses(UNRESPONSIVE, "failure-reported")
     else:
         exam.cannot_tell(f"{_HANDLED} ({outcomes(probes)})", "failure-reported")
 

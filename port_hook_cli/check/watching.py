@@ -83,17 +83,24 @@ class SandboxWatch:
             await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * _PAUSE_GROWTH, _MAX_PAUSE_S)
 
-    async def wait_until_quiet(self, after: int, quiet_s: float, most_s: float) -> list[SeenCall]:
+    async def wait_until_quiet(
+        self,
+        after: int,
+        quiet_s: float,
+        most_s: float,
+        *,
+        is_so: Callable[[Sequence[SeenCall]], bool] = lambda _: False,
+    ) -> list[SeenCall]:
         """Wait until there was no call for `quiet_s` seconds, or until `most_s` seconds have passed.
 
-        Returns all calls after the number `after` in both cases.
+        Also stops when `is_so` is true of the calls. Returns all calls after the number `after` in each case.
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + most_s
         seen = await self.calls(after)
-        while clock() < deadline:
+        while clock() < deadline and not is_so(seen):
             count = len(seen)
-            seen = await self.wait_for(partial(_has_more, count), after, quiet_s)
+            seen = await self.wait_for(partial(_has_more, count), after, min(quiet_s, deadline - clock()))
             if len(seen) == count:
                 break
         return seen

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
+import pytest
 from aiohttp import web
 
 from port_hook_cli.actions.samples import create_vm
@@ -95,14 +96,17 @@ async def check_with_sandbox(
 
 
 @asynccontextmanager
-async def a_queue(work_s: float) -> AsyncIterator[asyncio.Queue[Received]]:
-    """Yield a queue whose worker ends one run after the other, each after `work_s` seconds."""
+async def a_queue(work_s: float, *, later_s: float | None = None) -> AsyncIterator[asyncio.Queue[Received]]:
+    """Yield a queue whose worker ends one run after the other, each after `work_s` seconds.
+
+    After the first two runs, the worker takes `later_s` seconds.
+    """
     queue = asyncio.Queue[Received]()
 
     async def work() -> None:
-        while True:
+        for number in itertools.count():
             received = await queue.get()
-            await asyncio.sleep(work_s)
+            await asyncio.sleep(work_s if number < 2 or later_s is None else later_s)
             await received.end_run()
 
     worker = asyncio.create_task(work())
@@ -222,17 +226,55 @@ async def test_rejected_report_before_the_result_does_not_count_as_a_result() ->
     assert wrong(await check_with_sandbox(misspells_first, "terminal", "once")) == {}
 
 
+def _queues_valid_runs(queue: asyncio.Queue[Received]) -> Callable[[Received], Awaitable[web.Response]]:
+    async def respond(received: Received) -> web.Response:
+        if not received.is_valid:
+            return web.Response(status=401)
+        queue.put_nowait(received)
+        return web.Response(status=202)
+
+    return respond
+
+
 async def test_sequential_handler_does_not_lose_runs() -> None:
     async with a_queue(0.12) as queue:
-
-        async def queues_valid_runs(received: Received) -> web.Response:
-            if not received.is_valid:
-                return web.Response(status=401)
-            queue.put_nowait(received)
-            return web.Response(status=202)
-
-        report = await check_with_sandbox(queues_valid_runs, "at-once", "order")
+        report = await check_with_sandbox(_queues_valid_runs(queue), "at-once", "order")
     assert statuses(report) == {"at-once": "passed", "order": "passed"}
+
+
+async def test_handler_with_a_long_queue_does_not_lose_runs_while_it_reports_others() -> None:
+    async with a_queue(0.05, later_s=0.6) as queue:
+        report = await check_with_sandbox(_queues_valid_runs(queue), "order")
+    assert statuses(report) == {"order": "passed"}
+
+
+async def test_run_is_not_lost_when_time_is_up() -> None:
+    async with a_queue(0.05, later_s=60.0) as queue:
+        limits = CheckLimits(within_s=1.0, timeout_s=5.0)
+        report = await check_with_sandbox(_queues_valid_runs(queue), "order", limits=limits)
+    assert statuses(report) == {"order": "not-observed"}
+    assert report.findings[0].seen == "the check reached its time limit"
+
+
+async def test_failed_run_is_a_gap_when_the_handler_does_not_respond_to_forged_requests() -> None:
+    async def hangs(received: Received) -> web.Response:
+        if not received.is_valid:
+            await asyncio.Event().wait()
+        await received.end_run()
+        return web.Response(status=202)
+
+    limits = CheckLimits(within_s=20.0, timeout_s=0.3)
+    report = await check_with_sandbox(hangs, "no-signature", "empty-value", "failure-reported", limits=limits)
+    finding = next(each for each in report.findings if each.check.slug == "failure-reported")
+    assert (finding.seen, finding.is_gap) == ("the handler did not respond to earlier requests", True)
+
+
+@pytest.mark.once
+async def test_longer_time_limit_allows_for_work_that_takes_longer() -> None:
+    async with a_queue(4.3) as queue:
+        limits = CheckLimits(within_s=100.0, timeout_s=5.0)
+        report = await check_with_sandbox(_queues_valid_runs(queue), "terminal", limits=limits)
+    assert statuses(report) == {"terminal": "passed"}
 
 
 async def test_finding_about_a_report_contains_the_capture_of_the_run() -> None:
