@@ -72,7 +72,7 @@ async def check(
     except TimeoutError:
         if not limit.expired():
             raise
-        await exam.judge_late_calls()  # no time is left to read more calls
+        await exam.judge_late_calls()
         exam.leave(TIME_UP)
     except LeftHandler as reason:
         await exam.judge_late_calls()

@@ -31,7 +31,7 @@ _LOCKED = "rejects valid requests after an unusual one"
 _UNLOCK = (
     "Verify the signature before you store anything of a request. Do not lock out senders, because anyone can send."
 )
-_LATE_S, _MOST_LATE_S = 0.5, 5.0
+_LATE_S, _LEAST_LATE_S, _MOST_LATE_S = 0.5, 1.0, 5.0
 
 
 class PassedSoFar(NamedTuple):
@@ -151,7 +151,7 @@ class HandlerExam:
         watch, waiting = self.prober.means.watch, self.passed_so_far
         self.passed_so_far = []
         with suppress(TimeoutError):
-            async with asyncio.timeout(self.prober.bounded_s(_MOST_LATE_S)):
+            async with asyncio.timeout(max(_LEAST_LATE_S, self.prober.bounded_s(_MOST_LATE_S))):
                 if watch is not None and waiting:
                     wait_s = waiting[-1].at + _LATE_S - asyncio.get_running_loop().time()
                     calls = await watch.wait_for(lambda _: False, self.mark, max(0.0, wait_s))

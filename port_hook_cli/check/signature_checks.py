@@ -24,6 +24,7 @@ from port_hook_cli.errors import PortHookError
 
 if TYPE_CHECKING:
     from port_hook_cli.check.handler_process import HandlerProcess
+    from port_hook_cli.runs.seen_calls import SeenCall
 
 _SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
 _UNVERIFIED = "does not verify signatures and accepts every forged request"
@@ -180,7 +181,18 @@ async def _judge_forgeries(
     elif any(_is_like_second(exam, probe) for probe in probes):
         exam.misses(ONLY_ONCE, slug)
     else:
-        exam.passes(slug, outcomes(probes))
+
+        async def judge(calls: Sequence[SeenCall]) -> None:
+            if worked := [probe for probe in probes if _has_worked(exam, calls, probe)]:
+                await exam.fails(slug, f"{first_seen(worked)}, but the handler did its work later", worked)
+
+        exam.passes_unless(slug, outcomes(probes), judge)
+
+
+def _has_worked(exam: HandlerExam, calls: Sequence[SeenCall], probe: Probe) -> bool:
+    """Return whether calls show the work of a valid run for a forgery, or any work if a valid run showed none."""
+    done = work_of(calls, probe.run_id or "", with_failures=bool(exam.first_run.work))
+    return bool(done & exam.first_run.work if exam.first_run.work else done)
 
 
 def _is_like_second(exam: HandlerExam, probe: Probe) -> bool:

@@ -210,6 +210,22 @@ async def test_second_report_is_seen_although_it_comes_late() -> None:
     assert wrong(report) == {"once": "failed"}
 
 
+async def test_work_for_a_rejected_forgery_is_seen_although_it_comes_late() -> None:
+    working = set[asyncio.Task[None]]()
+
+    async def works_for_anybody(received: Received) -> web.Response:
+        async def work() -> None:
+            await asyncio.sleep(0.8)
+            await received.end_run()
+
+        working.add(asyncio.create_task(work()))
+        return web.Response(status=202 if received.is_valid else 401)
+
+    report = await check_with_sandbox(works_for_anybody, "no-signature", "other-secret", "terminal")
+    assert wrong(report) == {"no-signature": "failed", "other-secret": "failed"}
+    assert "did its work" in report.findings[0].seen
+
+
 async def test_work_for_a_second_delivery_is_seen_although_it_comes_late() -> None:
     report = await check_with_sandbox(_Late(0.4, Received.end_run, only_again=True), "same-run")
     assert wrong(report) == {"same-run": "warning"}
