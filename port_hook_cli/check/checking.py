@@ -16,26 +16,23 @@ from typing import TypeAlias
 
 from port_hook_cli.check.catalog import BY_SLUG
 from port_hook_cli.check.exam import LOOK, STOPS, HandlerExam
+from port_hook_cli.check.failure_checks import check_failures
 from port_hook_cli.check.findings import CheckFinding, CheckReport, in_order, not_observed
+from port_hook_cli.check.forgery_checks import check_forgeries
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
 from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.pace import TIME_UP, LeftHandler
 from port_hook_cli.check.plan import CheckPlan, why_not_applicable
-from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
+from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import stops_seen
 from port_hook_cli.check.repeat_checks import check_repeats
 from port_hook_cli.check.report_checks import (
-    check_failures,
     check_late_reports,
     check_reports,
     warn_about_address,
     watch_first_run,
 )
-from port_hook_cli.check.signature_checks import (
-    check_forgeries,
-    check_other_valid_requests,
-    check_survival,
-    check_unset_secret,
-)
+from port_hook_cli.check.signature_checks import check_other_valid_requests, check_survival, check_unset_secret
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.valid_request import check_second, check_valid
 
@@ -124,7 +121,7 @@ async def _check_other_runs(exam: HandlerExam) -> None:
 
 async def _settle_death(exam: HandlerExam) -> None:
     """Report a crash of the handler if the check about crashes was not reached."""
-    if stops := exam.prober.stops:
+    if stops := exam.prober.recovery.stops:
         await exam.fails("survives", stops_seen(stops), stops, failure=STOPS, fix=LOOK)
 
 

@@ -12,7 +12,8 @@ from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup, CheckSeveri
 from port_hook_cli.check.effects import NOT_SEEN, FirstRun
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
 from port_hook_cli.check.languages import fix_in
-from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
+from port_hook_cli.check.pace import TIME_UP, LeftHandler
+from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.runs.seen_calls import SeenCall
@@ -110,8 +111,8 @@ class HandlerExam:
     @property
     def stops(self) -> list[Probe]:
         """The requests after which the handler stopped once, except requests of checks that report the stop."""
-        told = self.prober.fatal | {slug for slug, finding in self.findings.items() if finding.is_wrong}
-        return [probe for probe in self.prober.stops if probe.slug not in told]
+        told = self.prober.recovery.fatal | {slug for slug, finding in self.findings.items() if finding.is_wrong}
+        return [probe for probe in self.prober.recovery.stops if probe.slug not in told]
 
     def accepts(self, probe: Probe) -> None:
         """Record a valid request that the handler accepted."""
@@ -151,7 +152,7 @@ class HandlerExam:
         watch, waiting = self.prober.means.watch, self.passed_so_far
         self.passed_so_far = []
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(_LEAST_LATE_S, self.prober.bounded_s(_MOST_LATE_S))):
+            async with asyncio.timeout(max(_LEAST_LATE_S, self.prober.pace.bounded_s(_MOST_LATE_S))):
                 if watch is not None and waiting:
                     wait_s = waiting[-1].at + _LATE_S - asyncio.get_running_loop().time()
                     calls = await watch.wait_for(lambda _: False, self.mark, max(0.0, wait_s))

@@ -196,7 +196,7 @@ async def _check_disconnect(exam: HandlerExam) -> None:
     request: Invocation = valid(draft, prober.signing)
     cut = await prober.send("cut-off", "half a request", request, run_id, how=prober.partly)
     after = await prober.accept("cut-off", "a valid request after a disconnect")
-    has_stopped = any(probe.slug == "cut-off" for probe in prober.stops)
+    has_stopped = any(probe.slug == "cut-off" for probe in prober.recovery.stops)
     if after.is_accepted and not has_stopped:
         exam.passes("cut-off", after.seen)
     elif exam.works_once and after.has_response and not has_stopped:

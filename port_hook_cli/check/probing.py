@@ -4,46 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
-from statistics import quantiles
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from port_hook_cli.check.effects import FirstRun, work_of
 from port_hook_cli.check.forgeries import Signing, valid
 from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.pace import LEAST_S, TIME_UP, LeftHandler, Pace
 from port_hook_cli.check.plan import CheckLimits
 from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.recovery import Recovery
 from port_hook_cli.check.subject import CheckSubject
-from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import INTERRUPTED, Delivery, Invocation
-from port_hook_cli.listener.handler_check import connection_problem, handler_address
+from port_hook_cli.listener.handler_check import handler_address
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
 
-if TYPE_CHECKING:
-    from port_hook_cli.check.handler_process import HandlerProcess
-
-TIME_UP = "the check reached its time limit"
-_LEAST_S = 0.01
 _QUICK_S = 0.1
-_MOST_A_MINUTE, _MINUTE_S = 100, 60.0
-_FEWEST = 4
-_SLOW_S = 0.5
 _MOST_TOGETHER = 10
 _MOST_HANGS = 2
-_LEAST_TIMEOUT_S = 2.0
-_PATIENCE = 20
-_RETURN_S = 5.0
-_LOOK_EVERY_S = 0.02
-_CRASH_S = 0.2
 _PIECES, _PAUSE_S = 3, 0.1
 _SAVED_OF_A_CHECK = 3
-
-
-class LeftHandler(Exception):
-    """The check ends early. The message is the reason, as a clause."""
 
 
 class Outgoing(NamedTuple):
@@ -58,10 +41,9 @@ class Outgoing(NamedTuple):
 class Prober:
     """Sends probes.
 
-    `subject` and `unit` are the request and the timestamp unit that the handler accepts, if known. `stops` are the
-    requests during or after which the handler stopped. Requests of the checks in `fatal` stopped the handler twice.
-    `silent_run` is the work for a valid request to which the handler did not respond. With it, the sandbox shows which
-    requests are accepted, and a missing response is expected.
+    `subject` and `unit` are the request and the timestamp unit that the handler accepts, if known. `silent_run` is the
+    work for a valid request to which the handler did not respond. With it, the sandbox shows which requests are
+    accepted, and a missing response is expected.
     """
 
     def __init__(self, subject: CheckSubject, means: CheckMeans, limits: CheckLimits) -> None:
@@ -69,45 +51,18 @@ class Prober:
         self.means = means
         self.unit = TimestampUnit.SECONDS
         self.sent = 0
-        self.stops: list[Probe] = []
-        self.fatal: set[str] = set()
         self.hung: list[Probe] = []
         self.silent_run: FirstRun | None = None
-        self._limits = limits
-        self._clock = asyncio.get_running_loop().time
-        self._deadline = self._clock() + limits.within_s
+        self.pace = Pace(limits)
+        self.recovery = Recovery(handler_address(subject.url), means.handler, self.pace)
         self._client = means.client(limits.timeout_s)
-        self._latencies_s: list[float] = []
-        self._working_s = 0.0
-        self._sent_at = deque[float]()
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
         self._saved: dict[str, str | None] = {}
-        self._recovering = asyncio.Lock()
-        self._latest: Probe | None = None
-
-    @property
-    def left_s(self) -> float:
-        """The number of seconds that are left for the check."""
-        return self._deadline - self._clock()
 
     @property
     def hangs_too_often(self) -> bool:
         """Whether the handler did not respond to two requests, so that waiting for a third response wastes time."""
         return len(self.hung) >= _MOST_HANGS
-
-    def bounded_s(self, wait_s: float) -> float:
-        """Return how many seconds to wait: `wait_s`, or the time that is left if it is shorter."""
-        return max(0.0, min(wait_s, self.left_s))
-
-    def require_time(self) -> None:
-        """Raise LeftHandler if time is up, because a wait that ended early proves nothing."""
-        if self.left_s <= 0:
-            raise LeftHandler(TIME_UP)
-
-    @property
-    def within_s(self) -> float:
-        """The number of seconds that the whole check may take."""
-        return self._limits.within_s
 
     @property
     def signing(self) -> Signing:
@@ -157,7 +112,7 @@ class Prober:
         is_alone = patience_s is None
         timeout_s = self._timeout_s() if patience_s is None else patience_s
         if is_alone:
-            await self._take_turn()
+            await self.pace.take_turn()
             await self._announce(run_id)
 
         async def attempt() -> Probe:
@@ -172,19 +127,17 @@ class Prober:
 
         probe = await attempt()
         if not (probe.has_response or probe.worked or probe.delivery.fault == INTERRUPTED):
-            probe = await self._settle_silence(probe, attempt, is_alone=is_alone)
+            probe = await self.recovery.settle_silence(probe, attempt, is_alone=is_alone)
         self._record(probe, is_alone=is_alone)
         return probe
 
     def _record(self, probe: Probe, *, is_alone: bool) -> None:
         self._by_check[probe.slug].append(probe)
-        self._latest = probe
+        self.recovery.latest = probe
         if not is_alone:
             return
         if probe.has_response:
-            self._latencies_s.append(probe.delivery.latency_ms / 1000)
-            if probe.is_accepted:  # a handler rejects requests before it works
-                self._working_s = max(self._working_s, self._latencies_s[-1])
+            self.pace.record(probe)
         elif probe.reaction is Reaction.HUNG and not probe.died and self.silent_run is None:
             self.hung.append(probe)
 
@@ -193,7 +146,7 @@ class Prober:
 
         Raises LeftHandler if the time of the whole check ends earlier.
         """
-        limit_s = min(timeout_s, max(_LEAST_S, self.left_s))
+        limit_s = min(timeout_s, max(LEAST_S, self.pace.left_s))
         try:
             async with asyncio.timeout(limit_s):
                 return await sending
@@ -210,16 +163,19 @@ class Prober:
         watch, expected = self.means.watch, self.silent_run
         if watch is None or expected is None:
             return await delivering, False
-        mark, began = await watch.mark(), self._clock()
+        clock = asyncio.get_running_loop().time
+        mark, began = await watch.mark(), clock()
         response = asyncio.ensure_future(delivering)
-        work = asyncio.ensure_future(watch.wait_for(lambda seen: expected.is_done(seen, run_id), mark, self.left_s))
+        work = asyncio.ensure_future(
+            watch.wait_for(lambda seen: expected.is_done(seen, run_id), mark, self.pace.left_s)
+        )
         try:
             await asyncio.wait((response, work), return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait((response,), timeout=_QUICK_S)
             if response.done():
                 calls = work.result() if work.done() else await watch.calls(mark)
                 return response.result(), bool(expected.work & work_of(calls, run_id))
-            latency_ms = (self._clock() - began) * 1000
+            latency_ms = (clock() - began) * 1000
             return Delivery(url=self.subject.url, latency_ms=latency_ms, fault="timeout", error="no response"), True
         finally:
             for task in (response, work):
@@ -231,7 +187,7 @@ class Prober:
 
         Return the requests that were sent. The others were not sent because the handler hangs too often.
         """
-        is_slow = max(self._latencies_s, default=0.0) > _SLOW_S or self.silent_run is not None
+        is_slow = self.pace.is_slow or self.silent_run is not None
         probes: list[Probe] = []
         size = _MOST_TOGETHER if is_slow else 1
         for start in range(0, len(outgoing), size):
@@ -263,10 +219,10 @@ class Prober:
 
         A handler may process requests one after another, so the timeout of each request is long enough for all of them.
         """
-        await self._take_turn(len(outgoing))
+        await self.pace.take_turn(len(outgoing))
         for run in dict.fromkeys(each.run_id for each in outgoing):
             await self._announce(run)
-        patience_s = self._timeout_s() + len(outgoing) * max(self._latencies_s, default=0.0)
+        patience_s = self._timeout_s() + len(outgoing) * self.pace.slowest_s
         client = self.means.client(patience_s)
         tasks = [asyncio.ensure_future(self.send(*each, how=client.send, patience_s=patience_s)) for each in outgoing]
         try:
@@ -279,9 +235,7 @@ class Prober:
 
     async def recover(self) -> None:
         """Restart a handler that does not respond to valid requests. Raises LeftHandler if this is not possible."""
-        if self.means.handler is None:
-            raise LeftHandler("the handler stopped responding")
-        await self._restart(self.means.handler)
+        await self.recovery.bring_back("the handler stopped responding")
         self.hung.clear()
 
     async def slowly(self, request: Invocation, url: str) -> Delivery:
@@ -316,106 +270,8 @@ class Prober:
         if self.means.watch is not None:
             await self.means.watch.announce(run_id, self.subject.action or "unknown", dict(self.subject.inputs))
 
-    async def _take_turn(self, count: int = 1) -> None:
-        """Wait until the next `count` requests may be sent. A slow handler gets at most 100 requests a minute."""
-        self.require_time()
-        is_slow = len(self._latencies_s) >= _FEWEST and quantiles(self._latencies_s, n=4)[0] > _QUICK_S
-        if is_slow and (over := len(self._sent_at) + count - _MOST_A_MINUTE) > 0:
-            pause_s = self._sent_at[over - 1] + _MINUTE_S - self._clock()
-            if pause_s > self.left_s:
-                raise LeftHandler(TIME_UP)
-            await asyncio.sleep(max(0.0, pause_s))
-        self._sent_at.extend([self._clock()] * count)
-        while len(self._sent_at) > _MOST_A_MINUTE:
-            self._sent_at.popleft()
-
     def _timeout_s(self) -> float:
-        """Return how many seconds to wait for a response.
-
-        The time is shorter if the handler accepts requests quickly.
-        """
+        """Return how many seconds to wait for a response."""
         if self.silent_run is not None:
-            return min(self._limits.timeout_s, self.silent_run.patience_s)
-        if not self._working_s:
-            return self._limits.timeout_s
-        return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))
-
-    async def _settle_silence(self, probe: Probe, again: Callable[[], Awaitable[Probe]], *, is_alone: bool) -> Probe:
-        """Return a probe without a response, or its repetition if the handler stopped before or during the request.
-
-        If the handler stops during the repetition too, the request is the cause.
-        """
-        is_closed = is_alone and probe.reaction is Reaction.CLOSED
-        has_stopped = await self._returns(probe, is_alone=is_alone)
-        if has_stopped and probe.slug in self.fatal and probe.reaction is not Reaction.UNREACHABLE:
-            return probe._replace(died=True)
-        if not has_stopped and not is_closed:
-            return probe
-        repeated = await again()
-        if repeated.has_response:
-            if not has_stopped:  # a server may replace a stopped worker without closing its port
-                self.stops.append(probe)
-        elif await self._returns(repeated, is_alone=is_alone):
-            self.fatal.add(probe.slug)
-            return repeated._replace(died=True)
-        return repeated
-
-    async def _returns(self, probe: Probe, *, is_alone: bool) -> bool:
-        """Return whether the handler stopped before or during a request. It then accepts connections again.
-
-        Raises LeftHandler if the handler does not return.
-        """
-        is_refused = probe.reaction is Reaction.UNREACHABLE
-        # If several concurrent requests got no response, only the first counts the stop and restarts the handler.
-        async with self._recovering:
-            has_stopped = await self._has_stopped(probe)
-            if has_stopped or (is_refused and is_alone):
-                self.stops.append(self._latest if is_refused and self._latest else probe)
-            if not has_stopped:
-                return is_refused
-            if await self._is_reachable(within_s=self.bounded_s(_RETURN_S)):  # the command may be a supervisor
-                return True
-            if self.means.handler is None:
-                raise LeftHandler("the handler stopped accepting connections")
-            await self._restart(self.means.handler)
-            return True
-
-    async def _has_stopped(self, probe: Probe) -> bool:
-        """Return whether the handler has stopped, or is about to stop. A crash takes time."""
-        handler = self.means.handler
-        if probe.reaction is Reaction.UNREACHABLE or handler is None:
-            return not await self._is_reachable()
-        until = self._clock() + _CRASH_S
-        while await self._is_reachable():
-            if self._clock() >= until:
-                return False
-            await asyncio.sleep(_LOOK_EVERY_S)
-        return True
-
-    async def restart(self, handler: HandlerProcess, environ: Mapping[str, str] | None = None) -> None:
-        """Restart the handler, with the variables in `environ` if it is not None.
-
-        Raises NotReadyError and UsageError like `HandlerProcess.restart`, and LeftHandler if time is up.
-        """
-        try:
-            async with asyncio.timeout(max(_LEAST_S, self.left_s)):
-                await handler.restart(environ)
-        except TimeoutError:
-            raise LeftHandler(TIME_UP) from None
-
-    async def _restart(self, handler: HandlerProcess) -> None:
-        try:
-            await self.restart(handler)
-        except PortHookError:
-            raise LeftHandler("the command could not be restarted") from None
-
-    async def _is_reachable(self, *, within_s: float = 0.0) -> bool:
-        """Return whether the handler accepts connections within `within_s` seconds. An ended command does not."""
-        until, handler = self._clock() + within_s, self.means.handler
-        while handler is None or not handler.has_ended:
-            if not await connection_problem(*handler_address(self.subject.url), timeout_s=_LEAST_TIMEOUT_S):
-                return True
-            if self._clock() >= until:
-                break
-            await asyncio.sleep(_LOOK_EVERY_S)
-        return False
+            return min(self.pace.most_s, self.silent_run.patience_s)
+        return self.pace.timeout_s

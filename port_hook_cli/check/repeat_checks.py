@@ -29,7 +29,7 @@ async def check_repeats(exam: HandlerExam) -> None:
     watch, prober = exam.prober.means.watch, exam.prober
     if watch is not None and exam.first_run.effects:  # earlier requests may still be in progress
         quiet_s = max(_QUIET_S, exam.first_run.settling_s)
-        await watch.wait_until_quiet(await watch.mark(), quiet_s, prober.bounded_s(_MOST_QUIET_S))
+        await watch.wait_until_quiet(await watch.mark(), quiet_s, prober.pace.bounded_s(_MOST_QUIET_S))
     await _check_order(exam)
     if watch is None or not exam.first_run.effects:
         exam.cannot_tell(_NO_EFFECT, *_PAIRS, "ten-runs", is_gap=watch is not None and not exam.subject.synchronized)
@@ -90,8 +90,8 @@ async def _check_pair(exam: HandlerExam, watch: SandboxWatch, slug: str, deliver
     probes = await deliver(prober, slug)
     run_id = probes[0].run_id or ""
     await await_runs(exam, watch, [run_id], mark)
-    quiet_s = prober.bounded_s(first_run.settling_s)
-    calls = await watch.wait_until_quiet(mark, quiet_s, prober.bounded_s(_MOST_QUIET_S))
+    quiet_s = prober.pace.bounded_s(first_run.settling_s)
+    calls = await watch.wait_until_quiet(mark, quiet_s, prober.pace.bounded_s(_MOST_QUIET_S))
     if watch.problem is not None:
         exam.misses(LOST, slug)
     elif not any(probe.is_accepted for probe in probes):
@@ -137,7 +137,7 @@ async def _judge_each(exam: HandlerExam, watch: SandboxWatch, slug: str, probes:
     if watch.problem is not None:
         exam.misses(LOST, slug)
     elif wrong:
-        exam.prober.require_time()
+        exam.prober.pace.require_time()
         await exam.fails(slug, f"the results of {len(wrong)} of {len(probes)} runs were not reported", wrong)
     else:
         exam.passes(slug, f"the results of all {len(probes)} runs were reported")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from port_hook_cli.actions.sample_inputs import bad_inputs
 from port_hook_cli.check.catalog import CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.effects import FAILED_ENDS, NOT_SEEN, FirstRun, effects, endings, rejected, taken
-from port_hook_cli.check.exam import LOST, UNRESPONSIVE, HandlerExam
+from port_hook_cli.check.exam import LOST, HandlerExam
 from port_hook_cli.check.findings import NO_SANDBOX
-from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
-from port_hook_cli.check.subject import document_of
-from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.payload import find_run_id
+from port_hook_cli.check.reactions import Probe
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import shorten
 
@@ -24,10 +19,9 @@ if TYPE_CHECKING:
     from port_hook_cli.runs.seen_calls import SeenCall
 
 _NO_RUN = "the payload has no run ID"
-_HANDLED = "the handler handled or rejected every bad input"
 _ALWAYS_FAILS = "reports that every valid run failed"
 _NO_SUCCESS = "every valid run failed, so a failed run shows nothing"
-_NO_END = "the handler did not report the result of a valid run"
+NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
 _LATE_CALL_SHARE, _END_SHARE = 1 / 15, 1 / 6
 _MOST_QUEUED = 6
@@ -36,9 +30,6 @@ _LONGER_WORK = "If the work takes longer, pass a longer --within."
 _CONFIGURE = "Read the address of Port's API from PORT_API_URL."
 _NO_SYNC_CALL = "the handler did not call the sandbox, and a synchronous handler need not"
 _LEAST_QUIET_S = 0.2
-_BREAKS = frozenset({Reaction.FAILED, Reaction.CLOSED, Reaction.HUNG})
-_SAYS_FAILED = re.compile(rb"error|fail|exception|\"(?:ok|success)\": ?false", re.IGNORECASE)
-_MAX_READ = 2_000
 _MOST_EXPLAINED = 300
 _OTHER_INPUTS = "Check with inputs for which the work succeeds: choose them with --input, --inputs or --entity."
 _AUTHORIZE = (
@@ -80,7 +71,7 @@ async def check_late_reports(exam: HandlerExam) -> None:
     watch = exam.prober.means.watch
     if watch is None:
         return
-    late_s = max(_LATE_CALL_S, exam.prober.within_s * _LATE_CALL_SHARE)
+    late_s = max(_LATE_CALL_S, exam.prober.pace.within_s * _LATE_CALL_SHARE)
     if await observe_first_run(exam, late_s):
         await _judge_first_run(exam, watch)
     else:
@@ -138,7 +129,7 @@ async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -
 
 def _end_s(exam: HandlerExam) -> float:
     """Return how many seconds to wait for the end of the first run. A longer --within allows for longer work."""
-    return max(_END_S, exam.prober.within_s * _END_SHARE)
+    return max(_END_S, exam.prober.pace.within_s * _END_SHARE)
 
 
 async def seen_run(exam: HandlerExam, probe: Probe, first_s: float, end_s: float) -> FirstRun:
@@ -153,7 +144,7 @@ async def seen_run(exam: HandlerExam, probe: Probe, first_s: float, end_s: float
     run_id, sent_at = probe.run_id or "", probe.request.received_at
 
     def left_s(patience_s: float) -> float:
-        return prober.bounded_s(patience_s - (prober.means.now() - sent_at))
+        return prober.pace.bounded_s(patience_s - (prober.means.now() - sent_at))
 
     calls = await watch.wait_for(bool, exam.mark, left_s(first_s))
     if calls and not exam.subject.synchronized:
@@ -161,7 +152,7 @@ async def seen_run(exam: HandlerExam, probe: Probe, first_s: float, end_s: float
     run = FirstRun(run_id, sent_at, tuple(calls))
     if calls and (exam.subject.synchronized or endings(calls, run_id)):
         quiet_s = max(_LEAST_QUIET_S, run.settling_s)
-        run = run._replace(calls=tuple(await watch.wait_until_quiet(exam.mark, quiet_s, prober.bounded_s(_END_S))))
+        run = run._replace(calls=tuple(await watch.wait_until_quiet(exam.mark, quiet_s, prober.pace.bounded_s(_END_S))))
     return run if watch.problem is None else NOT_SEEN
 
 
@@ -191,7 +182,7 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
 
 async def _judge_success(exam: HandlerExam, run: FirstRun, end: SeenCall, watch: SandboxWatch) -> None:
     """Report a finding if every run so far failed, because the handler then never did its work."""
-    if any(not _is_failure(call) for call in taken(endings(run.later))):
+    if any(not is_failure(call) for call in taken(endings(run.later))):
         return
     text = await watch.explanation(run.run_id)
     seen = f"the result was {end.result or end.ends}" + (f" ({shorten(text, _MOST_EXPLAINED)})" if text else "")
@@ -200,7 +191,8 @@ async def _judge_success(exam: HandlerExam, run: FirstRun, end: SeenCall, watch:
     exam.cannot_tell(_NO_SUCCESS, "failure-reported")
 
 
-def _is_failure(call: SeenCall) -> bool:
+def is_failure(call: SeenCall) -> bool:
+    """Return whether a call reports that a run failed."""
     return bool({call.ends, call.result} & FAILED_ENDS)
 
 
@@ -215,14 +207,14 @@ async def _judge_end(exam: HandlerExam, run: FirstRun, end: SeenCall, proof: Seq
 
 
 async def _blame_for_no_end(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]) -> None:
-    exam.prober.require_time()
+    exam.prober.pace.require_time()
     seen = f"the handler did not end the run within {_end_s(exam):.0f} seconds"
     refused = next(reversed(rejected(run.later)), None)
     if refused is not None:
         seen += f", and the sandbox responded to {refused.method} {refused.path} with {refused.status}"
     fix = _AUTHORIZE if refused is not None and refused.status == HTTPStatus.UNAUTHORIZED else ""
     await exam.fails("terminal", seen, proof, fix=fix)
-    exam.cannot_tell(_NO_END, "once", "after-work")
+    exam.cannot_tell(NO_END, "once", "after-work")
 
 
 def _changes_after(end: SeenCall, run: FirstRun) -> Iterator[SeenCall]:
@@ -252,7 +244,9 @@ async def await_valid_run(exam: HandlerExam, watch: SandboxWatch, slug: str, lab
     """
     mark = await watch.mark()
     run_id = (await exam.prober.accept(slug, label)).run_id or ""
-    calls = await watch.wait_for(lambda seen: exam.first_run.is_done(seen, run_id), mark, exam.prober.bounded_s(_END_S))
+    calls = await watch.wait_for(
+        lambda seen: exam.first_run.is_done(seen, run_id), mark, exam.prober.pace.bounded_s(_END_S)
+    )
     return exam.first_run.is_done(calls, run_id)
 
 
@@ -262,74 +256,7 @@ async def await_runs(exam: HandlerExam, watch: SandboxWatch, runs: Sequence[str]
     While calls arrive, a handler that queues requests may still be working for earlier runs.
     """
     patience_s = exam.first_run.patience_s
-    most_s = exam.prober.bounded_s(_MOST_QUEUED * patience_s)
+    most_s = exam.prober.pace.bounded_s(_MOST_QUEUED * patience_s)
     return await watch.wait_until_quiet(
         mark, patience_s, most_s, is_so=lambda seen: exam.first_run.are_done(seen, runs)
     )
-
-
-async def check_failures(exam: HandlerExam) -> None:
-    """Send inputs that the handler probably cannot process, and judge how the handler ends these runs."""
-    if exam.wants("sync-status"):
-        await _judge_responses(exam, await _send_bad_inputs(exam, "sync-status"))
-    watch = exam.prober.means.watch
-    if watch is None or not exam.wants("failure-reported"):
-        return
-    if not exam.first_run.has_ended:
-        exam.cannot_tell(_NO_END, "failure-reported")
-        return
-    mark = await watch.mark()
-    probes = await _send_bad_inputs(exam, "failure-reported")
-    runs = [probe.run_id or "" for probe in probes if probe.is_accepted]
-    calls = await await_runs(exam, watch, runs, mark)
-    if watch.problem is not None:
-        exam.misses(LOST, "failure-reported")
-    else:
-        await _judge_failures(exam, probes, calls)
-
-
-async def _send_bad_inputs(exam: HandlerExam, slug: str) -> list[Probe]:
-    bodies = {f"a request with {name}": body for name, body in _bad_bodies(exam)}
-    return await exam.prober.accept_each(slug, bodies)
-
-
-def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
-    """Yield bodies with bad inputs, each with a description of the bad input. Each body still contains its run ID."""
-    subject = exam.subject
-    for name, inputs in bad_inputs(subject.inputs) if isinstance(subject.document, dict) else ():
-        body = subject.edited(inputs)
-        if find_run_id(document_of(body), Headers(subject.request.headers.items)) == subject.run_id:
-            yield name, body
-
-
-async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Sequence[SeenCall]) -> None:
-    ends = {probe: endings(calls, probe.run_id or "") for probe in probes}
-    silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
-    # Port can send the first variation, because its inputs have the right types.
-    broken = [probe for probe in probes[:1] if probe.reaction in _BREAKS and not ends[probe]]
-    reported = [probe for probe in probes if any(map(_is_failure, ends[probe]))]
-    if bad := silent or broken:
-        exam.prober.require_time()
-        await exam.fails("failure-reported", f"{bad[0].seen}, and the run was not ended in time", bad)
-    elif reported:
-        exam.passes("failure-reported", f"{reported[0].label} was reported as failed")
-    elif exam.prober.hangs_too_often:
-        exam.misses(UNRESPONSIVE, "failure-reported")
-    else:
-        exam.cannot_tell(f"{_HANDLED} ({outcomes(probes)})", "failure-reported")
-
-
-def _says_failed(probe: Probe) -> bool:
-    return bool(_SAYS_FAILED.search(probe.delivery.body[:_MAX_READ]))
-
-
-async def _judge_responses(exam: HandlerExam, probes: Sequence[Probe]) -> None:
-    # A handler may mention errors in every response.
-    says_more = exam.baseline is None or not _says_failed(exam.baseline)
-    wrong = [probe for probe in probes if says_more and probe.is_accepted and _says_failed(probe)]
-    if wrong:
-        await exam.fails("sync-status", first_seen(wrong), wrong)
-    elif refused := [probe for probe in probes if not probe.is_accepted]:
-        exam.passes("sync-status", refused[0].seen)
-    else:
-        exam.cannot_tell(_HANDLED, "sync-status")

@@ -101,6 +101,10 @@ class CheckSession:
                 reject_other_machine(found.subject, may_leave=self.may_leave)
             starts = bool(self.command)
             url = masked_url(found.subject.url, found.masker.text)
+            # Otherwise, the handler runs only after this event, or its user must agree before a connection is opened.
+            is_ready_first = not starts and is_on_this_machine(found.subject.url)
+            if is_ready_first:
+                await self._require_ready(found.subject.url, url)
             await on_begin(
                 CheckBegins(
                     found.subject,
@@ -110,14 +114,19 @@ class CheckSession:
                     starts,
                 )
             )
-            if not starts:
-                await _require_handler(found.subject.url, url)
             began = asyncio.get_running_loop().time()
             means = await self._means(stack, side, found)
-            if found.subject.url.startswith("https:"):
-                await self._require_trust(found.subject.url, url)
+            if not is_ready_first:
+                await self._require_ready(found.subject.url, url)
             plan = self.plan.without(asyncio.get_running_loop().time() - began)
             return await check(found.subject, means, plan, on_finding, original=found.original)
+
+    async def _require_ready(self, url: str, shown: str) -> None:
+        """Raise TargetError if a handler that already runs accepts no connections, or if TLS fails."""
+        if not self.command:
+            await _require_handler(url, shown)
+        if url.startswith("https:"):
+            await self._require_trust(url, shown)
 
     async def _require_trust(self, url: str, shown: str) -> None:
         """Raise TargetError if no TLS connection can be opened, because that is not a fault of the handler's code."""

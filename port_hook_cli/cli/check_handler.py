@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
     from port_hook_cli.check.findings import CheckReport
     from port_hook_cli.check.session import CheckBegins
+    from port_hook_cli.check.sources import FoundSubject, SubjectName
     from port_hook_cli.invocations.models import Delivery, Invocation
     from port_hook_cli.replay.rewriting import KeptReplay
     from port_hook_cli.replay.sending import Keep
@@ -80,7 +81,7 @@ def check_handler(asked: CheckCommand) -> ExitCode:
         )
         session = CheckSession(
             name=asked.source,
-            source=source,
+            source=_StrictSource(source, forms),
             plan=asked.plan,
             access=access,
             runtime=runtime,
@@ -89,7 +90,7 @@ def check_handler(asked: CheckCommand) -> ExitCode:
             trust=asked.target.trust(runtime),
             keep=saver.keep_with,
         )
-        report = _checked(session, partial(_begin, screen=screen, forms=forms, asks=not asked.target.yes), screen)
+        report = _checked(session, partial(_begin, screen=screen, runtime=runtime, asks=not asked.target.yes), screen)
     return ExitCode.INTERRUPTED if report is None else _finish(report, output, screen, runtime)
 
 
@@ -114,17 +115,16 @@ def _checked(
         raise CredentialsError(problem.message, hint=hint) from None
 
 
-async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, asks: bool) -> None:
+async def _begin(begins: CheckBegins, *, screen: CheckScreen, runtime: Runtime, asks: bool) -> None:
     """Ask before sending to a handler that the check did not start, then print what is sent.
 
     A handler on this machine is checked without a question if port-hook cannot ask. Raises UsageError if the user
-    declines, or if an option of a run has no effect.
+    declines.
     """
-    forms.refuse_unused(begins.subject.name)
     is_here = is_on_this_machine(begins.subject.url)
-    if asks and not begins.starts_handler and (not is_here or can_ask(forms.runtime)):
+    if asks and not begins.starts_handler and (not is_here or can_ask(runtime)):
         question = f"{begin_text(begins.url, begins.works)} Check this handler?"
-        if not await confirm_in_loop(question, forms.runtime, default=False):
+        if not await confirm_in_loop(question, runtime, default=False):
             hint = "Add the command that starts your handler: `-- COMMAND`." if is_here else _ELSEWHERE
             raise UsageError("Nothing was sent.", hint=hint)
     screen.begin(begins)
@@ -150,13 +150,13 @@ class _Forms:
     """Reads the options of a run for an action or a workflow, and records whether they were used."""
 
     def __init__(self, run: CheckRun, runtime: Runtime) -> None:
-        self._run, self.runtime = run, runtime
+        self._run, self._runtime = run, runtime
         self._is_used = False
 
     def read(self, form: PortAction) -> RunData:
         """Return the run data for the action, or for the workflow's form as an action."""
         self._is_used = True
-        return self._run.read_run(form, self.runtime)
+        return self._run.read_run(form, self._runtime)
 
     def refuse_unused(self, name: str) -> None:
         """Raise UsageError for options of a run if the request is a capture or a payload."""
@@ -165,6 +165,19 @@ class _Forms:
                 f"{given[0]} has no effect: {brief(name)} is a capture or a payload, which already has its inputs.",
                 hint="Leave it out, or use an action.",
             )
+
+
+class _StrictSource(NamedTuple):
+    """Finds the request. Raises UsageError if it does not use the options of a run."""
+
+    source: SubjectSource
+    forms: _Forms
+
+    async def find(self, name: SubjectName | None, secret: Callable[[], Secret], /) -> FoundSubject:
+        """Return the request that `name` means."""
+        found = await self.source.find(name, secret)
+        self.forms.refuse_unused(found.subject.name)
+        return found
 
 
 class _Saver:

@@ -448,6 +448,7 @@ def test_stopped_handler_is_an_error(run: Run) -> None:
     assert result.code == ExitCode.TARGET
     assert result.err.splitlines()[-2].startswith(f"error: Nothing listens on http://127.0.0.1:{port}/")
     assert "-- python app.py" in result.err.splitlines()[-1]
+    assert "Sends requests" not in result.err
 
 
 def test_untrusted_certificate_is_an_error_without_findings(run: Run, folder: Path) -> None:
@@ -462,6 +463,7 @@ def test_untrusted_certificate_is_an_error_without_findings(run: Run, folder: Pa
         assert (refused.code, refused.out) == (ExitCode.TARGET, "")
         assert "unable to get local issuer certificate" in refused.err
         assert "--cacert FILE" in refused.err
+        assert "Sends requests" not in refused.err
         assert target.requests == []
         assert run(*words, url, "--cacert", "ca.pem", env=ENV).code != ExitCode.TARGET
         assert target.requests
