@@ -23,7 +23,7 @@ class LeftHandler(Exception):
     """The check ends early. The message is the reason, as a clause."""
 
 
-class Pace:
+class CheckPace:
     """The limits on time and rate, which depend on how quickly the handler responds.
 
     All times are in seconds: `within_s` for the whole check, `most_s` for one response at most, and `slowest_s` for the

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from port_hook_cli.check.effects import FirstRun, work_of
 from port_hook_cli.check.forgeries import Signing, valid
 from port_hook_cli.check.means import CheckMeans
-from port_hook_cli.check.pace import LEAST_S, TIME_UP, LeftHandler, Pace
+from port_hook_cli.check.pace import LEAST_S, TIME_UP, CheckPace, LeftHandler
 from port_hook_cli.check.plan import CheckLimits
 from port_hook_cli.check.reactions import Probe, Reaction
-from port_hook_cli.check.recovery import Recovery
+from port_hook_cli.check.recovery import HandlerRecovery
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.invocations.models import INTERRUPTED, Delivery, Invocation
 from port_hook_cli.listener.handler_check import handler_address
@@ -53,8 +53,8 @@ class Prober:
         self.sent = 0
         self.hung: list[Probe] = []
         self.silent_run: FirstRun | None = None
-        self.pace = Pace(limits)
-        self.recovery = Recovery(handler_address(subject.url), means.handler, self.pace)
+        self.pace = CheckPace(limits)
+        self.recovery = HandlerRecovery(handler_address(subject.url), means.handler, self.pace)
         self._client = means.client(limits.timeout_s)
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
         self._saved: dict[str, str | None] = {}

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from port_hook_cli.check.pace import LEAST_S, TIME_UP, LeftHandler, Pace
+from port_hook_cli.check.pace import LEAST_S, TIME_UP, CheckPace, LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.listener.handler_check import connection_problem
@@ -20,14 +20,14 @@ _LOOK_EVERY_S = 0.02
 _CRASH_S = 0.2
 
 
-class Recovery:
+class HandlerRecovery:
     """Distinguishes a handler that stopped from a handler that does not respond, and brings it back.
 
     `address` is the handler's host and port. `stops` are the requests during or after which the handler stopped.
     Requests of the checks in `fatal` stopped the handler twice. `latest` is the latest request with an outcome.
     """
 
-    def __init__(self, address: tuple[str, int], handler: HandlerProcess | None, pace: Pace) -> None:
+    def __init__(self, address: tuple[str, int], handler: HandlerProcess | None, pace: CheckPace) -> None:
         self.stops: list[Probe] = []
         self.fatal: set[str] = set()
         self.latest: Probe | None = None
