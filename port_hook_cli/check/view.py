@@ -125,16 +125,18 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
 
 
 def outcome_lines(report: CheckReport, *, strict: bool) -> Iterator[str]:
-    """Yield notes, warnings and hints about an outcome for which a missing result is the reason."""
-    outcome = report.outcome(strict=strict)
+    """Yield notes, warnings and hints about missing results, unless there are findings to fix first."""
+    outcome, gaps = report.outcome(strict=strict), [finding for finding in report.findings if finding.is_gap]
+    if outcome is CheckOutcome.UNPROVED:
+        yield from _unproved_lines(report)
+        return
     if outcome is CheckOutcome.NOT_OBSERVED:
         yield "note: no check has a result, so port-hook cannot rate the handler"
-    elif outcome is CheckOutcome.UNPROVED:
-        yield from _unproved_lines(report)
-    elif outcome is CheckOutcome.FAILED and not any(finding.is_wrong for finding in report.findings):
-        gaps = [finding for finding in report.findings if finding.is_gap]
+    elif any(finding.is_wrong for finding in report.findings):
+        return
+    elif outcome is CheckOutcome.FAILED:
         yield f"note: --strict fails because checks have no result: {_named([each.check.slug for each in gaps])}"
-        yield from (f"hint: {printable(fix)}" for fix in dict.fromkeys(each.fix for each in gaps if each.fix))
+    yield from (f"hint: {printable(fix)}" for fix in dict.fromkeys(each.fix for each in gaps if each.fix))
 
 
 def _unproved_lines(report: CheckReport) -> Iterator[str]:

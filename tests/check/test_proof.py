@@ -60,14 +60,15 @@ async def test_expired_time_limit_proves_nothing_and_the_hint_shows_the_option()
 
 @pytest.mark.parametrize(("is_gap", "strict_outcome"), [(True, "failed"), (False, "passed")])
 def test_strict_check_fails_for_a_gap_but_not_for_an_inapplicable_check(is_gap: bool, strict_outcome: str) -> None:
-    unseen = not_observed(BY_SLUG["failure-reported"], "nothing failed", is_gap=is_gap)
+    unseen = not_observed(BY_SLUG["failure-reported"], "nothing failed", is_gap=is_gap, fix="Pass X.")
     report = CheckReport((*(passed(BY_SLUG[slug], "ok") for slug in PROVED), unseen), 1.0, 5)
 
     assert (report.outcome(), report.outcome(strict=True)) == ("passed", strict_outcome)
     assert report.record(strict=True)["outcome"] == strict_outcome
+    hints = ["hint: Pass X."] if is_gap else []
     notes = ["note: --strict fails because checks have no result: failure-reported"] if is_gap else []
-    assert list(outcome_lines(report, strict=True)) == notes
-    assert list(outcome_lines(report, strict=False)) == []
+    assert list(outcome_lines(report, strict=True)) == notes + hints
+    assert list(outcome_lines(report, strict=False)) == hints
 
 
 def test_junit_report_has_a_failure_for_a_forgery_without_a_result() -> None:
