@@ -377,12 +377,17 @@ def log_salts(path: Path) -> bytes:
         return log.read(24)[16:]
 
 
-async def save_until_checkpoint(writer: StoreWriter, store: CountedStore, *, most: int = 5_000) -> None:
-    """Save captures one at a time until the writer's thread has made a checkpoint."""
+async def save_until_checkpoint(
+    writer: StoreWriter, store: CountedStore, *, most: int = 5_000, wait_s: float = 0.0
+) -> None:
+    """Save captures one at a time until the writer's thread has made a checkpoint.
+
+    After each, wait up to `wait_s` seconds for the thread, so that few are saved while a busy machine delays it.
+    """
     store.has_checkpoint.clear()
     for number in range(most):
         await writer.save(a_capture(an_invocation(b"x" * 5_000, id=f"{number:04}")))
-        if store.has_checkpoint.is_set():
+        if store.has_checkpoint.is_set() or (wait_s and await asyncio.to_thread(store.has_checkpoint.wait, wait_s)):
             return
     raise AssertionError("no checkpoint")
 
@@ -433,7 +438,7 @@ async def test_log_stays_short_while_captures_are_deleted(folder: Path) -> None:
     store = CountedStore(folder / ".port-hook" / "captures.db", max_captures=100)
     writer = StoreWriter(store, asyncio.get_running_loop())
     for _ in range(2):
-        await save_until_checkpoint(writer, store)
+        await save_until_checkpoint(writer, store, wait_s=0.001)
     await writer.flush()
     assert beside(store.path, LOG).stat().st_size < 9.5 * 1024 * 1024  # 8 MiB, and the captures saved in the meantime
     await writer.close()
