@@ -33,8 +33,9 @@ from port_hook_cli.tunnels.protocol import NotUsable, Usable
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, Provider, parse_tunnel
 
 TIMEOUT_S = 3.0
-# The credentials may be in a keyring that does not respond. In that case, the API is not called.
-_MARGIN_S = 0.5
+# The credentials may be in a keyring that does not respond. In that case, the API is not called. The keyring's own time
+# limit begins after its import, which takes long on a busy machine, and its message tells the user more.
+_MARGIN_S = 2.0
 _MIB = 1024 * 1024
 _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", "rich", "typer")
 
