@@ -62,7 +62,14 @@ def test_jq_process_killed_before_its_first_program_is_restarted() -> None:
 
 def jq_processes() -> set[int]:
     children = psutil.Process().children()
-    return {child.pid for child in children if any("jq_process" in word for word in child.cmdline())}
+    return {child.pid for child in children if any("jq_process" in word for word in words_of(child))}
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Return the words of a process. For an instant after its start, Linux does not show them."""
+    while not (words := process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+        pass
+    return list(words)
 
 
 @pytest.mark.parametrize(
