@@ -67,7 +67,7 @@ class CheckPace:
         return min(self.most_s, max(_LEAST_TIMEOUT_S, _PATIENCE * self.slowest_s))
 
     def record(self, probe: Probe) -> None:
-        """Record the time of the response to a request that was sent alone."""
+        """Record the time of the response to a request sent alone."""
         latency_s = probe.delivery.latency_ms / 1000
         self._latencies_s.append(latency_s)
         self.slowest_s = max(self.slowest_s, latency_s)

@@ -185,7 +185,7 @@ class Prober:
     async def send_each(self, outgoing: Sequence[Outgoing]) -> list[Probe]:
         """Send independent requests in their order, up to ten concurrently if the handler is slow.
 
-        Return the requests that were sent. The others were not sent because the handler hangs too often.
+        Return the sent requests. A handler that hangs too often does not get the others.
         """
         is_slow = self.pace.is_slow or self.silent_run is not None
         probes: list[Probe] = []

@@ -122,7 +122,7 @@ class CheckSession:
             return await check(found.subject, means, plan, on_finding, original=found.original)
 
     async def _require_ready(self, url: str, shown: str) -> None:
-        """Raise TargetError if a handler that already runs accepts no connections, or if TLS fails."""
+        """Raise TargetError if a running handler does not accept connections, or if TLS fails."""
         if not self.command:
             await _require_handler(url, shown)
         if url.startswith("https:"):

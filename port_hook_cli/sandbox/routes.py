@@ -82,7 +82,7 @@ def list_calls(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_end(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
-    """Return whether an action run or a node run has ended, or null for an unknown run, which is not created."""
+    """Return whether an action run or a node run has ended, or null for an unknown run. Does not create the run."""
     if (run := state.runs.get(run_id)) is not None:
         return ok({"ended": run.ended}, run_id=run_id)
     node_run = state.workflows.find_node_run(run_id)
