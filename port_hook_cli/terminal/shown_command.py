@@ -246,7 +246,8 @@ if sys.platform != "win32":
 class PassedSignals:
     """Passes signals on to a command, and remembers whether one arrived. Enter the context in a running event loop.
 
-    A signal that this process ignores, such as SIGHUP after `nohup`, stays ignored.
+    A signal that this process ignores, such as SIGHUP after `nohup`, stays ignored. The handlers are Python's, because
+    the event loop's wait for the loop: while it imports a module, the command could end before them.
     """
 
     def __init__(self) -> None:
@@ -257,24 +258,23 @@ class PassedSignals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._before = {number: handler for number, handler in _handlers() if handler is not signal.SIG_IGN}
         for number in self._before:
-            self._install(number)
+            with suppress(ValueError):  # not the main thread
+                signal.signal(number, self._handle)
         if hasattr(signal, "SIGWINCH"):
             with suppress(*_UNSUPPORTED):
-                asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, self._resize)
+                self._loop.add_signal_handler(signal.SIGWINCH, self._resize)
         return self
 
     def __exit__(self, *_: object) -> None:
-        loop = asyncio.get_running_loop()
         for number, handler in self._before.items():
-            with suppress(*_UNSUPPORTED):
-                loop.remove_signal_handler(number)
             with suppress(TypeError, ValueError):  # not the main thread, or a handler that Python did not install
                 signal.signal(number, handler)
         if hasattr(signal, "SIGWINCH"):
             with suppress(*_UNSUPPORTED):
-                loop.remove_signal_handler(signal.SIGWINCH)
+                self._loop.remove_signal_handler(signal.SIGWINCH)
 
     def pass_to(self, running: ShownCommand) -> None:
         """Pass signals on to this command from now on."""
@@ -288,17 +288,9 @@ class PassedSignals:
         """Wait for a signal after the command has ended."""
         await self._stop.wait()
 
-    def _install(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            loop.add_signal_handler(number, self._handle, number)
-        except _UNSUPPORTED:  # Windows, or not the main thread
-            with suppress(ValueError):
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._handle, number))
-
-    def _handle(self, number: int) -> None:
+    def _handle(self, number: int, _: object) -> None:
         if self._has_ended:
-            self._stop.set()
+            self._loop.call_soon_threadsafe(self._stop.set)
             return
         self.is_interrupted = True
         if self._running is not None:

@@ -384,6 +384,34 @@ def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, n
         assert "\n".join(messages(sandbox)) == f"ready\ngot {number.name}"
 
 
+# Imports the HTTP client after a signal to itself and the end of the command.
+SIGNALED_WHILE_IMPORTING = """
+import os, signal, sys, threading
+from port_hook_cli.cli.app import main
+
+def on_event(event, args):
+    if event == 'import' and args[0] == 'httpx':
+        for thread in threading.enumerate():
+            if thread.name == 'command-end':
+                os.kill(os.getpid(), signal.SIGINT)
+                thread.join()
+
+sys.addaudithook(on_event)
+sys.exit(main())
+"""
+
+
+def test_run_is_interrupted_when_its_command_ends_before_the_http_client_is_imported(
+    sandbox: Sandbox, env: dict[str, str], tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", SIGNALED_WHILE_IMPORTING, "report-run", RUN_ID, "--", "sleep", "30"]
+    environ = environment(tmp_path, **env)
+    ended = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, check=False, timeout=30)
+    assert ended.returncode == 128 + signal.SIGINT, ended.stderr
+    report = sandbox.runs[RUN_ID].report
+    assert (report.status, report.status_label) == ("FAILURE", "Interrupted")
+
+
 LOUD = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
