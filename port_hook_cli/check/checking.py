@@ -32,7 +32,7 @@ from port_hook_cli.check.report_checks import (
     warn_about_address,
     watch_first_run,
 )
-from port_hook_cli.check.signature_checks import check_other_valid_requests, check_survival, check_unset_secret
+from port_hook_cli.check.signature_checks import check_survival, check_unset_secret
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.valid_request import check_second, check_valid
 
@@ -94,7 +94,6 @@ async def _examine(exam: HandlerExam) -> None:
         await check_second(exam)
     await check_forgeries(exam)
     if exam.baseline is not None:
-        await check_other_valid_requests(exam)
         await check_forms(exam, exam.baseline)
         has_called = await check_reports(exam)
         if has_called:

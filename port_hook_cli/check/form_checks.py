@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, UNRESPONSIVE, HandlerExam
-from port_hook_cli.check.forgeries import valid
+from port_hook_cli.check.forgeries import Signing, by_agent, in_other_unit, valid
 from port_hook_cli.check.languages import JOIN, RAW
+from port_hook_cli.check.probing import Outgoing
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes, stops_seen
 from port_hook_cli.check.subject import written
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Invocation
+from port_hook_cli.signatures.signing import TimestampUnit
 
 _JSON = "application/json; charset=utf-8"
 _KB, _MB = 90_000, 1_000_000
@@ -27,42 +29,68 @@ _IN_CAPITALS = {SIGNATURE_HEADER: SIGNATURE_HEADER.upper(), TIMESTAMP_HEADER: TI
 async def check_forms(exam: HandlerExam, baseline: Probe) -> None:
     """Send valid requests in every form in which they can arrive."""
     exam.passes("method", f"{exam.subject.request.method} got {baseline.outcome}")
-    await _check_headers(exam)
-    await _check_size(exam)
-    await _check_slow(exam, baseline)
+    _settle_impossible(exam)
+    async for probes in exam.prober.send_groups(_other_forms(exam, baseline)):
+        for probe in probes:
+            judge = _JUDGES.get(probe.slug)
+            await (exam.judge_acceptance(probe.slug, probe) if judge is None else judge(exam, probe))
     await _check_together(exam)
 
 
-async def _check_headers(exam: HandlerExam) -> None:
-    prober = exam.prober
-    if exam.wants("header-case"):
-        run_id, draft = prober.draft("header-case")
-        request = valid(draft, prober.signing)
-        fields = tuple((_IN_CAPITALS.get(name, name), value) for name, value in request.headers)
-        request = replace(request, headers=Headers(fields))
-        probe = await prober.send("header-case", "a request with header names in uppercase", request, run_id)
-        await exam.judge_acceptance("header-case", probe)
-    if exam.wants("charset"):
-        run_id, draft = prober.draft("charset")
-        fields = (*draft.headers.without("content-type"), ("content-type", _JSON))
-        request = valid(replace(draft, headers=Headers(fields)), prober.signing)
-        probe = await prober.send("charset", f"a request with the content-type `{_JSON}`", request, run_id)
-        await exam.judge_acceptance("charset", probe)
-
-
-async def _check_size(exam: HandlerExam) -> None:
-    if not exam.wants("size"):
-        return
-    subject, prober = exam.subject, exam.prober
+def _settle_impossible(exam: HandlerExam) -> None:
+    """Settle the checks of forms that the request cannot have."""
+    subject = exam.subject
+    if exam.prober.signing.other_unit is TimestampUnit.SECONDS:
+        exam.passes("valid-milliseconds", "the handler expects milliseconds")
     if exam.is_strict or subject.large(_KB) == subject.request.body:
         reason = "the handler rejects unknown fields" if exam.is_strict else "it is not a JSON object"
         exam.cannot_tell(f"the payload cannot be made larger, because {reason}", "size")
-        return
-    small = await prober.accept("size", "a body of 90 kB", body=subject.large(_KB))
+
+
+def _other_forms(exam: HandlerExam, baseline: Probe) -> Iterator[Outgoing]:
+    """Yield a valid request in each other form that is wanted, signed when it is taken."""
+    prober, subject = exam.prober, exam.subject
+    is_plain = exam.is_strict or baseline.request.body.isascii()
+    bodies = {"size": subject.large(_KB), "slow": None if is_plain else subject.trying()}
+    for slug, (label, make) in _FORMS.items():
+        if exam.wants(slug):
+            run_id, draft = prober.draft(slug, body=bodies.get(slug))
+            yield Outgoing(slug, label, make(draft, prober.signing), run_id, in_pieces=slug == "slow")
+
+
+def _in_capitals(draft: Invocation, signing: Signing) -> Invocation:
+    request = valid(draft, signing)
+    fields = tuple((_IN_CAPITALS.get(name, name), value) for name, value in request.headers)
+    return replace(request, headers=Headers(fields))
+
+
+def _with_charset(draft: Invocation, signing: Signing) -> Invocation:
+    fields = (*draft.headers.without("content-type"), ("content-type", _JSON))
+    return valid(replace(draft, headers=Headers(fields)), signing)
+
+
+_FORMS: Mapping[str, tuple[str, Callable[[Invocation, Signing], Invocation]]] = {
+    "valid-milliseconds": ("a request with a timestamp in milliseconds", in_other_unit),
+    "valid-agent": ("the request of the execution agent", by_agent),
+    "header-case": ("a request with header names in uppercase", _in_capitals),
+    "charset": (f"a request with the content-type `{_JSON}`", _with_charset),
+    "size": ("a body of 90 kB", valid),
+    "slow": ("a request in pieces", valid),
+}
+
+
+async def _judge_milliseconds(exam: HandlerExam, probe: Probe) -> None:
+    if probe.has_response:
+        exam.passes(probe.slug, f"{probe.outcome}, and Port sends seconds")
+    else:
+        await exam.judge_acceptance(probe.slug, probe)
+
+
+async def _judge_size(exam: HandlerExam, small: Probe) -> None:
     if not small.is_accepted:
         await _judge_signed_body(exam, "size", small, "a large body")
         return
-    large = await prober.accept("size", "a body of 1 MB", body=subject.large(_MB))
+    large = await exam.prober.accept("size", "a body of 1 MB", body=exam.subject.large(_MB))
     if large.is_accepted or large.delivery.status == _TOO_LARGE:
         exam.passes("size", large.seen)
     elif _is_about_signature(large):
@@ -71,17 +99,17 @@ async def _check_size(exam: HandlerExam) -> None:
         await exam.fails("size", large.seen, [large], severity=CheckSeverity.INFORMATION)
 
 
-async def _check_slow(exam: HandlerExam, baseline: Probe) -> None:
-    prober = exam.prober
-    if not exam.wants("slow"):
-        return
-    is_plain = exam.is_strict or baseline.request.body.isascii()
-    run_id, draft = prober.draft("slow", body=None if is_plain else exam.subject.trying())
-    request = valid(draft, prober.signing)
-    probe = await prober.send("slow", "a request in pieces", request, run_id, how=prober.slowly)
+async def _judge_slow(exam: HandlerExam, probe: Probe) -> None:
     if probe.is_accepted:
-        probe = await prober.accept("slow", "a valid request after a slow request")
+        probe = await exam.prober.accept("slow", "a valid request after a slow request")
     await _judge_signed_body(exam, "slow", probe, "a body that arrives in pieces")
+
+
+_JUDGES: Mapping[str, Callable[[HandlerExam, Probe], Awaitable[None]]] = {
+    "valid-milliseconds": _judge_milliseconds,
+    "size": _judge_size,
+    "slow": _judge_slow,
+}
 
 
 def _is_about_signature(probe: Probe) -> bool:

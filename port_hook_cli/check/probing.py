@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice, takewhile
 from typing import NamedTuple
 
 from port_hook_cli.check.effects import FirstRun, work_of
 from port_hook_cli.check.forgeries import Signing, valid
-from port_hook_cli.check.means import CheckMeans
+from port_hook_cli.check.means import CheckMeans, ProbeClient
 from port_hook_cli.check.pace import LEAST_S, TIME_UP, CheckPace, LeftHandler
 from port_hook_cli.check.plan import CheckLimits
 from port_hook_cli.check.reactions import Probe, Reaction
@@ -30,12 +32,16 @@ _SAVED_OF_A_CHECK = 3
 
 
 class Outgoing(NamedTuple):
-    """A request of a check that is ready to be sent, and the run that distinguishes its effects from others."""
+    """A request of a check that is ready to be sent, and the run that distinguishes its effects from others.
+
+    With `in_pieces`, the request is sent in parts, with pauses between them.
+    """
 
     slug: str
     label: str
     request: Invocation
     run_id: str
+    in_pieces: bool = False
 
 
 class Prober:
@@ -182,25 +188,28 @@ class Prober:
                 task.cancel()
             await asyncio.gather(response, work, return_exceptions=True)
 
-    async def send_each(self, outgoing: Sequence[Outgoing]) -> list[Probe]:
-        """Send independent requests in their order, up to ten concurrently if the handler is slow.
+    async def send_each(self, outgoing: Iterable[Outgoing]) -> list[Probe]:
+        """Send independent requests like `send_groups`, and return those that were sent.
 
-        Return the sent requests. A handler that hangs too often does not get the others.
+        A handler that hangs too often does not get the others.
+        """
+        wanted = takewhile(lambda _: not self.hangs_too_often, outgoing)
+        return [probe async for group in self.send_groups(wanted) for probe in group]
+
+    async def send_groups(self, outgoing: Iterable[Outgoing]) -> AsyncIterator[list[Probe]]:
+        """Send independent requests in their order, up to ten concurrently if the handler is slow, else one at a time.
+
+        Yield the requests that were sent together. The next requests are taken from `outgoing` after that.
         """
         is_slow = self.pace.is_slow or self.silent_run is not None
-        probes: list[Probe] = []
-        size = _MOST_TOGETHER if is_slow else 1
-        for start in range(0, len(outgoing), size):
-            group = outgoing[start : start + size]
-            if self.hangs_too_often:
-                break
+        rest = iter(outgoing)
+        while group := list(islice(rest, _MOST_TOGETHER if is_slow else 1)):
             if len(group) == 1:
-                probes.append(await self.send(*group[0]))
+                yield [await self.send(*group[0][:4], how=_how(group[0], self._client))]
                 continue
             sent = await self._send_together(group)
-            probes += sent
             self.hung += [probe for probe in sent if probe.reaction is Reaction.HUNG and self.silent_run is None]
-        return probes
+            yield sent
 
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
         """Send concurrent valid requests, and return them with their outcomes.
@@ -224,7 +233,10 @@ class Prober:
             await self._announce(run)
         patience_s = self._timeout_s() + len(outgoing) * self.pace.slowest_s
         client = self.means.client(patience_s)
-        tasks = [asyncio.ensure_future(self.send(*each, how=client.send, patience_s=patience_s)) for each in outgoing]
+        tasks = [
+            asyncio.ensure_future(self.send(*each[:4], how=_how(each, client), patience_s=patience_s))
+            for each in outgoing
+        ]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -237,10 +249,6 @@ class Prober:
         """Restart a handler that does not respond to valid requests. Raises LeftHandler if this is not possible."""
         await self.recovery.bring_back("the handler stopped responding")
         self.hung.clear()
-
-    async def slowly(self, request: Invocation, url: str) -> Delivery:
-        """Send a request in pieces."""
-        return await self._client.send_slowly(request, url, pieces=_PIECES, pause_s=_PAUSE_S)
 
     async def partly(self, request: Invocation, url: str) -> Delivery | None:
         """Send half of a request, and disconnect."""
@@ -275,3 +283,7 @@ class Prober:
         if self.silent_run is not None:
             return min(self.pace.most_s, self.silent_run.patience_s)
         return self.pace.timeout_s
+
+
+def _how(outgoing: Outgoing, client: ProbeClient) -> Callable[[Invocation, str], Awaitable[Delivery]]:
+    return partial(client.send_slowly, pieces=_PIECES, pause_s=_PAUSE_S) if outgoing.in_pieces else client.send

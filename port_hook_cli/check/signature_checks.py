@@ -1,4 +1,4 @@
-"""The other checks of signatures: valid requests in other forms, malformed requests, and a missing secret."""
+"""The other checks of signatures: malformed requests, and a missing secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LOOK, STOPS, HandlerExam
-from port_hook_cli.check.forgeries import FORGERIES, MALFORMED, by_agent, in_other_unit, unsigned
+from port_hook_cli.check.forgeries import FORGERIES, MALFORMED, unsigned
 from port_hook_cli.check.pace import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes, stops_seen
 from port_hook_cli.errors import PortHookError
@@ -18,29 +18,6 @@ if TYPE_CHECKING:
 
 _SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
 _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
-
-
-async def check_other_valid_requests(exam: HandlerExam) -> None:
-    """Send valid requests in other forms: with a timestamp in milliseconds, and in the execution agent's format."""
-    prober = exam.prober
-    if exam.wants("valid-milliseconds"):
-        if prober.signing.other_unit.value == "s":
-            exam.passes("valid-milliseconds", "the handler expects milliseconds")
-        else:
-            run_id, draft = prober.draft("valid-milliseconds")
-            request = in_other_unit(draft, prober.signing)
-            probe = await prober.send(
-                "valid-milliseconds", "a request with a timestamp in milliseconds", request, run_id
-            )
-            if probe.has_response:
-                exam.passes("valid-milliseconds", f"{probe.outcome}, and Port sends seconds")
-            else:
-                await exam.judge_acceptance("valid-milliseconds", probe)
-    if exam.wants("valid-agent"):
-        run_id, draft = prober.draft("valid-agent")
-        request = by_agent(draft, prober.signing)
-        probe = await prober.send("valid-agent", "the request of the execution agent", request, run_id)
-        await exam.judge_acceptance("valid-agent", probe)
 
 
 async def check_survival(exam: HandlerExam) -> None:

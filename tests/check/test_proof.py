@@ -32,6 +32,25 @@ async def test_slow_handler_without_verification_fails_before_the_time_limit() -
     assert "the check reached its time limit" in {finding.seen for finding in report.findings}
 
 
+async def test_slow_handler_gets_the_other_forms_of_a_valid_request_concurrently() -> None:
+    working, most = 0, 0
+
+    async def slow(request: web.Request) -> web.Response:
+        nonlocal working, most
+        working += 1
+        most = max(most, working)
+        body = await request.read()
+        await asyncio.sleep(0.6)
+        working -= 1
+        return web.Response(status=202 if is_valid(request, body) else 401)
+
+    forms = ("valid-milliseconds", "header-case", "charset", "size", "slow")
+    report = await run_check(slow, "valid", *forms)
+
+    assert statuses(report) == dict.fromkeys(("valid", *forms), "passed")
+    assert most == len(forms)
+
+
 async def test_missing_response_to_forged_requests_proves_nothing() -> None:
     async def ignores_forgeries(request: web.Request) -> web.Response:
         if not is_valid(request, await request.read()):
