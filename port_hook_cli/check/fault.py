@@ -31,7 +31,7 @@ from port_hook_cli.signatures.wrong_ways import (
     wrong_ways,
 )
 
-MOST_REQUESTS = 60
+MOST_REQUESTS = 64
 """The maximum number of requests in one search."""
 
 _MOST_SILENCES = 2

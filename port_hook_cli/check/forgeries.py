@@ -15,9 +15,8 @@ from port_hook_cli.check.subject import changed_letter
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.signatures.signing import VERSION, TimestampUnit, digest
-from port_hook_cli.signatures.wrong_ways import DEFAULT_SECRETS
+from port_hook_cli.signatures.wrong_ways import DEFAULT_SECRETS, EXAMPLE_SECRETS
 
-_EXAMPLE_SECRETS = (*DEFAULT_SECRETS, "YOUR_CLIENT_SECRET", "changeme", "secret")
 _MINUTES_S = 600.0
 _RIGHT = 8
 
@@ -199,7 +198,7 @@ def unsigned(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     """Yield requests that a handler without a secret may accept."""
     yield from _no_signature(draft, signing)
     yield from _empty_secret(draft, signing)
-    yield from _of_secrets(draft, signing, _EXAMPLE_SECRETS)
+    yield from _of_secrets(draft, signing, EXAMPLE_SECRETS)
     yield from _other_secret(draft, signing)
 
 

@@ -34,7 +34,10 @@ from port_hook_cli.signatures.way_rows import (
 from port_hook_cli.text.secret import Secret
 
 DEFAULT_SECRETS = ("undefined", "None", "null", "<CLIENT_SECRET>")
-"""The texts that programs and examples use as placeholders for a secret."""
+"""The texts that programs and Port's examples use in place of a missing secret."""
+
+EXAMPLE_SECRETS = (*DEFAULT_SECRETS, "YOUR_CLIENT_SECRET", "changeme", "secret")
+_SLUGS = ("undefined", "none", "null", "placeholder", "your-secret", "changeme", "word")
 
 _TRIMMED_KEY_BYTES = 32
 _NO_SECRET = b"a secret that no handler has"
@@ -163,7 +166,7 @@ def _wrong_secrets(keys: SigningKeys) -> Iterator[WrongWay]:
 
 
 def _default_secrets() -> Iterator[WrongWay]:
-    for secret, slug in zip(DEFAULT_SECRETS, ("undefined", "none", "null", "placeholder"), strict=True):
+    for secret, slug in zip(EXAMPLE_SECRETS, _SLUGS, strict=True):
         yield _keyed(
             f"secret-{slug}",
             f"uses `{secret}` as the secret",

@@ -181,6 +181,7 @@ OTHERS: dict[str, Verifies] = {
     "client-id": lambda headers, body: as_port(headers, body, key=b"an-example-id"),
     "secret-undefined": lambda headers, body: as_port(headers, body, key=b"undefined"),
     "secret-placeholder": lambda headers, body: as_port(headers, body, key=b"<CLIENT_SECRET>"),
+    "secret-changeme": lambda headers, body: as_port(headers, body, key=b"changeme"),
     "secret-quoted": lambda headers, body: as_port(headers, body, key=f'"{SECRET}"'.encode()),
     "secret-with-line-break": lambda headers, body: as_port(headers, body, key=f"{SECRET}\n".encode()),
     "secret-decoded": lambda headers, body: as_port(

@@ -66,7 +66,7 @@ def test_mistake_is_printed_with_its_fix(run: Run, folder: Path) -> None:
     assert first == "The handler signs the body without the timestamp, in hex."
     assert fix.startswith("  fix: Sign timestamp + '.' + raw body")
     assert "body-hex: 200" in result.out
-    assert f"Sending at most 60 requests to {url}" in result.err
+    assert f"Sending at most 64 requests to {url}" in result.err
     assert "may start real work" in result.err
     assert SECRET.reveal() not in result.out + result.err
 
@@ -187,7 +187,7 @@ def test_long_search_shows_its_progress_on_a_terminal(folder: Path) -> None:
     env = {**environment(folder), **ENV, "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
     with application(app) as url:
         search = typed(folder, "replay", "payload.json", "--to", url, "--find-fault", env=env)
-        search.expect_exact("1 of at most 60: forged")  # shown although no response has arrived
+        search.expect_exact("1 of at most 64: forged")  # shown although no response has arrived
         released.set()
         search.expect_exact("The handler rejected the valid request")
         search.expect(pexpect.EOF)
