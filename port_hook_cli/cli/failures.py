@@ -136,7 +136,7 @@ def _range_words(found: re.Match[str]) -> str:
 # Errors of a file or its disk. A user can fix them, even if the code did not expect them.
 _OF_A_FILE = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG}
-    | {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+    | {errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EIO}
 )
 
 

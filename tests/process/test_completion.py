@@ -15,7 +15,7 @@ from typer._completion_shared import get_completion_script
 from port_hook_cli.captures.store.capture_store import open_store
 from tests.factories import a_body, a_capture, a_document, an_invocation
 from tests.installed import path_of
-from tests.processes import environment, environment_without_coverage
+from tests.processes import PORT_HOOK, environment, environment_without_coverage
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the shells here are those of Unix")
 
@@ -149,3 +149,12 @@ def test_completion_imports_neither_typer_nor_a_command(line: str, home: Path) -
     assert "port_hook_cli.cli.completion.shells" in imported
     assert not {name for name in imported if name.partition(".")[0] in {"typer", "rich", "json", "asyncio"}}
     assert "port_hook_cli.cli.app" not in imported
+
+
+def test_completion_that_cannot_be_installed_ends_with_8_and_shows_the_file(tmp_path: Path) -> None:
+    (tmp_path / ".bashrc").symlink_to(tmp_path / "missing" / "bashrc")
+    # Bash waits for the process, so that port-hook finds its shell.
+    words = ["bash", "-c", '"$@"; exit $?', "bash", *PORT_HOOK, "--install-completion"]
+    ended = subprocess.run(words, env=environment(tmp_path), capture_output=True, check=False, timeout=30)
+    assert ended.returncode == 8
+    assert f"{tmp_path / '.bashrc'} cannot be read or written: No such file or directory.".encode() in ended.stderr
