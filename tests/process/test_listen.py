@@ -10,8 +10,10 @@ import resource
 import select
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,6 +159,21 @@ def test_request_reaches_a_handler_that_restarts(folder: Path) -> None:
                     assert handling.recv(100).startswith(b"POST / HTTP/1.1")
                     handling.sendall(answer)
                     assert connection.recv(100).startswith(b"HTTP/1.1 202 ")
+
+
+def test_request_that_a_handler_has_read_is_not_sent_again(folder: Path) -> None:
+    received: list[bytes] = []
+
+    class ReadsAndCloses(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            received.append(self.request.recv(100))
+
+    with socketserver.TCPServer(("127.0.0.1", 0), ReadsAndCloses) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with listener(folder, "--forward-to", str(server.server_address[1])) as running:
+            assert running.post(a_body(), now_signed(a_body()))[0] == 502
+        server.shutdown()
+    assert [first[:7] for first in received if first] == [b"POST / "]  # `listen` connects once without a request
 
 
 def until_said(running: Listener, start: bytes) -> bytes:
