@@ -48,7 +48,7 @@ def _settle_impossible(exam: HandlerExam) -> None:
 
 
 def _other_forms(exam: HandlerExam, baseline: Probe) -> Iterator[Outgoing]:
-    """Yield a valid request in each other form that is wanted, signed when it is taken."""
+    """Yield a valid request in each wanted form. The request is signed when it is taken."""
     prober, subject = exam.prober, exam.subject
     is_plain = exam.is_strict or baseline.request.body.isascii()
     bodies = {"size": subject.large(_KB), "slow": None if is_plain else subject.trying()}

@@ -189,7 +189,7 @@ class Prober:
             await asyncio.gather(response, work, return_exceptions=True)
 
     async def send_each(self, outgoing: Iterable[Outgoing]) -> list[Probe]:
-        """Send independent requests like `send_groups`, and return those that were sent.
+        """Send independent requests like `send_groups`, and return the sent requests.
 
         A handler that hangs too often does not get the others.
         """
@@ -197,9 +197,9 @@ class Prober:
         return [probe async for group in self.send_groups(wanted) for probe in group]
 
     async def send_groups(self, outgoing: Iterable[Outgoing]) -> AsyncIterator[list[Probe]]:
-        """Send independent requests in their order, up to ten concurrently if the handler is slow, else one at a time.
+        """Send independent requests in their order, one at a time, or ten if the handler is slow.
 
-        Yield the requests that were sent together. The next requests are taken from `outgoing` after that.
+        Yield the requests of each group. The next requests are taken from `outgoing` after that.
         """
         is_slow = self.pace.is_slow or self.silent_run is not None
         rest = iter(outgoing)
