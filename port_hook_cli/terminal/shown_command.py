@@ -246,13 +246,14 @@ if sys.platform != "win32":
 class PassedSignals:
     """Passes signals on to a command, and remembers whether one arrived. Enter the context in a running event loop.
 
-    A signal that this process ignores, such as SIGHUP after `nohup`, stays ignored. The handlers are Python's, because
-    the event loop's wait for the loop: while it imports a module, the command could end before them.
+    A signal that this process ignores, such as SIGHUP after `nohup`, stays ignored. The handlers run immediately. The
+    event loop's own signal handlers wait while a task imports a module, and the command may end before they run.
     """
 
     def __init__(self) -> None:
         self.is_interrupted = False
         self._running: ShownCommand | None = None
+        self._early: list[int] = []
         self._has_ended = False
         self._stop = asyncio.Event()
         self._before: dict[int, Any] = {}
@@ -277,8 +278,10 @@ class PassedSignals:
                 self._loop.remove_signal_handler(signal.SIGWINCH)
 
     def pass_to(self, running: ShownCommand) -> None:
-        """Pass signals on to this command from now on."""
+        """Pass signals on to this command, including signals that arrived while it was starting."""
         self._running = running
+        for number in self._early:
+            running.send_signal(number)
 
     def end(self) -> None:
         """Record that the command has ended. The next signal is for port-hook."""
@@ -293,7 +296,9 @@ class PassedSignals:
             self._loop.call_soon_threadsafe(self._stop.set)
             return
         self.is_interrupted = True
-        if self._running is not None:
+        if self._running is None:
+            self._early.append(number)
+        else:
             self._running.send_signal(number)
 
     def _resize(self) -> None:

@@ -384,16 +384,20 @@ def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, n
         assert "\n".join(messages(sandbox)) == f"ready\ngot {number.name}"
 
 
-# Imports the HTTP client after a signal to itself and the end of the command.
-SIGNALED_WHILE_IMPORTING = """
+# Sends itself a signal at an event of the interpreter: before the command starts, or when the HTTP client is imported.
+# Then it waits for the end of a command that has started.
+SIGNALED = """
 import os, signal, sys, threading
 from port_hook_cli.cli.app import main
 
+moment = sys.argv.pop(1).split()
+
 def on_event(event, args):
-    if event == 'import' and args[0] == 'httpx':
+    if moment and [event, *args][:len(moment)] == moment:
+        moment.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
         for thread in threading.enumerate():
             if thread.name == 'command-end':
-                os.kill(os.getpid(), signal.SIGINT)
                 thread.join()
 
 sys.addaudithook(on_event)
@@ -401,13 +405,14 @@ sys.exit(main())
 """
 
 
-def test_run_is_interrupted_when_its_command_ends_before_the_http_client_is_imported(
-    sandbox: Sandbox, env: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("moment", ["subprocess.Popen", "import httpx"])
+def test_run_is_interrupted_by_a_signal_while_its_command_or_the_http_client_is_starting(
+    sandbox: Sandbox, env: dict[str, str], tmp_path: Path, moment: str
 ) -> None:
-    words = [sys.executable, "-c", SIGNALED_WHILE_IMPORTING, "report-run", RUN_ID, "--", "sleep", "30"]
+    words = [sys.executable, "-c", SIGNALED, moment, "report-run", RUN_ID, "--", "sleep", "30"]
     environ = environment(tmp_path, **env)
-    ended = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, check=False, timeout=30)
-    assert ended.returncode == 128 + signal.SIGINT, ended.stderr
+    ended = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, check=False, timeout=25)
+    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
     report = sandbox.runs[RUN_ID].report
     assert (report.status, report.status_label) == ("FAILURE", "Interrupted")
 
