@@ -10,7 +10,7 @@ from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, UNRESPONSIVE, HandlerExam
 from port_hook_cli.check.forgeries import Signing, by_agent, in_other_unit, valid
 from port_hook_cli.check.languages import JOIN, RAW
-from port_hook_cli.check.probing import Outgoing
+from port_hook_cli.check.probing import Manner, Outgoing
 from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes, stops_seen
 from port_hook_cli.check.subject import written
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
@@ -29,7 +29,7 @@ _IN_CAPITALS = {SIGNATURE_HEADER: SIGNATURE_HEADER.upper(), TIMESTAMP_HEADER: TI
 async def check_forms(exam: HandlerExam, baseline: Probe) -> None:
     """Send valid requests in every form in which they can arrive."""
     exam.passes("method", f"{exam.subject.request.method} got {baseline.outcome}")
-    _settle_impossible(exam)
+    _settle_without_request(exam)
     async for probes in exam.prober.send_groups(_other_forms(exam, baseline)):
         for probe in probes:
             judge = _JUDGES.get(probe.slug)
@@ -37,8 +37,8 @@ async def check_forms(exam: HandlerExam, baseline: Probe) -> None:
     await _check_together(exam)
 
 
-def _settle_impossible(exam: HandlerExam) -> None:
-    """Settle the checks of forms that the request cannot have."""
+def _settle_without_request(exam: HandlerExam) -> None:
+    """Settle the checks of forms that the handler has already shown, or that the request cannot have."""
     subject = exam.subject
     if exam.prober.signing.other_unit is TimestampUnit.SECONDS:
         exam.passes("valid-milliseconds", "the handler expects milliseconds")
@@ -55,7 +55,8 @@ def _other_forms(exam: HandlerExam, baseline: Probe) -> Iterator[Outgoing]:
     for slug, (label, make) in _FORMS.items():
         if exam.wants(slug):
             run_id, draft = prober.draft(slug, body=bodies.get(slug))
-            yield Outgoing(slug, label, make(draft, prober.signing), run_id, in_pieces=slug == "slow")
+            manner = Manner.IN_PIECES if slug == "slow" else Manner.WHOLE
+            yield Outgoing(slug, label, make(draft, prober.signing), run_id, manner)
 
 
 def _in_capitals(draft: Invocation, signing: Signing) -> Invocation:
@@ -222,7 +223,7 @@ async def _check_disconnect(exam: HandlerExam) -> None:
     prober = exam.prober
     run_id, draft = prober.draft("cut-off")
     request: Invocation = valid(draft, prober.signing)
-    cut = await prober.send("cut-off", "half a request", request, run_id, how=prober.partly)
+    cut = await prober.send("cut-off", "half a request", request, run_id, Manner.CUT)
     after = await prober.accept("cut-off", "a valid request after a disconnect")
     has_stopped = any(probe.slug == "cut-off" for probe in prober.recovery.stops)
     if after.is_accepted and not has_stopped:

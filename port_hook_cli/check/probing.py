@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from enum import Enum, auto
 from itertools import islice, takewhile
 from typing import NamedTuple
 
@@ -31,17 +31,22 @@ _PIECES, _PAUSE_S = 3, 0.1
 _SAVED_OF_A_CHECK = 3
 
 
-class Outgoing(NamedTuple):
-    """A request of a check that is ready to be sent, and the run that distinguishes its effects from others.
+class Manner(Enum):
+    """How a request is sent: as a whole, in parts with pauses between them, or only its first half."""
 
-    With `in_pieces`, the request is sent in parts, with pauses between them.
-    """
+    WHOLE = auto()
+    IN_PIECES = auto()
+    CUT = auto()
+
+
+class Outgoing(NamedTuple):
+    """A request of a check that is ready to be sent, and the run that distinguishes its effects from others."""
 
     slug: str
     label: str
     request: Invocation
     run_id: str
-    in_pieces: bool = False
+    manner: Manner = Manner.WHOLE
 
 
 class Prober:
@@ -105,14 +110,15 @@ class Prober:
         label: str,
         request: Invocation,
         run_id: str,
+        manner: Manner = Manner.WHOLE,
         *,
-        how: Callable[[Invocation, str], Awaitable[Delivery | None]] | None = None,
+        client: ProbeClient | None = None,
         patience_s: float | None = None,
     ) -> Probe:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
-        `how` replaces `ProbeClient.send`. `patience_s` is how many seconds to wait for the response to a request that
-        `together` has prepared. A handler that has stopped proves nothing about the request, so this method waits for
+        `client` and `patience_s`, the number of seconds to wait for the response, are for requests that are sent
+        together. A handler that has stopped proves nothing about the request, so this method waits for
         the handler, or starts its process again, and sends the request once more.
         """
         is_alone = patience_s is None
@@ -124,10 +130,10 @@ class Prober:
         async def attempt() -> Probe:
             sent = replace(request, id=self.means.new_id(), received_at=self.means.now())
             url = self.subject.url_for(run_id)
-            sending = (how or self._client.send)(sent, url)
+            sending = _sending(client or self._client, manner, sent, url)
             delivery, worked = await self._with_work(run_id, self._deliver(sending, url, timeout_s))
             self.sent += 1
-            if delivery is None:  # `partly` disconnects
+            if delivery is None:  # the rest was not sent
                 delivery = Delivery(url=url, fault=INTERRUPTED, error="disconnected")
             return Probe(slug, label, sent, delivery, run_id, worked=worked and delivery.status is None)
 
@@ -205,7 +211,7 @@ class Prober:
         rest = iter(outgoing)
         while group := list(islice(rest, _MOST_TOGETHER if is_slow else 1)):
             if len(group) == 1:
-                yield [await self.send(*group[0][:4], how=_how(group[0], self._client))]
+                yield [await self.send(*group[0])]
                 continue
             sent = await self._send_together(group)
             self.hung += [probe for probe in sent if probe.reaction is Reaction.HUNG and self.silent_run is None]
@@ -233,10 +239,8 @@ class Prober:
             await self._announce(run)
         patience_s = self._timeout_s() + len(outgoing) * self.pace.slowest_s
         client = self.means.client(patience_s)
-        tasks = [
-            asyncio.ensure_future(self.send(*each[:4], how=_how(each, client), patience_s=patience_s))
-            for each in outgoing
-        ]
+        sending = (self.send(*each, client=client, patience_s=patience_s) for each in outgoing)
+        tasks = [asyncio.ensure_future(each) for each in sending]
         try:
             return await asyncio.gather(*tasks)
         finally:
@@ -249,10 +253,6 @@ class Prober:
         """Restart a handler that does not respond to valid requests. Raises LeftHandler if this is not possible."""
         await self.recovery.bring_back("the handler stopped responding")
         self.hung.clear()
-
-    async def partly(self, request: Invocation, url: str) -> Delivery | None:
-        """Send half of a request, and disconnect."""
-        return await self._client.send_partly(request, url)
 
     def close(self) -> None:
         """Close the client's connections."""
@@ -285,5 +285,11 @@ class Prober:
         return self.pace.timeout_s
 
 
-def _how(outgoing: Outgoing, client: ProbeClient) -> Callable[[Invocation, str], Awaitable[Delivery]]:
-    return partial(client.send_slowly, pieces=_PIECES, pause_s=_PAUSE_S) if outgoing.in_pieces else client.send
+def _sending(client: ProbeClient, manner: Manner, request: Invocation, url: str) -> Awaitable[Delivery | None]:
+    match manner:
+        case Manner.WHOLE:
+            return client.send(request, url)
+        case Manner.IN_PIECES:
+            return client.send_slowly(request, url, pieces=_PIECES, pause_s=_PAUSE_S)
+        case Manner.CUT:
+            return client.send_partly(request, url)
