@@ -37,7 +37,9 @@ DEFAULT_SECRETS = ("undefined", "None", "null", "<CLIENT_SECRET>")
 """The texts that programs and Port's examples use in place of a missing secret."""
 
 EXAMPLE_SECRETS = (*DEFAULT_SECRETS, "YOUR_CLIENT_SECRET", "changeme", "secret")
-_SLUGS = ("undefined", "none", "null", "placeholder", "your-secret", "changeme", "word")
+"""`DEFAULT_SECRETS`, and the texts that people set as a secret for a try."""
+
+_EXAMPLE_SLUGS = ("undefined", "none", "null", "placeholder", "your-secret", "changeme", "word")
 
 _TRIMMED_KEY_BYTES = 32
 _NO_SECRET = b"a secret that no handler has"
@@ -118,7 +120,7 @@ def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:
         *_wrong_secrets(keys),
         *_keyed_rows(OTHERS, key),
         *_changed_secrets(keys.secret.reveal()),
-        *_default_secrets(),
+        *_example_secrets(),
         *_keyed_rows(RARE, key),
         *_keyed_rows(SERIALIZERS, key),
     )
@@ -165,8 +167,8 @@ def _wrong_secrets(keys: SigningKeys) -> Iterator[WrongWay]:
         )
 
 
-def _default_secrets() -> Iterator[WrongWay]:
-    for secret, slug in zip(EXAMPLE_SECRETS, _SLUGS, strict=True):
+def _example_secrets() -> Iterator[WrongWay]:
+    for secret, slug in zip(EXAMPLE_SECRETS, _EXAMPLE_SLUGS, strict=True):
         yield _keyed(
             f"secret-{slug}",
             f"uses `{secret}` as the secret",

@@ -88,7 +88,7 @@ def reject_missing_outputs(
 def missing_outputs(
     workflow: Workflow, running: Iterable[str], outputs: Mapping[str, Any]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield each running node whose templates use outputs that are missing, and the nodes without an output."""
+    """Yield each running node whose templates need missing outputs, and the nodes without an output."""
     running = [name for name in running if name in workflow.nodes]
     for node in running:
         missing = [
