@@ -39,11 +39,11 @@ PARALLEL := -n auto --dist worksteal -rs
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests; sets itself up
-	$(BIN)/pytest --quiet $(PARALLEL) -m "not nightly"
+	$(BIN)/pytest --quiet $(PARALLEL) -m "not extended"
 
-.PHONY: nightly
-nightly: $(VENV)/.dev ## Run all tests, including those for every handler, language and option, with more examples
-	$(BIN)/pytest --quiet $(PARALLEL) --hypothesis-profile=nightly
+.PHONY: test-all
+test-all: $(VENV)/.dev ## Run all tests, including those for every handler, language and option, with more examples
+	$(BIN)/pytest --quiet $(PARALLEL) --hypothesis-profile=all
 
 # The tests of the pure part, which does no I/O. On Windows, they need `make` and Git Bash.
 PORTABLE := $(addprefix tests/,actions invocations javascript prediction runs signatures text workflows)
@@ -107,7 +107,7 @@ COVERED = 95.5
 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and their processes run
-	$(BIN)/pytest --quiet $(PARALLEL) -m "not nightly" --cov --cov-report=term --cov-fail-under=$(COVERED)
+	$(BIN)/pytest --quiet $(PARALLEL) -m "not extended" --cov --cov-report=term --cov-fail-under=$(COVERED)
 
 .PHONY: check
 check: $(VENV)/.dev ## Everything that CI checks in one tree
@@ -186,7 +186,7 @@ test-wheel: build $(WHEEL_VENV)/.done ## Run tests that depend on Python or pack
 	rm -rf build/wheel
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md SECURITY.md Makefile mkdocs.yml pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(WHEEL_VENV))/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(IN_WHEEL)
+	cd build/wheel && $(abspath $(WHEEL_VENV))/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not extended" $(IN_WHEEL)
 
 # pip uses one core, so with `make --jobs 2` both environments take as long as one.
 .PHONY: environments
@@ -206,7 +206,7 @@ test-lowest: $(VENV)/.dev ## Run tests with the lowest versions of the dependenc
 	$(BIN)/$(PACKAGES) > "$$($(VENV)-lowest/$(PROGRAMS)/$(PACKAGES))/development.pth"
 	$(VENV)-lowest/$(PROGRAMS)/python -m pip install $(LOCKED) --ignore-installed -r requirements-lowest.lock
 	$(VENV)-lowest/$(PROGRAMS)/python -m pip install --quiet --ignore-installed --no-deps --editable .
-	PATH="$(abspath $(BIN)):$$PATH" $(VENV)-lowest/$(PROGRAMS)/python -m pytest --quiet $(PARALLEL) -m "not once and not nightly" $(addprefix --ignore=tests/,$(NOT_IN_LOWEST))
+	PATH="$(abspath $(BIN)):$$PATH" $(VENV)-lowest/$(PROGRAMS)/python -m pytest --quiet $(PARALLEL) -m "not once and not extended" $(addprefix --ignore=tests/,$(NOT_IN_LOWEST))
 
 # How to start uv, which compiles the locks. With `UPGRADE=1`, it locks the newest versions.
 UV ?= uv
@@ -264,7 +264,7 @@ mutants: $(VENV)/.dev ## Try SAMPLE mutations of the package; prints those that 
 
 # pyjq builds jq 1.5, whose C is older than the compilers' defaults. Its setup.py needs lib2to3: Python 3.11 or 3.12.
 .PHONY: pyjq
-pyjq: ## Build the execution agent's jq, with which `make nightly` then compares; needs autoconf, automake, libtool and a C toolchain
+pyjq: ## Build the execution agent's jq, with which `make test-all` then compares; needs autoconf, automake, libtool and a C toolchain
 	$(PYTHON) -m venv build/pyjq
 	CFLAGS="-std=gnu89 -fcommon" build/pyjq/$(PROGRAMS)/python -m pip install --quiet --no-binary pyjq pyjq==2.6.0
 

@@ -49,18 +49,16 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The duration of an example depends more on the machine's load than on the code. In CI a commit gets the same
 # examples each time, so that a passed test does not fail later. Everywhere else, every run tries new examples, so that
-# 25 for each test are enough. `make nightly` tries 100. Hypothesis tries constants of the imported modules, so the
+# 10 for each test are enough. `make test-all` tries 100. Hypothesis tries constants of the imported modules, so the
 # order of tests decides how large its examples are, except in CI, which imports all modules first.
 _SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("port-hook", deadline=None, max_examples=25, suppress_health_check=_SIZES)
-settings.register_profile("nightly", settings.get_profile("port-hook"), max_examples=100)
-settings.register_profile("ci", settings.get_profile("port-hook"), derandomize=True, database=None)
+_REPEATED: dict[str, Any] = {"derandomize": True, "database": None} if os.environ.get("PORT_HOOK_CI") else {}
+settings.register_profile("port-hook", deadline=None, max_examples=10, suppress_health_check=_SIZES, **_REPEATED)
+settings.register_profile("all", settings.get_profile("port-hook"), max_examples=100)
 # `make mutants` asks only whether a test fails. Searching for the smallest failing example would take longer.
 _PHASES = [Phase.explicit, Phase.generate]
-settings.register_profile(
-    "thorough", settings.get_profile("port-hook"), max_examples=100, phases=_PHASES, database=None
-)
-settings.load_profile("ci" if os.environ.get("PORT_HOOK_CI") else "port-hook")
+settings.register_profile("mutants", settings.get_profile("all"), phases=_PHASES, database=None)
+settings.load_profile("port-hook")
 
 # Every commit to a store waits for the disk, which took half of the time of many tests. A file system in memory
 # behaves the same, except in a power failure. `--basetemp FOLDER` or PYTEST_DEBUG_TEMPROOT selects another place.

@@ -19,12 +19,12 @@ LOOKS = ("light", "dark", "forced")
 
 
 def looks() -> list[Any]:
-    """Return each width with each look: one in `make test`, all in `make nightly` and `make browser`.
+    """Return each width with each look: one in `make test`, all in `make test-all` and `make browser`.
 
     In `make test`, test_axe_finds_nothing_in_the_frame has narrow pages, dark and forced colors.
     """
     return [
-        pytest.param(width, look, marks=() if (width, look) == (1440, "light") or IS_FULL else pytest.mark.nightly)
+        pytest.param(width, look, marks=() if (width, look) == (1440, "light") or IS_FULL else pytest.mark.extended)
         for width in WIDTHS
         for look in LOOKS
     ]

@@ -72,7 +72,7 @@ async def test_check_is_canceled_and_its_target_chosen(own_desk: Desk, open_page
         await expect(page.get_by_role("button", name=RUN)).to_be_enabled()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [pytest.param(400, "dark", marks=pytest.mark.nightly), (1600, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [pytest.param(400, "dark", marks=pytest.mark.extended), (1600, "light")])
 async def test_check_shows_text_of_a_hostile_handler_as_text(
     tmp_path: Path, open_page: OpenPage, width: int, scheme: str
 ) -> None:

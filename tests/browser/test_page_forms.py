@@ -283,8 +283,8 @@ async def test_check_takes_the_inputs_of_an_action(desk: Desk, receiver: Handler
     ("width", "how"),
     [
         (1440, {"color_scheme": "light"}),
-        pytest.param(320, {"color_scheme": "dark"}, marks=pytest.mark.nightly),
-        pytest.param(400, {"forced_colors": "active"}, marks=pytest.mark.nightly),
+        pytest.param(320, {"color_scheme": "dark"}, marks=pytest.mark.extended),
+        pytest.param(400, {"forced_colors": "active"}, marks=pytest.mark.extended),
     ],
 )
 async def test_axe_finds_nothing_in_the_forms(desk: Desk, open_page: OpenPage, width: int, how: dict[str, Any]) -> None:

@@ -145,16 +145,16 @@ def nested(own: str, opening: bytes, closing: bytes, levels: int) -> bytes:
     [
         pytest.param(lambda own: a_body(a_vm(own, large="x" * 9_000_000)), id="9 MB"),
         pytest.param(lambda own: nested(own, b"[", b"]", 10_000), id="10,000 arrays"),
-        pytest.param(lambda own: nested(own, b'{"a":', b"}", 900), id="900 objects", marks=pytest.mark.nightly),
+        pytest.param(lambda own: nested(own, b'{"a":', b"}", 900), id="900 objects", marks=pytest.mark.extended),
         pytest.param(
             lambda own: a_body(a_vm(own, **{f"k{number}": number for number in range(100_000)})),
             id="100,000 keys",
-            marks=pytest.mark.nightly,
+            marks=pytest.mark.extended,
         ),
         pytest.param(
             lambda own: a_body(a_vm(own)).replace(own.encode(), rb"%s\ud83dx\ude00" % own.encode()),
             id="lone surrogates",
-            marks=pytest.mark.nightly,
+            marks=pytest.mark.extended,
         ),
     ],
 )

@@ -137,8 +137,8 @@ async def test_bars_show_start_and_duration_on_one_axis_at_every_width(shared_de
 @pytest.mark.parametrize(
     "how",
     [
-        pytest.param({"width": 320}, marks=pytest.mark.nightly),
-        pytest.param({"width": 1440, "color_scheme": "dark"}, marks=pytest.mark.nightly),
+        pytest.param({"width": 320}, marks=pytest.mark.extended),
+        pytest.param({"width": 1440, "color_scheme": "dark"}, marks=pytest.mark.extended),
         {"width": 400, "forced_colors": "active"},
     ],
 )

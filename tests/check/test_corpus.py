@@ -26,7 +26,7 @@ from tests.installed import path_of
 from tests.processes import port_hook
 from tests.sockets import free_port
 
-# At least one of most programs and of each group of checks. The others are nightly. Correct handlers, mistakes in
+# At least one of most programs and of each group of checks. The others are extended. Correct handlers, mistakes in
 # signatures and defects that need no process are also in test_checking.py, test_fault.py and tests/cli/test_check.py.
 QUICK = {
     (STD, "once"),
@@ -44,7 +44,7 @@ def _parameters() -> list[object]:
     for case in (*CORRECT, *DOCUMENTED, *DEFECTS):
         is_quick = (case.program, case.defect) in chosen
         chosen.discard((case.program, case.defect))  # the first request of a program is enough
-        parameters.append(pytest.param(case, id=case.name, marks=() if is_quick else pytest.mark.nightly))
+        parameters.append(pytest.param(case, id=case.name, marks=() if is_quick else pytest.mark.extended))
     return parameters
 
 

@@ -114,7 +114,7 @@ def test_captures_rejects_an_invalid_jq_expression(run: Run, kept: None) -> None
     assert "The --jq expression is invalid: jq: compile error" in result.err
 
 
-@pytest.mark.nightly
+@pytest.mark.extended
 def test_captures_stops_an_endless_jq_expression(run: Run, kept: None) -> None:
     result = run("captures", "--jq", 'if type == "null" then 1 else [range(1e12)] end')
     assert result.code == ExitCode.USAGE

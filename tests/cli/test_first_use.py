@@ -110,10 +110,10 @@ def test_first_use_with_a_missing_option_value_is_helpful(name: str, run: Run) -
             assert "hint: " in result.err
 
 
-# Each option gets a third of the values, and the next option another third. `make nightly` tries all values with each.
+# Each option gets a third of the values, and the next option another third. `make test-all` tries all values with each.
 @pytest.mark.parametrize(
     ("name", "one_in"),
-    [(name, 3) for name in COMMANDS] + [pytest.param(name, 1, marks=pytest.mark.nightly) for name in COMMANDS],
+    [(name, 3) for name in COMMANDS] + [pytest.param(name, 1, marks=pytest.mark.extended) for name in COMMANDS],
 )
 def test_first_use_with_an_absurd_value_is_helpful(
     name: str, one_in: int, run: Run, files: None, bounds: dict[str, tuple[str, ...]]

@@ -49,7 +49,7 @@ ONLY_RAW = {
     "many line ends": b"\n\n{}\n\n",
 }
 RUN_WITH = {"curl": ("sh",), "httpie": ("sh",), "python": (sys.executable, "-")}
-# HTTPie takes 0.25 s to start, so `make test` sends only these bodies with it. `make nightly` sends all of them.
+# HTTPie takes 0.25 s to start, so `make test` sends only these bodies with it. `make test-all` sends all of them.
 HARDEST = {"quotes and backslashes", "one MiB", "an @ first", "NUL", "empty"}
 
 
@@ -316,7 +316,7 @@ async def test_request_of_the_curl_command_is_accepted_by_both_documented_verifi
 @pytest.mark.parametrize(
     ("form", "name"),
     [
-        pytest.param(form, name, marks=() if form != "httpie" or name in HARDEST else pytest.mark.nightly)
+        pytest.param(form, name, marks=() if form != "httpie" or name in HARDEST else pytest.mark.extended)
         for form in RUN_WITH
         for name in AWKWARD | ONLY_RAW
     ],

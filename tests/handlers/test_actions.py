@@ -174,8 +174,8 @@ def test_node_verifies_and_reserializes_requests_of_sandbox_trigger_and_listen(
     [
         ("zoë", True),
         ("taken", False),
-        pytest.param("zoë", False, marks=pytest.mark.nightly),
-        pytest.param("taken", True, marks=pytest.mark.nightly),
+        pytest.param("zoë", False, marks=pytest.mark.extended),
+        pytest.param("taken", True, marks=pytest.mark.extended),
     ],
 )
 def test_agent_claims_sends_and_reports_the_runs_of_an_action(

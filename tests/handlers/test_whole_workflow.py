@@ -68,7 +68,7 @@ def test_sandbox_runs_the_workflow_to_its_end(sandbox: Records, client: httpx.Cl
         assert outcome(client, run_id) == ("SUCCESS", EXPECTED, [LINK])
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.extended)])
 def test_killed_sandbox_accepts_the_report_of_the_handler_after_its_restart(tmp_path: Path, kills: int) -> None:
     state = ("--state", str(tmp_path / "sandbox.db"))
     with ExitStack() as stack:

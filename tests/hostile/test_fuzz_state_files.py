@@ -103,7 +103,8 @@ def test_nested_json_in_a_state_file_is_an_error(run: Run, file: Path, kind: str
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resets the peak of its memory in /proc")
 @pytest.mark.parametrize(
-    ("column", "form"), [("document", "TEXT"), ("key", "BLOB"), pytest.param("kind", "TEXT", marks=pytest.mark.nightly)]
+    ("column", "form"),
+    [("document", "TEXT"), ("key", "BLOB"), pytest.param("kind", "TEXT", marks=pytest.mark.extended)],
 )
 def test_huge_value_in_a_state_file_is_rejected_and_not_read(file: Path, column: str, form: str) -> None:
     edit(file, f"UPDATE part SET {column} = CAST(zeroblob(80000000) AS {form}) WHERE kind = 'action'",  # noqa: S608

@@ -17,7 +17,7 @@ from tests.listener.hostile_bodies import hostile_bodies
 
 # Guards against a loop that runs the whole diagnosis, which takes seconds. `make bench` measures the milliseconds.
 MOST_S = 0.5
-SIZES = [pytest.param(1_000_000, id="1 MB"), pytest.param(4_000_000, id="4 MB", marks=pytest.mark.nightly)]
+SIZES = [pytest.param(1_000_000, id="1 MB"), pytest.param(4_000_000, id="4 MB", marks=pytest.mark.extended)]
 
 
 @pytest.fixture(autouse=True)

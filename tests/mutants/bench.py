@@ -19,7 +19,7 @@ from tests.mutants.report import Verdict
 from tests.mutants.selection import batches, select
 from tests.mutants.trees import files_of, start_pytest
 
-_OPTIONS = ("-x", "-p", "tests.mutants.choosing", "--hypothesis-profile=thorough")
+_OPTIONS = ("-x", "-p", "tests.mutants.choosing", "--hypothesis-profile=mutants")
 _NO_TESTS = 5
 # A mutation may cause an endless loop, inside or outside a test, and the machine may be slower than when recording.
 _START_S, _SLOWER = 60.0, 5

@@ -36,7 +36,7 @@ def not_tested():
     "tests/conftest.py": """
 from hypothesis import settings
 
-settings.register_profile("thorough")
+settings.register_profile("mutants")
 """,
     "tests/sums/test_adding.py": """
 import subprocess

@@ -56,7 +56,7 @@ def test_corpus_calls_every_function_of_jq_15_and_of_newer_versions() -> None:
 
 
 @needs_pyjq
-@pytest.mark.nightly
+@pytest.mark.extended
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: ",".join(group["document"])[:20])
 def test_pyjq_still_returns_the_recorded_results(group: dict[str, Any]) -> None:
     answers = ask([(each, group["document"]) for each in group["results"]])
@@ -172,7 +172,7 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 @needs_pyjq
-@pytest.mark.nightly
+@pytest.mark.extended
 @settings(max_examples=10)
 @given(st.lists(st.recursive(st.sampled_from(_LEAVES), _larger, max_leaves=4), min_size=30, max_size=30, unique=True))
 def test_random_expressions_have_the_results_of_pyjq(agent: AgentJq, expressions: list[str]) -> None:

@@ -169,8 +169,8 @@ RUNNING = {
 MARKS: Mapping[str, Any] = {
     "handler.mjs": needs("node"),
     "express": (needs("node"), pytest.mark.skipif(not EXPRESS.is_dir(), reason="Express is not installed")),
-    "flask": pytest.mark.nightly,  # large libraries, as in test_example_suites.py
-    "fastapi": (pytest.mark.nightly, pytest.mark.skipif(not find_spec("uvicorn"), reason="uvicorn is not installed")),
+    "flask": pytest.mark.extended,  # large libraries, as in test_example_suites.py
+    "fastapi": (pytest.mark.extended, pytest.mark.skipif(not find_spec("uvicorn"), reason="uvicorn is not installed")),
 }
 
 

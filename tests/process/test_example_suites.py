@@ -36,7 +36,7 @@ def test_every_example_suite_is_tested() -> None:
 @pytest.mark.timeout(180)  # the first import of a large library from a cold disk takes half a minute
 @pytest.mark.parametrize(
     ("name", "tests"),
-    [pytest.param(name, tests, marks=() if name in ALWAYS else pytest.mark.nightly) for name, tests in SUITES.items()],
+    [pytest.param(name, tests, marks=() if name in ALWAYS else pytest.mark.extended) for name, tests in SUITES.items()],
 )
 def test_each_example_suite_passes(name: str, tests: int) -> None:
     command = [*PYTEST, "-rs", f"examples/{name}"]

@@ -160,7 +160,7 @@ def test_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
     assert "result SUCCESS" in terminals.wait_for("sandbox", "status SUCCESS")
 
 
-@pytest.mark.nightly  # as its suite in test_example_suites.py
+@pytest.mark.extended  # as its suite in test_example_suites.py
 def test_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -> None:
     [block] = blocks("examples/s3-bucket/README.md", "Run it in the sandbox")
     [triggered] = terminals.type(block)
@@ -184,7 +184,7 @@ def test_commands_on_the_page_of_workflows_work(terminals: Terminals) -> None:
     assert "responded  20" in node
 
 
-@pytest.mark.nightly  # as its suite in test_example_suites.py
+@pytest.mark.extended  # as its suite in test_example_suites.py
 def test_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:
     prepare, run, look = blocks("examples/software-template/README.md", "Run it in the sandbox")
     terminals.type(prepare)

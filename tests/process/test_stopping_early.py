@@ -72,11 +72,11 @@ MOMENTS = (
 )
 
 
-# The signals alternate between the moments. `make nightly` sends both at each moment.
+# The signals alternate between the moments. `make test-all` sends both at each moment.
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
-        pytest.param(moment, number, marks=() if index % 2 == turn else pytest.mark.nightly)
+        pytest.param(moment, number, marks=() if index % 2 == turn else pytest.mark.extended)
         for index, moment in enumerate(MOMENTS)
         for turn, number in enumerate((signal.SIGINT, signal.SIGTERM))
     ],

@@ -92,7 +92,7 @@ def test_signed_form_of_a_message_equals_the_simple_implementation(value: bytes)
     compare(value)
 
 
-@pytest.mark.nightly  # like the test above, but with many more messages
+@pytest.mark.extended  # like the test above, but with many more messages
 @pytest.mark.parametrize("seed", range(10))
 def test_signed_form_of_100_000_messages_equals_the_simple_implementation(seed: int) -> None:
     random = Random(seed)  # noqa: S311 - a campaign that can be repeated

@@ -349,7 +349,7 @@ OTHER_COLUMNS = ("id", "response", "delivery_body", "received_at", "signature", 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resets the peak of its memory in /proc")
-@pytest.mark.parametrize("columns", [SOME_COLUMNS, pytest.param(OTHER_COLUMNS, marks=pytest.mark.nightly)], ids=len)
+@pytest.mark.parametrize("columns", [SOME_COLUMNS, pytest.param(OTHER_COLUMNS, marks=pytest.mark.extended)], ids=len)
 def test_planted_value_does_not_use_memory_in_any_command(folder: Path, columns: tuple[str, ...]) -> None:
     with open_store(Path("mine.db"), folder, create=True) as store:
         store.add([a_capture()])

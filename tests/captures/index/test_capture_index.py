@@ -414,7 +414,7 @@ def test_non_utf_8_text_damages_only_its_own_row(path: Path, column: str) -> Non
 
 
 @pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 43), reason="SQLite before 3.43 reads a text to find its length")
-@pytest.mark.parametrize("column", ["body", "headers", pytest.param("id", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("column", ["body", "headers", pytest.param("id", marks=pytest.mark.extended)])
 def test_huge_planted_value_damages_only_its_own_row(path: Path, column: str) -> None:
     fill(path, FILTERED)
     edit(path, f"UPDATE captures SET {column} = CAST(zeroblob(80000000) AS TEXT) WHERE seq = 3")  # noqa: S608

@@ -508,7 +508,7 @@ asyncio.run(main(int(sys.argv[1]), range(1, int(sys.argv[2]) + 1), sys.argv[3] =
     [
         pytest.param(10_000_000, 7, "refused", id="large-refused"),
         pytest.param(10_000_000, 7, "whole", id="large-whole"),
-        pytest.param(200_000, 32, "whole", id="just-below-large", marks=pytest.mark.nightly),
+        pytest.param(200_000, 32, "whole", id="just-below-large", marks=pytest.mark.extended),
     ],
 )
 def test_memory_is_released_after_large_bodies_in_batches_of_many_sizes(
