@@ -3,7 +3,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,14 +20,11 @@ def test_any_ignore_option_is_parsed_or_rejected(text: str) -> None:
         Ignoring.parse([text]).other_body_changes([change("/a")])
 
 
-@pytest.mark.parametrize("text", ["a.b", "/a/b", 'a["b"]', "/a/b/"])
-def test_ignored_path_includes_everything_below_it(text: str) -> None:
-    changes = [change(path) for path in ("/a", "/a/b", "/a/b/0/c", "/a/bc", "/b/a/b")]
-    left = [found["path"] for found in Ignoring.parse([text]).other_body_changes(changes)]
-    assert left == ["/a", "/a/bc", "/b/a/b"]
-
-
-def test_items_of_arrays_and_keys_with_slashes_are_found() -> None:
+def test_ignored_path_includes_everything_below_it() -> None:
+    for text in ["a.b", "/a/b", 'a["b"]', "/a/b/"]:
+        changes = [change(path) for path in ("/a", "/a/b", "/a/b/0/c", "/a/bc", "/b/a/b")]
+        left = [found["path"] for found in Ignoring.parse([text]).other_body_changes(changes)]
+        assert left == ["/a", "/a/bc", "/b/a/b"]
     ignoring = Ignoring.parse(["a[0]", '["x/y~"]'])
     assert ignoring.other_body_changes([change("/a/0/b"), change("/x~1y~0")]) == []
 

@@ -50,9 +50,8 @@ def test_listed_capture_equals_the_whole_capture(capture: Capture) -> None:
     assert listed(capture) == [as_listed(whole(capture))]
 
 
-@pytest.mark.parametrize(
-    "capture",
-    [
+def test_listed_special_capture_equals_the_whole_capture() -> None:
+    for capture in [
         a_capture(an_invocation(headers=PROBE)),
         a_capture(an_invocation(headers=PROBE, replay_of="0123456789ab")),
         a_capture(an_invocation(headers=Headers((("user-agent", f"{PROBE_AGENT}?"),)))),
@@ -61,21 +60,23 @@ def test_listed_capture_equals_the_whole_capture(capture: Capture) -> None:
         a_capture(truncate(an_invocation(b"{}" * 20), 10)),
         a_capture(an_invocation(b"[" * 100_000)),
         a_capture(an_invocation(b'{"event": {"action": "ENTITY_CREATED"}}', method="\ud800")),
-    ],
-)
-def test_listed_special_capture_equals_the_whole_capture(capture: Capture) -> None:
-    assert listed(capture) == [as_listed(whole(capture))]
+    ]:
+        assert listed(capture) == [as_listed(whole(capture))]
 
 
-@pytest.mark.parametrize("name", sorted({*LISTED_COLUMNS} - {"run_id", "action", "body_size", "kafka"}))
-def test_damaged_column_of_a_list_is_rejected(name: str) -> None:
-    columns = dict(
-        zip(LISTED_COLUMNS, ["a", 1.0, "POST", *[None] * 3, "valid", *[None] * 3, "[]", None, None, b"{}"], strict=True)
-    )
-    assert read_listed([*columns.values(), None]).id == "a"
-    for damaged in (float("inf"), 7 if name != "received_at" else -1):
-        with pytest.raises(NotACapture):
-            read_listed([*(columns | {name: damaged}).values(), None])
+def test_damaged_column_of_a_list_is_rejected() -> None:
+    for name in sorted({*LISTED_COLUMNS} - {"run_id", "action", "body_size", "kafka"}):
+        columns = dict(
+            zip(
+                LISTED_COLUMNS,
+                ["a", 1.0, "POST", *[None] * 3, "valid", *[None] * 3, "[]", None, None, b"{}"],
+                strict=True,
+            )
+        )
+        assert read_listed([*columns.values(), None]).id == "a"
+        for damaged in (float("inf"), 7 if name != "received_at" else -1):
+            with pytest.raises(NotACapture):
+                read_listed([*(columns | {name: damaged}).values(), None])
 
 
 def test_listing_a_capture_takes_few_calls(tmp_path: Path) -> None:

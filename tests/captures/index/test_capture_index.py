@@ -107,21 +107,14 @@ def test_text_search_matches_python_with_and_without_the_full_text_index(
             assert set(expected) <= set(seqs(index, text=needle))
 
 
-def test_text_is_found_in_target_headers_and_body_in_either_case(path: Path) -> None:
-    a, b, c = captures([b'{"a":"Needle"}', b"{}", b"{}"])
+def test_text_is_found_in_target_headers_and_all_of_the_body_in_either_case(path: Path) -> None:
+    a, b, c, d = captures([b'{"a":"Needle"}', b"{}", b"{}", b'{"a":"' + b"x" * 1_200_000 + b'needle"}'])
     b = replace(b, invocation=replace(b.invocation, target="/needle?x=1"))
     c = replace(c, invocation=replace(c.invocation, headers=c.invocation.headers.plus(("x-a", "NEEDLE"))))
-    fill(path, [a, b, c])
+    fill(path, [a, b, c, d])
     with indexed(path) as index:
-        assert seqs(index, text="nEEdle") == [3, 2, 1]
+        assert seqs(index, text="nEEdle") == [4, 3, 2, 1]
         assert seqs(index, text="needle?x") == [2]
-
-
-def test_text_beyond_the_indexed_part_of_a_large_body_is_found(path: Path) -> None:
-    large = b'{"a":"' + b"x" * 1_200_000 + b'needle"}'
-    fill(path, captures([b"needle", large, b"{}", b"needle"]))
-    with indexed(path) as index:
-        assert seqs(index, text="needle") == [4, 2, 1]
 
 
 FILTERED = (
@@ -149,52 +142,32 @@ FILTERED = (
 )
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ({"run_id": RUN_ID}, [5, 4, 3, 1]),
-        ({"id_prefix": "a"}, [2, 1]),
-        ({"id_prefix": "aa0000000001"}, [3, 1]),
-        ({"response": "5xx", "text": "create_vm", "until_s": NOW + 25}, [3]),
-        ({"text": "nowhere"}, []),
-    ],
-)
-def test_filter_finds_matching_captures(path: Path, query: dict[str, Any], expected: list[int]) -> None:
+def test_filter_finds_matching_captures(path: Path) -> None:
     fill(path, FILTERED)
     with indexed(path) as index:
-        assert seqs(index, **query) == expected
+        assert seqs(index, run_id=RUN_ID) == [5, 4, 3, 1]
+        assert seqs(index, id_prefix="a") == [2, 1]
+        assert seqs(index, id_prefix="aa0000000001") == [3, 1]
+        assert seqs(index, response="5xx", text="create_vm", until_s=NOW + 25) == [3]
+        assert seqs(index, text="nowhere") == []
 
 
-def test_new_captures_are_found_before_their_outcome(path: Path) -> None:
+def test_repeated_search_finds_new_captures_before_and_after_their_outcome(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
-        store.add(captures([b"first"]))
+        store.add(captures([b"first", b"needle"]))
         with indexed(path) as index:
-            late = captures([b"second needle"], 1)
+            assert seqs(index, text="needle") == [2]
+            late = captures([b"second needle"], 2)
             store.add(late)
             step = index.catch_up()
             assert (step.has_new, step.changed, step.is_reset) == (True, (), False)
-            assert seqs(index, text="needle") == [2]
-            store.complete([replace(late[0], response=Response(status=500))])
-            step = index.catch_up()
-            assert (step.has_new, step.changed) == (False, (2,))
-            assert seqs(index, response="5xx") == [2]
-            assert index.catch_up() == step._replace(changed=())
-
-
-def test_repeated_search_finds_new_and_changed_captures(path: Path) -> None:
-    with open_store(path, path.parent, create=True) as store:
-        store.add(captures([b"needle", b"other"]))
-        with indexed(path) as index:
-            assert seqs(index, text="needle") == [1]
-            late = captures([b"needle again"], 2)
-            store.add(late)
-            index.catch_up()
-            assert seqs(index, text="needle") == [3, 1]
+            assert seqs(index, text="needle") == [3, 2]
             assert seqs(index, text="needle", response="5xx") == []
             store.complete([replace(late[0], response=Response(status=500))])
-            index.catch_up()
+            step = index.catch_up()
+            assert (step.has_new, step.changed) == (False, (3,))
             assert seqs(index, text="needle", response="5xx") == [3]
-            assert seqs(index, text="other") == [2]
+            assert index.catch_up() == step._replace(changed=())
 
 
 def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path) -> None:
@@ -257,7 +230,7 @@ def test_scan_continues_after_captures_without_the_text(path: Path) -> None:
         assert index.page(CaptureQuery(text="needle"), limit=9, latest=299, after=4) == [151]
 
 
-def test_replaced_store_is_read_from_the_start(path: Path) -> None:
+def test_replaced_or_cleared_store_is_read_from_the_start(path: Path) -> None:
     fill(path, captures([b"old"] * 5))
     other = path.with_name("other.db")
     fill(other, captures([b"new one"] * 7))
@@ -266,17 +239,19 @@ def test_replaced_store_is_read_from_the_start(path: Path) -> None:
         assert index.catch_up().is_reset
         complete(index)
         assert seqs(index, text="new one") == [7, 6, 5, 4, 3, 2, 1]
-
-
-def test_cleared_store_is_read_from_the_start(path: Path) -> None:
-    fill(path, captures([b"old"] * 5))
-    with indexed(path) as index:
-        edit(path, "DELETE FROM captures")
-        fill(path, captures([b"new"] * 2))
+        edit(path, "DELETE FROM captures WHERE seq > 3")
+        fill(path, captures([b"new"] * 2, start=10))
         assert index.catch_up().is_reset
         complete(index)
-        assert seqs(index) == [2, 1]
-        assert seqs(index, text="old") == []
+        assert [listed.capture.invocation.id for listed in index.listed([5, 4, 3])] == [
+            f"{number:012x}" for number in (11, 10, 2)
+        ]
+        assert not index.catch_up().is_reset
+        edit(path, "DELETE FROM captures")
+        fill(path, captures([b"last"] * 2))
+        assert index.catch_up().is_reset
+        complete(index)
+        assert (seqs(index), seqs(index, text="new")) == ([2, 1], [])
 
 
 def test_missing_store_is_reported_and_read_again_when_it_reappears(path: Path) -> None:
@@ -293,19 +268,11 @@ def test_missing_store_is_reported_and_read_again_when_it_reappears(path: Path) 
         assert seqs(index, text="needle") == [1]
 
 
-def test_store_of_a_newer_port_hook_is_reported(path: Path) -> None:
+def test_store_upgraded_or_replaced_by_a_newer_port_hook_is_reported(path: Path) -> None:
     fill(path, captures([b"{}"]))
     newer = path.with_name("newer.db")
     fill(newer, captures([b"{}"]))
     edit(newer, "PRAGMA user_version = 99")
-    with indexed(path) as index:
-        newer.replace(path)
-        with pytest.raises(StoreError, match="newer version of port-hook wrote"):
-            index.catch_up()
-
-
-def test_store_upgraded_by_a_newer_port_hook_is_reported_until_it_is_downgraded(path: Path) -> None:
-    fill(path, captures([b"{}"]))
     with indexed(path) as index:
         edit(path, "PRAGMA user_version = 99")
         for _ in range(2):
@@ -314,6 +281,9 @@ def test_store_upgraded_by_a_newer_port_hook_is_reported_until_it_is_downgraded(
         edit(path, f"PRAGMA user_version = {LATEST}")
         complete(index)
         assert seqs(index) == [1]
+        replace_database(path, newer)
+        with pytest.raises(StoreError, match="newer version of port-hook wrote"):
+            index.catch_up()
 
 
 def test_emptied_index_file_of_sqlite_does_not_end_the_process(path: Path) -> None:
@@ -343,14 +313,7 @@ def overwrite(path: Path, *, bodies_only: bool) -> None:
                 file.write(b"\xa5" * PAGE)
 
 
-def test_damaged_store_is_reported_when_it_is_opened(path: Path) -> None:
-    fill(path, captures([b"x"] * 20))
-    overwrite(path, bodies_only=False)
-    with pytest.raises(StoreError, match="is damaged"):
-        CaptureIndex(path)
-
-
-def test_damaged_bodies_are_reported_when_they_are_read(path: Path) -> None:
+def test_damaged_store_is_reported_when_its_damaged_part_is_read(path: Path) -> None:
     fill(path, captures([b"x" * 20_000] * 20))
     overwrite(path, bodies_only=True)
     with closing(CaptureIndex(path)) as index, pytest.raises(StoreError, match="is damaged"):
@@ -364,14 +327,17 @@ def test_damaged_bodies_are_reported_when_they_are_read(path: Path) -> None:
         ):
             with pytest.raises(StoreError, match="is damaged"):
                 read()
+    overwrite(path, bodies_only=False)
+    with pytest.raises(StoreError, match="is damaged"):
+        CaptureIndex(path)
 
 
 def test_full_text_index_is_rebuilt_when_most_rows_are_deleted(path: Path) -> None:
     with open_store(path, path.parent, create=True, max_captures=100) as store:
         store.add(captures([b"old"] * 100))
         with indexed(path) as index:
-            for start in range(100, 12_100, 600):
-                store.add(captures([b"needle"] * 600, start))
+            for start in range(100, 12_100, 1_200):
+                store.add(captures([b"needle"] * 1_200, start))
                 complete(index)
             kept = store.number_of_captures()
             assert len(index.page(CaptureQuery(), limit=1000)) == kept
@@ -382,8 +348,8 @@ def test_full_text_index_is_rebuilt_when_most_rows_are_deleted(path: Path) -> No
 
 PLANTED: dict[str, list[Any]] = {
     "received_at": ["x", b"\xff", 1e300, float("inf"), -5, None],
-    "id": [b"\xff\xfe", "../../x", "y" * 5_000, 17],
-    "status": ["planted", b"\0", "z" * 9_000],
+    "id": [b"\xff\xfe", "y" * 5_000, 17],
+    "status": ["planted", b"\0"],
     "target": [b"\xed\xa0\x80", "a\0b", "t" * 3_000_000],
     "headers": ["[", "{}", "[[1,2]]", b"\xff", "h" * 3_000_000, "[" * 2_000],
     "causes": ["[[]]", "{", "[[1,2,3]]"],
@@ -398,32 +364,30 @@ PLANTED: dict[str, list[Any]] = {
 CAST_TEXTS = ["target", "headers", "id", "status", "action", "delivery"]
 
 
-@pytest.mark.parametrize(("column", "value"), [(name, value) for name, values in PLANTED.items() for value in values])
-def test_planted_value_damages_only_its_own_row(path: Path, column: str, value: Any) -> None:
+def test_planted_value_damages_only_its_own_row(path: Path) -> None:
     fill(path, FILTERED)
-    with suppress(sqlite3.IntegrityError):
-        edit(path, f"UPDATE captures SET {column} = ? WHERE seq = 3", values=[value])  # noqa: S608
-    check_others(path)
-
-
-@pytest.mark.parametrize("column", CAST_TEXTS)
-def test_non_utf_8_text_damages_only_its_own_row(path: Path, column: str) -> None:
-    fill(path, FILTERED)
-    edit(path, f"UPDATE captures SET {column} = CAST(x'ff41ff' AS TEXT) WHERE seq = 3")  # noqa: S608
-    check_others(path)
+    whole = path.read_bytes()
+    planted = [(f"{name} = ?", [value]) for name, values in PLANTED.items() for value in values]
+    not_utf_8: list[tuple[str, list[Any]]] = [(f"{name} = CAST(x'ff41ff' AS TEXT)", []) for name in CAST_TEXTS]
+    for change, values in (*planted, *not_utf_8):
+        path.write_bytes(whole)
+        with suppress(sqlite3.IntegrityError):
+            edit(path, f"UPDATE captures SET {change} WHERE seq = 3", values=values)  # noqa: S608
+        check_others(path)
 
 
 @pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 43), reason="SQLite before 3.43 reads a text to find its length")
-@pytest.mark.parametrize("column", ["body", "headers", pytest.param("id", marks=pytest.mark.extended)])
-def test_huge_planted_value_damages_only_its_own_row(path: Path, column: str) -> None:
+def test_huge_planted_value_damages_only_its_own_row(path: Path) -> None:
     fill(path, FILTERED)
-    edit(path, f"UPDATE captures SET {column} = CAST(zeroblob(80000000) AS TEXT) WHERE seq = 3")  # noqa: S608
-    check_others(path)
-    with indexed(path) as index:
-        _, capture = index.get("bb") if column != "id" else (3, index.listed([3])[0].capture)
-        assert capture.payload.problem == (
-            f'this capture is damaged: its "{column}" is larger than any value that port-hook saves'
-        )
+    for column in ("body", "headers"):
+        edit(path, f"UPDATE captures SET {column} = CAST(zeroblob(80000000) AS TEXT) WHERE seq = 3")  # noqa: S608
+        with indexed(path) as index:
+            _, capture = index.get("bb")
+            assert capture.payload.problem == (
+                f'this capture is damaged: its "{column}" is larger than any value that port-hook saves'
+            )
+        check_others(path)
+        edit(path, f"UPDATE captures SET {column} = '[]' WHERE seq = 3")  # noqa: S608
 
 
 def check_others(path: Path) -> None:
@@ -467,19 +431,6 @@ def test_search_does_not_wait_for_text_indexing_steps(path: Path) -> None:
                 assert index.page(CaptureQuery(text="needle"), limit=50) == list(range(40, 0, -1))
         assert number >= 9
         assert index.state.is_complete
-
-
-def test_deleted_captures_with_reused_numbers_are_not_listed(path: Path) -> None:
-    fill(path, captures([b"old"] * 5))
-    with indexed(path) as index:
-        edit(path, "DELETE FROM captures WHERE seq > 3")
-        fill(path, captures([b"new"] * 2, start=10))
-        assert index.catch_up().is_reset
-        complete(index)
-        assert [listed.capture.invocation.id for listed in index.listed([5, 4, 3])] == [
-            f"{number:012x}" for number in (11, 10, 2)
-        ]
-        assert not index.catch_up().is_reset
 
 
 def test_large_body_is_listed_with_fields_from_its_beginning(path: Path) -> None:

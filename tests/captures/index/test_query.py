@@ -11,12 +11,9 @@ from port_hook_cli.captures.index.query import CaptureQuery, index_conditions, m
 from port_hook_cli.invocations.models import Status
 
 
-def test_query_without_filters_does_not_have_conditions() -> None:
+def test_query_values_are_parameters_and_never_part_of_the_sql() -> None:
     assert list(index_conditions(CaptureQuery(text="text"))) == []
     assert joined([]).sql == "1"
-
-
-def test_query_values_are_parameters_and_never_part_of_the_sql() -> None:
     hostile = "') OR 1=1 --"
     query = CaptureQuery(
         text=hostile,

@@ -39,13 +39,10 @@ def test_non_json_bodies_do_not_match_and_do_not_shift_other_results() -> None:
     assert matching("true", *bodies) == [6]
 
 
-def test_body_with_too_many_values_does_not_match_and_does_not_stop_the_search() -> None:
-    assert matching("true", b"1", b"[%s1]" % (b"[]," * 20_000_000), b"2") == [0, 2]
-
-
-def test_body_unreadable_for_jq_does_not_hide_other_bodies() -> None:
+def test_body_that_jq_cannot_read_does_not_match_and_does_not_stop_the_search() -> None:
     deep = b"[" * 300 + b"]" * 300
-    assert 1 in matching("true", deep, b"1")
+    found = matching("true", b"1", b"[%s1]" % (b"[]," * 20_000_000), b"2", deep, b"3")
+    assert {0, 2, 4} <= set(found) <= {0, 2, 3, 4}
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +65,10 @@ def test_failures_are_counted_and_the_first_message_is_returned() -> None:
         assert "number" in bodies.failure
 
 
-@pytest.mark.parametrize("expression", [".a |", "1) | (2", "1] | [2", ""])
-def test_incomplete_expression_is_rejected(expression: str) -> None:
-    with pytest.raises(UsageError, match="is invalid"):
-        matching(expression, b"1")
+def test_incomplete_expression_is_rejected() -> None:
+    for expression in [".a |", "1) | (2", "1] | [2", ""]:
+        with pytest.raises(UsageError, match="is invalid"):
+            matching(expression, b"1")
 
 
 def test_endless_expression_is_stopped() -> None:

@@ -54,7 +54,7 @@ def is_sound(path: Path) -> bool:
         return bool(database.execute("PRAGMA integrity_check").fetchall() == [("ok",)])
 
 
-@pytest.mark.parametrize("share", [0.03, 0.5, 0.98])
+@pytest.mark.parametrize("share", [0.03, 0.98])
 def test_cut_log_is_reported_with_the_lost_captures_and_saving_continues(
     store: CaptureStore, folder: Path, share: float
 ) -> None:
@@ -156,16 +156,8 @@ def test_store_with_a_repeatedly_cut_log_stays_undamaged_and_counts_losses(store
     assert len(saved - set(found(folder))) == lost > 0
 
 
-def test_cut_log_is_reported_when_the_store_is_closed(store: CaptureStore, folder: Path) -> None:
-    add(store, *ids("before", 20))
-    os.truncate(log_of(store), log_of(store).stat().st_size // 2)
-    store.close()
-    assert "saved captures are lost" in store.take_losses()[0]
-    assert is_sound(store.path)
-
-
 @pytest.mark.parametrize("has_reader", [False, True])
-def test_emptied_log_is_reported(store: CaptureStore, folder: Path, has_reader: bool) -> None:
+def test_emptied_or_cut_log_is_reported(store: CaptureStore, folder: Path, has_reader: bool) -> None:
     add(store, *ids("before", 20))
     with closing(sqlite3.connect(store.path)) as reader:
         if has_reader:
@@ -173,18 +165,21 @@ def test_emptied_log_is_reported(store: CaptureStore, folder: Path, has_reader: 
         os.truncate(log_of(store), 0)
         add(store, "after")
         assert "20 saved captures are lost" in store.take_losses()[0]
+    add(store, *ids("later", 20))
+    os.truncate(log_of(store), log_of(store).stat().st_size // 2)
     store.close()
-    assert found(folder) == ["after"]
+    assert "saved captures are lost" in store.take_losses()[0]
+    assert is_sound(store.path)
+    assert found(folder)[0] == "after"
 
 
-@pytest.mark.parametrize("mode", ["PASSIVE", "RESTART", "TRUNCATE"])
-def test_checkpoint_of_another_program_is_not_reported_as_a_loss(store: CaptureStore, folder: Path, mode: str) -> None:
+def test_checkpoint_of_another_program_is_not_reported_as_a_loss(store: CaptureStore, folder: Path) -> None:
     expected = []
-    for number in range(20):
+    for number in range(30):
         add(store, f"one{number:03}", f"two{number:03}", size=20_000)
         expected += [f"one{number:03}", f"two{number:03}"]
         with closing(sqlite3.connect(store.path)) as other:
-            other.execute(f"PRAGMA wal_checkpoint({mode})")
+            other.execute(f"PRAGMA wal_checkpoint({['PASSIVE', 'RESTART', 'TRUNCATE'][number // 10]})")
     assert store.take_losses() == []
     assert found(folder) == expected
 
@@ -224,11 +219,11 @@ def test_write_after_a_checkpoint_waits_for_the_lock_of_a_third_program(store: C
 
 def test_commits_of_two_listeners_are_not_reported_as_losses(store: CaptureStore, folder: Path) -> None:
     with open_store(None, folder, create=True) as second:
-        for number in range(300):
+        for number in range(150):
             add(store, f"one{number:03}", size=60_000)  # SQLite restarts the log several times
             add(second, f"two{number:03}")
             if number % 50 == 0:
                 store.checkpoint()
         assert store.take_losses() + second.take_losses() == []
-        assert len(found(folder)) == 600
+        assert len(found(folder)) == 300
     store.close()

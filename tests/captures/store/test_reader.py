@@ -12,7 +12,13 @@ from tests.factories import a_capture, an_invocation
 
 
 @pytest.mark.parametrize("show_only", [False, True])
-def test_reader_finds_captures_saved_while_it_is_open(folder: Path, *, show_only: bool) -> None:
+def test_reader_does_not_create_a_store_and_finds_captures_saved_while_it_is_open(
+    folder: Path, *, show_only: bool
+) -> None:
+    with pytest.raises(StoreError, match="Capture store not found:") as caught:
+        open_reader(None, folder, show_only=show_only)
+    assert "port-hook listen" in caught.value.hint
+    assert not list(folder.iterdir())
     with ExitStack() as stack:
         store = stack.enter_context(open_store(None, folder, create=True))
         store.add([a_capture(an_invocation(id="aaaa"))])
@@ -21,10 +27,3 @@ def test_reader_finds_captures_saved_while_it_is_open(folder: Path, *, show_only
         store.add([a_capture(an_invocation(id="bbbb"))])
         assert reader.get("last").invocation.id == "bbbb"
         assert [capture.id for capture in reader.listed()] == ["bbbb", "aaaa"]
-
-
-@pytest.mark.parametrize("show_only", [False, True])
-def test_reader_does_not_create_a_missing_store(folder: Path, *, show_only: bool) -> None:
-    with pytest.raises(StoreError, match="Capture store not found:"):
-        open_reader(None, folder, show_only=show_only)
-    assert not list(folder.iterdir())

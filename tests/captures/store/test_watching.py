@@ -13,7 +13,9 @@ from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.statuses import Expectation
 from tests.factories import NOW, a_capture, an_invocation
 
-OLD, OPEN, DONE = (a_capture(an_invocation(id=f"{name}0000000001", received_at=NOW)) for name in ("aa", "bb", "cc"))
+OLD, OPEN, DONE, LATE = (
+    a_capture(an_invocation(id=f"{name}0000000001", received_at=NOW)) for name in ("aa", "bb", "cc", "dd")
+)
 RESPONDED = Response(status=500)
 
 
@@ -28,7 +30,7 @@ def news(watch: CaptureWatch, now: float = NOW) -> list[str]:
     return [capture.invocation.id[:2] for capture in watch.news(now)]
 
 
-def test_watch_yields_a_capture_once_when_it_has_an_outcome(store: CaptureStore) -> None:
+def test_watch_yields_a_capture_once_when_it_has_an_outcome_or_after_a_minute(store: CaptureStore) -> None:
     watch = CaptureWatch(store, StoreFilter())
     assert news(watch) == []
     store.add([OPEN, replace(DONE, response=RESPONDED)])
@@ -37,13 +39,9 @@ def test_watch_yields_a_capture_once_when_it_has_an_outcome(store: CaptureStore)
     store.complete([replace(OPEN, response=RESPONDED)])
     assert news(watch) == ["bb"]
     assert news(watch) == []
-
-
-def test_watch_yields_a_capture_without_an_outcome_after_a_minute(store: CaptureStore) -> None:
-    watch = CaptureWatch(store, StoreFilter())
-    store.add([OPEN])
+    store.add([LATE])
     assert news(watch, NOW + 59) == []
-    assert news(watch, NOW + 61) == ["bb"]
+    assert news(watch, NOW + 61) == ["dd"]  # without an outcome after a minute
     assert news(watch, NOW + 62) == []
 
 
