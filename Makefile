@@ -20,13 +20,15 @@ help: ## List the targets
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 or newer found; name one with PYTHON=/path/to/python" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(LOCKED) -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@echo "Setting up $(VENV) (about a minute the first time)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install $(LOCKED) -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
-	$(BIN)/python -m pip install $(LOCKED) -r requirements-dev.lock
+	@echo "Installing what the tests need (about 2 minutes the first time)"
+	@$(BIN)/python -m pip install $(LOCKED) -r requirements-dev.lock
 	@touch $@
 
 .PHONY: demo
@@ -34,23 +36,26 @@ demo: $(VENV)/.run ## Show the main job on this machine; sets itself up
 	@$(BIN)/port-hook demo
 
 # Tests of a module stay together, as they share servers and browsers; a worker that is done takes some from another.
-# tests/ordering.py chooses the order.
-PARALLEL := -n auto --dist worksteal -rs
+# tests/ordering.py chooses the order, and tests/progress.py shows how far they are.
+PARALLEL := -p tests.progress -n auto --dist worksteal
+
+# After Ctrl-C, tests/progress.py prints one line. The shell then succeeds, so that make, which Ctrl-C ends too, adds none.
+TESTS = @trap stopped=1 INT; $(BIN)/python -m pytest --quiet $(PARALLEL) $(1) || [ $$stopped ]
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests; sets itself up
-	$(BIN)/pytest --quiet $(PARALLEL) -m "not extended"
+	$(call TESTS,-m "not extended")
 
 .PHONY: test-all
 test-all: $(VENV)/.dev ## Run all tests, including those for every handler, language and option, with more examples
-	$(BIN)/pytest --quiet $(PARALLEL) --hypothesis-profile=all
+	$(call TESTS,--hypothesis-profile=all)
 
 # The tests of the pure part, which does no I/O. On Windows, they need `make` and Git Bash.
 PORTABLE := $(addprefix tests/,actions invocations javascript prediction runs signatures text workflows)
 
 .PHONY: test-portable
 test-portable: $(VENV)/.dev ## Run the tests that don't need POSIX (for Windows)
-	$(BIN)/pytest --quiet $(PARALLEL) $(PORTABLE)
+	$(call TESTS,$(PORTABLE))
 
 .PHONY: setup
 setup: $(VENV)/.dev ## Make the development environment in .venv
@@ -107,7 +112,7 @@ COVERED = 95.5
 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## Run the tests, and check how much of the code they and their processes run
-	$(BIN)/pytest --quiet $(PARALLEL) -m "not extended" --cov --cov-report=term --cov-fail-under=$(COVERED)
+	$(call TESTS,-m "not extended" --cov --cov-report=term --cov-fail-under=$(COVERED))
 
 .PHONY: check
 check: $(VENV)/.dev ## Everything that CI checks in one tree
@@ -186,7 +191,7 @@ test-wheel: build $(WHEEL_VENV)/.done ## Run tests that depend on Python or pack
 	rm -rf build/wheel
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md SECURITY.md Makefile mkdocs.yml pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(WHEEL_VENV))/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not extended" $(IN_WHEEL)
+	cd build/wheel && $(abspath $(WHEEL_VENV))/$(PROGRAMS)/python -m pytest --quiet $(PARALLEL) -m "not once and not extended" $(IN_WHEEL)
 
 # pip uses one core, so with `make --jobs 2` both environments take as long as one.
 .PHONY: environments
