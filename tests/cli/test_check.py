@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -22,15 +24,18 @@ import trustme
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup
 from port_hook_cli.check.forgeries import FORGERIES
+from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.runtime import Runtime
 from tests.conftest import Result, Run
 from tests.factories import SECRET, a_capture
-from tests.processes import environment, port_hook, running, typed
+from tests.processes import environment, port_hook, running
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import handler, open_port
+from tests.servers import handler
 from tests.sockets import free_port
 from tests.stores import keep
+from tests.terminal_streams import Screen, on_a_terminal
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -118,18 +123,6 @@ def is_running(pid: int) -> bool:
 # --- a check with a command
 
 
-def test_correct_handler_passes_every_check_and_is_ended(folder: Path) -> None:
-    command = receiver(folder)
-    done = check(folder, "--json", "--within", "120", *command, code=0)
-    *findings, summary = [checked(json.loads(line)) for line in done.stdout.splitlines()]
-    assert {each["check"]: each["seen"] for each in findings if each["status"] in {"failed", "warning"}} == {}
-    assert {each["status"] for each in findings if each["group"] == "reports"} == {"passed"}
-    assert len({each["check"] for each in findings}) == len(findings) == summary["checks"] > 30
-    assert summary["passed"] == sum(each["status"] == "passed" for each in findings)
-    assert f"Sends requests to http://127.0.0.1:{command[1]}/. " in done.stderr
-    assert not accepts_connections(command[1])
-
-
 def test_mistake_is_printed_with_its_fix_and_the_saved_requests(checking: Checking, folder: Path, run: Run) -> None:
     done = checking("--only", "old", "--only", "no-signature", *receiver(folder, ACCEPTS_OLD, SHOWS_SECRET), code=1)
     first, finding, fix, saved, last = done.out.splitlines()
@@ -155,11 +148,8 @@ def test_handler_passes_when_it_closes_connections_unannounced(checking: Checkin
     assert {each["check"]: each["status"] for each in findings[:-1]} == {"not-object": "passed", "fields": "passed"}
 
 
-@pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
-def test_warning_fails_only_a_strict_check(
-    checking: Checking, folder: Path, options: tuple[str, ...], code: int
-) -> None:
-    done = checking("--only", "same-run", *options, *receiver(folder, WORKS_TWICE), code=code)
+def test_warning_fails_a_strict_check(checking: Checking, folder: Path) -> None:
+    done = checking("--only", "same-run", "--strict", *receiver(folder, WORKS_TWICE), code=1)
     assert "! does its work twice if a run is delivered twice: " in done.out
     assert "0 passed, 1 warning." in done.out
 
@@ -174,28 +164,30 @@ def test_missing_verification_is_one_finding_with_its_twelve_checks(checking: Ch
 
 def test_forgery_without_a_response_proves_nothing_and_ends_with_13(checking: Checking, folder: Path) -> None:
     words = ("--only", "valid", "--only", "no-signature", "--timeout", "0.5", *receiver(folder, IGNORES_FORGERIES))
-    done = checking(*words, code=ExitCode.UNPROVED)
+    done = checking("--json", *words, code=ExitCode.UNPROVED)
     reason = "the handler did not respond to two invalid requests"
     assert f"warning: nothing is proved, because there is no result for no-signature: {reason}" in done.err
     assert "hint: If the handler needs more time to respond, raise --timeout." in done.err
-    *_, summary = [json.loads(line) for line in checking("--json", *words, code=ExitCode.UNPROVED).out.splitlines()]
-    assert checked(summary)["outcome"] == "unproved"
+    assert done.records[-1]["outcome"] == "unproved"
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(("change", "code"), [((), 0), ((VERIFIES_NOTHING,), 1), ((REJECTS_EVERYTHING,), 1)])
-def test_command_on_the_ci_page_passes_only_a_correct_handler(
-    folder: Path, change: tuple[tuple[str, str], ...], code: int
-) -> None:
+def test_correct_handler_passes_every_check_of_the_command_on_the_ci_page_and_is_ended(folder: Path) -> None:
     (line,) = [line for line in CI_PAGE.read_text("utf-8").splitlines() if "run: port-hook check" in line]
-    _, _, words = line.partition("port-hook ")
-    port = receiver(folder, *change)[1]
+    _, _, words = line.partition("port-hook check ")
+    port = receiver(folder)[1]
     (folder / "backend.py").rename(folder / "app.py")
     (folder / "create_vm.yaml").write_text(json.dumps(create_vm_action()), "utf-8")
     words = words.replace("8000", port).replace("python3 app.py", f"{sys.executable} app.py {port}")
-    done = port_hook(folder, *words.split(), text=True, timeout=90)
-    assert done.returncode == code, done.stdout + done.stderr
+    done = check(folder, "--json", "--within", "120", *words.split(), code=0)
+    *findings, summary = [checked(json.loads(line)) for line in done.stdout.splitlines()]
+    assert {each["check"]: each["seen"] for each in findings if each["status"] in {"failed", "warning"}} == {}
+    assert {each["status"] for each in findings if each["group"] == "reports"} == {"passed"}
+    assert len({each["check"] for each in findings}) == len(findings) == summary["checks"] > 30
+    assert summary["passed"] == sum(each["status"] == "passed" for each in findings)
+    assert f"Sends requests to http://127.0.0.1:{port}/. " in done.stderr
     assert (folder / "check.xml").exists()
+    assert not accepts_connections(port)
 
 
 @pytest.mark.parametrize(
@@ -230,23 +222,24 @@ def test_junit_report_has_a_test_for_each_check(checking: Checking, folder: Path
     assert [file.name for file in folder.iterdir() if "out.xml" in file.name] == ["out.xml"]
 
 
-@pytest.mark.parametrize("kind", ["source", "folder", "link", "dangling link", "pipe"])
-def test_junit_report_replaces_only_a_report(run: Run, folder: Path, kind: str) -> None:
+def test_junit_report_replaces_only_a_report(run: Run, folder: Path) -> None:
     path, report = folder / "out.xml", folder / "report.xml"
     report.write_bytes(b"<testsuites/>")
-    make: dict[str, Callable[[], object]] = {
-        "source": lambda: path.write_text("print()"),
-        "folder": path.mkdir,
-        "link": lambda: path.symlink_to(report),
-        "dangling link": lambda: path.symlink_to(folder / "absent"),
-        "pipe": lambda: os.mkfifo(path),
-    }
-    make[kind]()
-    result = run("check", "--only", "old", "--junit", "out.xml", "--to", "9", env=ENV)
-    assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert result.err == (
-        "error: out.xml exists and is not a JUnit report.\nhint: Remove it, or pass another file name.\n"
-    )
+    others: list[Callable[[], object]] = [
+        lambda: path.write_text("print()"),
+        lambda: path.symlink_to(report),
+        lambda: path.symlink_to(folder / "absent"),
+        lambda: os.mkfifo(path),
+        path.mkdir,
+    ]
+    for make in others:
+        path.unlink(missing_ok=True)
+        make()
+        result = run("check", "--only", "old", "--junit", "out.xml", "--to", "9", env=ENV)
+        assert (result.code, result.out) == (ExitCode.STORE, "")
+        assert result.err == (
+            "error: out.xml exists and is not a JUnit report.\nhint: Remove it, or pass another file name.\n"
+        )
     assert report.read_bytes() == b"<testsuites/>"
     assert not (folder / "absent").exists()
 
@@ -283,11 +276,6 @@ def test_response_of_another_process_is_not_blamed_on_the_command(checking: Chec
     assert "✗ does not get the requests, because another process listens on its port: " in done.out
 
 
-def test_missing_command_is_rejected(checking: Checking, folder: Path) -> None:
-    done = checking("--to", str(free_port()), "--", "no-such-program", "--to", code=ExitCode.USAGE)
-    assert "error: no-such-program --to cannot be started: " in done.err
-
-
 def test_command_is_not_started_beside_another_handler(checking: Checking, folder: Path) -> None:
     with handler() as other:
         words = ("--to", str(other.port), "--", "touch", "started")
@@ -316,43 +304,44 @@ def hanging_check(folder: Path, place: str, *words: str) -> Iterator[tuple[subpr
 
 
 @POSIX
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-def test_signal_ends_a_check_and_its_handler(folder: Path, number: int, code: int) -> None:
+def test_signal_ends_a_check_and_its_handler(folder: Path) -> None:
     (folder / "hang").touch()
     with hanging_check(folder, "body = self.rfile") as (process, pid):
         assert is_running(pid)
-        process.send_signal(number)
+        process.terminate()
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, is_running(pid)) == (code, False), err
+    assert (process.returncode, is_running(pid)) == (-signal.SIGTERM, False), err
     assert (out, "Traceback" in err, "bug" in err) == ("", False, False)
 
 
 @POSIX
-def test_ctrl_c_shows_the_findings_so_far(folder: Path) -> None:
+def test_ctrl_c_ends_a_check_and_its_handler_and_shows_the_findings_so_far(folder: Path) -> None:
     only = ("--only", "old", "--only", "not-json")
     with hanging_check(folder, "body = self.rfile", *only) as (process, pid):
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, is_running(pid)) == (ExitCode.INTERRUPTED, False)
     assert "✗ accepts an old timestamp" in out
     assert "Interrupted after 1 check in " in out
+    assert ("Traceback" in err, "bug" in err) == (False, False)
 
 
 # --- a running handler
 
 
-def test_running_sandbox_shows_the_reports_of_the_handler(folder: Path) -> None:
+def test_running_sandbox_shows_the_reports_of_the_handler(run: Run, folder: Path) -> None:
     with a_sandbox() as sandbox:
         environ = environment(folder, **environ_of(sandbox))
         _, port, _, *command = receiver(folder)
         with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE) as process:
             assert process.stdout
             process.stdout.readline()
-            done = check(folder, "--only", "terminal", "--to", port, env=environ, code=0)
+            done = run("check", "--only", "terminal", "--to", port, env=environ)
             assert process.poll() is None
             process.terminate()
-    assert "  reports    ✓ 1 of 1\n" in done.stdout
-    assert "no sandbox" not in done.stderr
+    assert done.code == 0
+    assert "  reports    ✓ 1 of 1\n" in done.out
+    assert "no sandbox" not in done.err
 
 
 def test_reports_are_not_observed_without_a_sandbox_and_a_hint_explains_how(run: Run) -> None:
@@ -403,13 +392,17 @@ def test_secret_in_the_request_is_sent_but_neither_printed_nor_saved(run: Run, f
     assert set(verdicts) == {"missing", "valid"}  # of the sent bytes
 
 
-def test_unrenderable_node_url_is_an_error_with_the_reason(run: Run, folder: Path) -> None:
-    trigger = {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}
-    call = {"type": "WEBHOOK", "url": "ftp://{{ .secrets.TOKEN }}/", "method": "POST"}
-    nodes = [{"identifier": "start", "config": trigger}, {"identifier": "call", "config": call}]
+def a_workflow(folder: Path, url: str) -> None:
+    """Write a workflow whose trigger, `start`, is followed by `call`."""
+    trigger = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}}
+    call = {"identifier": "call", "config": {"type": "WEBHOOK", "url": url, "method": "POST"}}
     connections = [{"sourceIdentifier": "start", "targetIdentifier": "call"}]
-    workflow = {"identifier": "deploy", "title": "Deploy", "nodes": nodes, "connections": connections}
+    workflow = {"identifier": "deploy", "title": "Deploy", "nodes": [trigger, call], "connections": connections}
     (folder / "workflow.json").write_text(json.dumps(workflow), "utf-8")
+
+
+def test_unrenderable_node_url_is_an_error_with_the_reason(run: Run, folder: Path) -> None:
+    a_workflow(folder, "ftp://{{ .secrets.TOKEN }}/")
     (folder / "secrets.json").write_text('{"TOKEN": "t0k3n-0f-th3-0rg"}', "utf-8")
     (folder / "secrets.json").chmod(0o600)
     result = run("check", "workflow.json#call", "--secrets", "secrets.json", "--to", "8000", env=ENV)
@@ -418,12 +411,7 @@ def test_unrenderable_node_url_is_an_error_with_the_reason(run: Run, folder: Pat
 
 
 def test_check_of_a_trigger_prints_a_note_about_the_next_node(run: Run, folder: Path) -> None:
-    trigger = {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}
-    call = {"type": "WEBHOOK", "url": "http://127.0.0.1:9/", "method": "POST"}
-    nodes = [{"identifier": "start", "config": trigger}, {"identifier": "call", "config": call}]
-    connections = [{"sourceIdentifier": "start", "targetIdentifier": "call"}]
-    workflow = {"identifier": "deploy", "title": "Deploy", "nodes": nodes, "connections": connections}
-    (folder / "workflow.json").write_text(json.dumps(workflow), "utf-8")
+    a_workflow(folder, "http://127.0.0.1:9/")
     said = "note: start does not send a request, so the check uses call, the next node with a request\n"
     with handler() as other:
         for name, is_said in (("start", True), ("call", False)):
@@ -490,99 +478,77 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message", "hint"),
+    ("line", "message", "hint"),
     [
-        (("--only", "nope"), ExitCode.USAGE, "Unknown check or group: 'nope'.", "port-hook check --list"),
-        (
-            ("--only", "old", "--skip", "signature"),
-            ExitCode.USAGE,
-            "`only` and `skip` exclude all checks.",
-            "Leave a name",
-        ),
-        ((), ExitCode.USAGE, "Missing option --to.", "--to 8000"),
-        (("action.json",), ExitCode.USAGE, "https://example.com is not on this machine", "--to-its-url"),
-        (("--to", "https://example.com/"), ExitCode.USAGE, "https://example.com/ is not on this machine", "--to"),
-        (
-            ("action.json", "--to-its-url"),
-            ExitCode.USAGE,
-            "cannot ask for confirmation because this is not a terminal",
-            "Pass --yes.",
-        ),
-        (("--to-its-url", "--to", "8000"), ExitCode.USAGE, "Use either --to-its-url or --to, not both", "Leave out"),
-        (
-            ("--to-its-url", "--yes", "--", "x"),
-            ExitCode.USAGE,
-            "Use either --to-its-url or a command after --, not both.",
-            "Leave out --to-its-url",
-        ),
-        (("--list", "--json"), ExitCode.USAGE, "Use either --list or --json, not both", "Leave out"),
-        (
-            ("--yes", "--to", "8000", "--", "x"),
-            ExitCode.USAGE,
-            "Use either --yes or a command after --, not both.",
-            "Leave out --yes",
-        ),
-        (("a", "b", "--to", "8000"), ExitCode.USAGE, "Unexpected argument: b.", "put -- before it"),
-        (
-            ("payload.json", "--input", "a=b", "--to", "8000"),
-            ExitCode.USAGE,
-            "--input has no effect: ",
-            "use an action",
-        ),
-        (("--within", "0", "--to", "8000"), ExitCode.USAGE, "Invalid value for --within", "--help"),
-        (("--junit", "no/out.xml", "--to", "8000"), ExitCode.STORE, "no/out.xml", ""),
+        ("--only nope", "Unknown check or group: 'nope'.", "port-hook check --list"),
+        ("--only old --skip signature", "`only` and `skip` exclude all checks.", "Leave a name"),
+        ("", "Missing option --to.", "--to 8000"),
+        ("action.json", "https://example.com is not on this machine", "--to-its-url"),
+        ("--to https://example.com/", "https://example.com/ is not on this machine", "--to"),
+        ("action.json --to-its-url", "cannot ask for confirmation because this is not a terminal", "Pass --yes."),
+        ("--to-its-url --to 8000", "Use either --to-its-url or --to, not both", "Leave out"),
+        ("--to-its-url --yes -- x", "Use either --to-its-url or a command after --, not both.", "Leave out"),
+        ("--list --json", "Use either --list or --json, not both", "Leave out"),
+        ("--yes --to 8000 -- x", "Use either --yes or a command after --, not both.", "Leave out --yes"),
+        ("a b --to 8000", "Unexpected argument: b.", "put -- before it"),
+        ("payload.json --input a=b --to 8000", "--input has no effect: ", "use an action"),
+        ("--within 0 --to 8000", "Invalid value for --within", "--help"),
+        ("--to 9 -- no-such-program --to", "no-such-program --to cannot be started: ", ""),
     ],
 )
-def test_invalid_command_line_is_rejected(
-    run: Run, folder: Path, words: tuple[str, ...], code: int, message: str, hint: str
-) -> None:
+def test_invalid_command_line_is_rejected(run: Run, folder: Path, line: str, message: str, hint: str) -> None:
     (folder / "action.json").write_text(json.dumps(create_vm_action()))
     (folder / "payload.json").write_text('{"a": 1}')
-    result = run("check", *words, env=ENV)
-    assert (result.code, result.out) == (code, "")
+    result = run("check", *line.split(), env=ENV)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
     *_, error, advice = result.err.splitlines()
     assert message in error
     assert hint in advice
 
 
-def test_words_after_two_dashes_are_the_command_without_a_source(run: Run) -> None:
-    with open_port() as taken:
-        result = run("check", "--to", str(taken.getsockname()[1]), "--", "python", "--version", env=ENV)
-    assert "so a check would test that process instead of python --version" in result.err
+def test_junit_report_in_a_missing_folder_is_rejected(run: Run) -> None:
+    result = run("check", "--junit", "no/out.xml", "--to", "8000", env=ENV)
+    assert (result.code, "no/out.xml" in result.err) == (ExitCode.STORE, True)
+
+
+def asked(runtime: Callable[..., Runtime], words: Sequence[str], typed: bytes) -> tuple[int, str]:
+    """Run a check on a terminal on which the user has typed an answer. Return its exit code and all output."""
+    output = Screen()
+    with on_a_terminal(runtime(env={**ENV, "TERM": "dumb", "COLUMNS": "300"})) as (world, person):
+        os.write(person, typed)
+        code = main(("check", *words), replace(world, stdout=output))
+        while select.select([person], [], [], 0)[0]:
+            output.write(os.read(person, 2**16).decode())
+    return code, output.getvalue()
 
 
 @POSIX
-@pytest.mark.parametrize(("answer", "is_sent"), [("n", False), ("y", True)])
-def test_check_of_another_machine_asks_first(folder: Path, answer: str, is_sent: bool) -> None:
+@pytest.mark.parametrize(("answer", "is_sent"), [(b"n\n", False), (b"y\n", True)])
+def test_check_of_another_machine_asks_first(
+    runtime: Callable[..., Runtime], folder: Path, answer: bytes, is_sent: bool
+) -> None:
     action = create_vm_action()
     # Nothing listens there, and no packet leaves: it is an address of this machine in an unrecognized form.
     action["invocationMethod"]["url"] = f"http://127.1:{free_port()}/"
     (folder / "action.json").write_text(json.dumps(action))
-    child = typed(folder, "check", "action.json", "--to-its-url", "--only", "old", dimensions=(40, 300))
-    child.expect_exact("Check this handler? [y/N] ")
-    child.sendline(answer)
-    shown = child.read().decode()
-    child.close()
-    assert child.exitstatus == (ExitCode.TARGET if is_sent else ExitCode.USAGE), shown
+    code, shown = asked(runtime, (str(folder / "action.json"), "--to-its-url", "--only", "old"), answer)
+    assert "Check this handler? [y/N] " in shown
+    assert code == (ExitCode.TARGET if is_sent else ExitCode.USAGE), shown
     assert ("Nothing was sent." in shown, "Nothing listens on" in shown) == (not is_sent, is_sent)
 
 
 @POSIX
-@pytest.mark.parametrize(("options", "answer"), [((), "n"), (("-y",), "")])
+@pytest.mark.parametrize(("options", "answer"), [((), b"n\n"), (("-y",), b"")])
 def test_running_handler_is_checked_on_a_terminal_only_after_a_question(
-    folder: Path, options: tuple[str, ...], answer: str
+    runtime: Callable[..., Runtime], options: tuple[str, ...], answer: bytes
 ) -> None:
     with handler() as other:
-        words = ("check", "--only", "no-signature", "--to", str(other.port), *options)
-        child = typed(folder, *words, env=environment(folder, TERM="dumb", **ENV), dimensions=(40, 300))
-        if answer:
-            child.expect_exact("starts real work about 5 times. Check this handler? [y/N] ")
-            child.sendline(answer)
-        shown = child.read().decode()
-        child.close()
+        words = ("--only", "no-signature", "--to", str(other.port), *options)
+        code, shown = asked(runtime, words, answer)
+    question = "starts real work about 5 times. Check this handler? [y/N] "
     assert bool(other.requests) is not bool(answer)
-    assert ("Nothing was sent." in shown) is bool(answer)
-    assert child.exitstatus == (ExitCode.USAGE if answer else ExitCode.FAILED), shown
+    assert (question in shown, "Nothing was sent." in shown) == (bool(answer), bool(answer))
+    assert code == (ExitCode.USAGE if answer else ExitCode.FAILED), shown
 
 
 def test_project_file_can_set_the_handler_but_neither_its_own_url_nor_the_checks(run: Run, folder: Path) -> None:

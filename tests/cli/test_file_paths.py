@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -70,11 +71,6 @@ def an_exit_code(arguments: list[str]) -> int:
         return int(end.code or 0)
 
 
-def test_every_command_with_a_store_is_tried() -> None:
-    reading = {name for name in CLI_COMMANDS for option in options(name) if {"--store", "--state"} & set(option.opts)}
-    assert reading == {command[0] for command in COMMANDS} | WITHOUT.keys(), "add the command to COMMANDS in this file"
-
-
 def code_for(path: str) -> ExitCode:
     """Return the code for a path that is invalid in itself, or that is a directory."""
     return ExitCode.USAGE if path in {"", "~", "~/captures.db"} else ExitCode.STORE
@@ -84,46 +80,45 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.mark.parametrize("path", ["", ".", "..", "sub", "sub/..", "sub/", "~", "~/captures.db"])
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_path_without_a_file_name_is_rejected(run: Run, folder: Path, command: tuple[str, ...], path: str) -> None:
+def test_path_without_a_file_name_is_rejected(run: Run, folder: Path) -> None:
+    reading = {name for name in CLI_COMMANDS for option in options(name) if {"--store", "--state"} & set(option.opts)}
+    assert reading == {command[0] for command in COMMANDS} | WITHOUT.keys(), "add the command to COMMANDS in this file"
     (folder / "sub").mkdir()
     for each in (folder, folder / "sub"):
         each.chmod(0o755)
-    result = run(*command, path)
-    assert (result.code, result.out) == (code_for(path), "")
-    assert command[-1] in result.err.splitlines()[0]
-    assert "hint: " in result.err
+    for command in COMMANDS:
+        for path in ("", ".", "..", "sub", "sub/..", "sub/", "~", "~/captures.db"):
+            result = run(*command, path)
+            assert (result.code, result.out) == (code_for(path), ""), (command, path)
+            assert command[-1] in result.err.splitlines()[0]
+            assert "hint: " in result.err
     assert sorted(file.name for file in folder.iterdir()) == ["sub"]
     assert os.name != "posix" or [mode(folder), mode(folder / "sub")] == [0o755, 0o755]
 
 
-@pytest.mark.parametrize("path", ["", ".", "/", "sub"])
-def test_mcp_rejects_an_invalid_store_path_before_a_tool_call(run: Run, folder: Path, path: str) -> None:
+def test_mcp_rejects_an_invalid_store_path_before_a_tool_call(run: Run, folder: Path) -> None:
     (folder / "sub").mkdir()
-    result = run("mcp", "--store", path, stdin=b"{}\n")
-    assert (result.code, result.out) == (code_for(path), "")
-    assert result.err.startswith("error: ")
-    assert "--store" in result.err
+    for path in ("", ".", "/", "sub"):
+        result = run("mcp", "--store", path, stdin=b"{}\n")
+        assert (result.code, result.out) == (code_for(path), "")
+        assert result.err.startswith("error: ")
+        assert "--store" in result.err
 
 
 @POSIX
-@pytest.mark.parametrize("kind", ["device", "pipe"])
-@pytest.mark.parametrize("command", COMMANDS[:-2], ids=lambda command: command[0])
-def test_device_or_pipe_as_the_store_is_rejected_without_advice_to_remove_it(
-    run: Run, folder: Path, command: tuple[str, ...], kind: str
-) -> None:
-    path = Path(os.devnull) if kind == "device" else folder / "pipe"
-    if kind == "pipe":
-        os.mkfifo(path)
-    result = run(*command, str(path), env={"PORT_CLIENT_SECRET": SECRET.reveal()})
-    assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert result.err.endswith(
-        f"error: {path} could not be opened: it is not a regular file.\n"
-        "hint: Pass another file with --store (for a sandbox, --state).\n"
-    )
+def test_device_or_pipe_as_the_store_is_rejected_without_advice_to_remove_it(run: Run, folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    for command in COMMANDS[:-2]:
+        for path in (os.devnull, str(folder / "pipe")):
+            result = run(*command, path, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+            assert (result.code, result.out) == (ExitCode.STORE, "")
+            assert result.err.endswith(
+                f"error: {path} could not be opened: it is not a regular file.\n"
+                "hint: Pass another file with --store (for a sandbox, --state).\n"
+            )
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
 )
@@ -143,23 +138,22 @@ def test_root_folder_keeps_its_mode_when_it_is_named_as_a_file(folder: Path) -> 
 
 
 @POSIX
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 @pytest.mark.parametrize("kind", ["text", "database"])
-def test_file_of_another_program_keeps_its_mode(run: Run, folder: Path, command: tuple[str, ...], kind: str) -> None:
+def test_file_of_another_program_keeps_its_mode(run: Run, folder: Path, kind: str) -> None:
     file = folder / ".port-hook" / "mine"
     file.parent.mkdir()
     if kind == "text":
         file.write_text("my notes, which everyone may read")
     else:
-        with sqlite3.connect(file) as connection:
+        with contextlib.closing(sqlite3.connect(file)) as connection, connection:
             connection.execute("CREATE TABLE mine (a)")
-        connection.close()
     file.parent.chmod(0o755)
     file.chmod(0o644)
     before = file.read_bytes()
-    result = run(*command, str(file), env={"PORT_CLIENT_SECRET": SECRET.reveal()})
-    assert result.code in {ExitCode.STORE, ExitCode.FAILED}
-    assert [mode(file.parent), mode(file), file.read_bytes()] == [0o755, 0o644, before]
+    for command in COMMANDS:
+        result = run(*command, str(file), env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+        assert result.code in {ExitCode.STORE, ExitCode.FAILED}, command
+        assert [mode(file.parent), mode(file), file.read_bytes()] == [0o755, 0o644, before], command
 
 
 @POSIX

@@ -10,30 +10,23 @@ from port_hook_cli.cli.help_page import EXAMPLES
 from tests.conftest import Run
 from tests.options import command, options
 
-GROUPED = ("listen", "trigger", "agent", "check", "replay")
 
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_options_are_either_all_in_groups_or_all_ungrouped(name: str) -> None:
-    grouped = [option.opts[0] for members in command(name).groups().values() for option in members]
-    assert sorted(grouped) == (sorted(option.opts[0] for option in options(name)) if name in GROUPED else [])
-
-
-@pytest.mark.parametrize("name", GROUPED)
-def test_help_shows_examples_and_then_the_groups(run: Run, name: str) -> None:
-    out = run(name, "--help", "--all").out
-    titles = re.findall(r"^(\S.*):$", out, re.MULTILINE)
-    arguments = [title for title in titles if title == "Arguments"]
-    assert titles == ["Examples", *arguments, *command(name).groups(), "Help"]
-    for example in EXAMPLES[name]:
-        assert f"  {example}\n" in out
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_each_value_in_the_words_of_a_user(run: Run, name: str) -> None:
-    out = run(name, "--help").out
-    assert re.findall(r"<\w+(?: range)?>", out) == []
-    assert re.findall(r"\{[A-Z][^|}]*\}|\.{4}", out) == []
+def test_help_shows_examples_and_then_the_groups(run: Run) -> None:
+    for name in COMMANDS:
+        out = run(name, "--help", "--all").out
+        groups = command(name).groups()
+        if groups:
+            assert sorted(each.opts[0] for members in groups.values() for each in members) == sorted(
+                option.opts[0] for option in options(name)
+            )
+        titles = re.findall(r"^(\S.*):$", out, re.MULTILINE)
+        arguments = [title for title in titles if title == "Arguments"]
+        examples = ["Examples"] if name in EXAMPLES else []
+        assert titles == [*examples, *arguments, *(groups or ["Options"]), *(["Help"] if groups else [])], name
+        for example in EXAMPLES.get(name, ()):
+            assert f"  {example}\n" in out
+        # Each value in the words of a user.
+        assert re.findall(r"<\w+(?: range)?>|\{[A-Z][^|}]*\}|\.{4}", run(name, "--help").out) == []
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120"])
@@ -61,11 +54,11 @@ def test_usage_has_braces_only_around_alternatives(run: Run) -> None:
     assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] {ID|last}\n")
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_use_existing_options(name: str) -> None:
-    for example in EXAMPLES[name]:
-        program, used, *rest = shlex.split(example)
-        assert (program, used) == ("port-hook", command(name or used).name)
-        known = {flag for option in options(used) for flag in option.opts}
-        own = rest[: rest.index("--")] if "--" in rest else rest
-        assert {word for word in own if word.startswith("--")} <= known
+def test_examples_use_existing_options() -> None:
+    for name, examples in EXAMPLES.items():
+        for example in examples:
+            program, used, *rest = shlex.split(example)
+            assert (program, used) == ("port-hook", command(name or used).name)
+            known = {flag for option in options(used) for flag in option.opts}
+            own = rest[: rest.index("--")] if "--" in rest else rest
+            assert {word for word in own if word.startswith("--")} <= known
