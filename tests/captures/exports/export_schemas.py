@@ -92,7 +92,6 @@ _POSTMAN_RESPONSE = _object(
 _EVENT = _object(
     {"listen": {"enum": ["test", "prerequest"]}}, {"script": _object({"exec": _list_of(_TEXT)}, {"type": _TEXT})}
 )
-_ITEM = _object({"request": _POSTMAN_REQUEST}, {"name": _TEXT, "response": _list_of(_POSTMAN_RESPONSE)})
 POSTMAN_2_1 = _object(
     {
         "info": _object(

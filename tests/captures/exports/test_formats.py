@@ -10,9 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -25,7 +23,6 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Delivery, Response, Simulated, Status, Verdict
 from port_hook_cli.invocations.probes import ADDED_NAME, UNUSUAL_VALUES
-from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from port_hook_cli.signatures.causes import UNDIAGNOSED
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, a_capture, an_invocation, signed
@@ -54,13 +51,6 @@ console.log(JSON.stringify(sent));
 """
 
 
-def test_each_format_has_its_name_and_the_ending_of_its_files() -> None:
-    endings = {"curl": "sh", "httpie": "sh", "python": "py", "http": "http", "har": "har", "pytest": "py"}
-    endings |= {"lambda": "json", "postman": "json", "capture": "json", "headers": "txt"}
-    assert {each.name: each.ending for each in EXPORT_FORMATS} == endings, "list the format, and test what it writes"
-    assert {each.name for each in SNIPPET_FORMATS} <= endings.keys(), "add the format to EXPORT_FORMATS too"
-
-
 def an_example(body: bytes = BODY, *, status: int = 200) -> Capture:
     headers = signed(body).plus(("x-quote", 'it\'s "$(id)"'), ("authorization", "***"))
     return a_capture(
@@ -85,31 +75,26 @@ def same_request(target: Handler, body: bytes) -> None:
 
 
 @needs("curl")
-@pytest.mark.parametrize("body", [BODY, BINARY, b"", b"@file"], ids=["json", "binary", "empty", "at"])
-def test_curl_command_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
-    with handler() as target:
-        script = tmp_path / "export.sh"
-        script.write_text(exported("curl", an_example(body), f"{target.url}/hook?a=1"))
-        subprocess.run(["sh", str(script)], check=True, capture_output=True, timeout=30)
-        same_request(target, body)
+def test_curl_command_sends_the_same_request(tmp_path: Path) -> None:
+    for body in (BODY, BINARY, b"", b"@file"):
+        with handler() as target:
+            script = tmp_path / "export.sh"
+            script.write_text(exported("curl", an_example(body), f"{target.url}/hook?a=1"))
+            subprocess.run(["sh", str(script)], check=True, capture_output=True, timeout=30)
+            same_request(target, body)
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 @pytest.mark.parametrize("body", [BODY, BINARY, b"@file"], ids=["json", "binary", "at"])
 def test_httpie_command_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
     example = an_example(body)
     headers = example.invocation.headers.plus(("x-file", "@/etc/hostname"), ("x-json", "=1"))
+    example = replace(example, invocation=replace(example.invocation, headers=headers))
     with handler() as target:
         script = tmp_path / "export.sh"
-        script.write_text(
-            exported(
-                "httpie",
-                replace(example, invocation=replace(example.invocation, headers=headers)),
-                f"{target.url}/hook?a=1",
-            )
-        )
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environ = {**os.environ, "PATH": path, "HTTPIE_CONFIG_DIR": str(tmp_path)}
+        script.write_text(exported("httpie", example, f"{target.url}/hook?a=1"))
+        environ = {**os.environ, "HTTPIE_CONFIG_DIR": str(tmp_path)}
         subprocess.run(["sh", str(script)], check=True, capture_output=True, timeout=60, env=environ)
         same_request(target, body)
         assert target.requests[0].value("x-file") == "@/etc/hostname"
@@ -175,62 +160,35 @@ def test_pytest_file_of_findings_does_not_run_code_from_a_capture(tmp_path: Path
     assert write("x()").count("pytest.param('old', ") == 2, "a slug has letters and hyphens only"
 
 
-@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
-def test_python_program_sends_the_same_request(tmp_path: Path, body: bytes) -> None:
-    with handler() as target:
-        script = tmp_path / "export.py"
-        script.write_text(exported("python", an_example(body), f"{target.url}/hook?a=1"))
-        subprocess.run([sys.executable, str(script)], check=True, capture_output=True, timeout=60)
-        same_request(target, body)
-
-
-@pytest.mark.parametrize(("answer", "code"), [(200, 0), (500, 1)])
-def test_pytest_file_passes_while_the_handler_responds_with_the_same_status(
-    tmp_path: Path, answer: int, code: int
-) -> None:
-    head = f"HTTP/1.1 {answer} X\r\ncontent-length: 0\r\n\r\n".encode()
-    with handler(head) as target:
-        file = tmp_path / "test_export.py"
-        file.write_text(exported("pytest", an_example(), f"{target.url}/hook?a=1"))
-        done = subprocess.run(
-            [*PYTEST, "-q", str(file)],
-            cwd=tmp_path,
-            env={**os.environ, **NO_OTHER_PLUGINS, "PORT_CLIENT_SECRET": SECRET.reveal()},
-            check=False,
-            capture_output=True,
-            timeout=120,
-        )
-        assert done.returncode == code, done.stdout
-        assert target.requests[0].body == BODY
-    assert SECRET.reveal() not in file.read_text()
+def test_python_program_sends_the_same_request(tmp_path: Path) -> None:
+    script = tmp_path / "export.py"
+    for body in (BODY, BINARY):
+        with handler() as target:
+            script.write_text(exported("python", an_example(body), f"{target.url}/hook?a=1"))
+            subprocess.run([sys.executable, str(script)], check=True, capture_output=True, timeout=60)
+            same_request(target, body)
 
 
 INVALID = Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,))
 
 
-@pytest.mark.parametrize(
-    ("overrides", "reason"),
-    [
+def test_export_to_pytest_rejects_a_status_of_the_listener() -> None:
+    on_purpose = "the listener made it fail on purpose"
+    for capture, reason in (
         (
-            {"verdict": INVALID, "response": Response(status=401)},
+            a_capture(verdict=INVALID, response=Response(status=401)),
             "the listener itself responded with 401 (invalid: undiagnosed)",
         ),
+        (a_capture(simulated=Simulated(failure="fail-first"), response=Response(status=500)), on_purpose),
+        (a_capture(simulated=Simulated(dropped=True)), on_purpose),
         (
-            {"simulated": Simulated(failure="fail-first"), "response": Response(status=500)},
-            "the listener made it fail on purpose",
-        ),
-        ({"simulated": Simulated(dropped=True)}, "the listener made it fail on purpose"),
-        (
-            {"delivery": Delivery(url="http://h/", error="timeout"), "response": Response(status=504)},
+            a_capture(delivery=Delivery(url="http://h/", error="timeout"), response=Response(status=504)),
             "the handler did not respond, so the 504 is the listener's",
         ),
-    ],
-    ids=["rejected", "fail-first", "drop", "no response"],
-)
-def test_export_to_pytest_rejects_a_status_of_the_listener(overrides: dict[str, Any], reason: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        exported("pytest", a_capture(**overrides))
-    assert caught.value.message == f"{an_invocation().id} cannot become a test of the handler: {reason}."
+    ):
+        with pytest.raises(UsageError) as caught:
+            exported("pytest", capture)
+        assert caught.value.message == f"{an_invocation().id} cannot become a test of the handler: {reason}."
 
 
 def a_handler(environ: Mapping[str, str], *, tolerance_s: float) -> web.Application:
@@ -245,19 +203,23 @@ def a_handler(environ: Mapping[str, str], *, tolerance_s: float) -> web.Applicat
     return app
 
 
-@pytest.mark.parametrize(("tolerance_s", "code"), [(300.0, 0), (1e9, 1)])
-def test_pytest_file_of_a_finding_fails_until_the_handler_is_fixed(
-    tmp_path: Path, tolerance_s: float, code: int
-) -> None:
+def test_pytest_file_passes_for_the_captured_status_and_for_fixed_findings_only(tmp_path: Path) -> None:
     agent = Headers((("user-agent", "port-hook-check/old"),))
-    probe = an_invocation(b"[]", method="PUT", headers=agent, replay_of="0123456789ab")
-    trying = BODY[:-1] + f',"{ADDED_NAME}":{UNUSUAL_VALUES}}}'.encode()
-    with application(a_handler({"SECRET": SECRET.reveal()}, tolerance_s=tolerance_s)) as url:
+    probe = a_capture(an_invocation(b"[]", method="PUT", headers=agent, replay_of="0123456789ab"))
+    original = a_capture(an_invocation(BODY[:-1] + f',"{ADDED_NAME}":{UNUSUAL_VALUES}}}'.encode()))
+    environ = {"SECRET": SECRET.reveal()}
+    heads = [f"HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n".encode() for status in (200, 500)]
+    with (
+        handler(heads[0]) as same,
+        handler(heads[1]) as other,
+        application(a_handler(environ, tolerance_s=300.0)) as fixed,
+        application(a_handler(environ, tolerance_s=1e9)) as broken,
+    ):
         row = find_export("pytest")
         assert row is not None
-        text = row.write([Exported(a_capture(probe), f"{url}/hook", a_capture(an_invocation(trying)))])
-        file = tmp_path / "test_finding.py"
-        file.write_text(text)
+        file = tmp_path / "test_export.py"
+        captures = [Exported(an_example(), f"{target.url}/hook?a=1") for target in (same, other)]
+        file.write_text(row.write([*captures, *(Exported(probe, f"{url}/hook", original) for url in (fixed, broken))]))
         done = subprocess.run(
             [*PYTEST, "-p", "port_hook", "-q", "-rs", str(file)],
             cwd=tmp_path,
@@ -267,54 +229,30 @@ def test_pytest_file_of_a_finding_fails_until_the_handler_is_fixed(
             text=True,
             timeout=120,
         )
-    assert done.returncode == code, done.stdout
-    shown = ["old: The handler accepts an old timestamp", "1 failed"] if code else ["1 passed"]
-    assert [line for line in shown if line not in done.stdout] == []
-    assert 'port-hook"' not in text, "the payload is the original's, without what the check added"
-    assert SECRET.reveal() not in text
+    assert "2 failed, 2 passed" in done.stdout, done.stdout
+    assert f"{broken}/hook" in done.stdout
+    assert "old: The handler accepts an old timestamp" in done.stdout
+    assert [request.body for target in (same, other) for request in target.requests] == [BODY, BODY]
+    assert 'port-hook"' not in file.read_text(), "the payload is the original's, without what the check added"
+    assert SECRET.reveal() not in file.read_text()
 
 
-def test_pytest_file_can_have_captures_and_findings() -> None:
-    row = find_export("pytest")
-    assert row is not None
-    probe = an_invocation(b"not JSON", headers=Headers((("user-agent", "port-hook-check/not-json"),)))
-    text = row.write(
-        [Exported(an_example(), "http://127.0.0.1:1/a"), Exported(a_capture(probe), "http://127.0.0.1:1/b")]
-    )
-    functions = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
-    assert functions == ["test_handler_responds_with_the_captured_status", "test_handler_passes_the_check"]
-    assert "pytest.param('not-json', 'POST', 'http://127.0.0.1:1/b', None, id='not-json')" in text
-
-
-@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
-@pytest.mark.parametrize("has_response", [True, False])
-def test_har_is_valid_by_the_schema_of_har_1_2(body: bytes, has_response: bool) -> None:
-    example = an_example(body) if has_response else a_capture(an_invocation(body))
+def test_har_is_valid_by_the_schema_of_har_1_2_and_has_the_request_and_the_response() -> None:
     row = find_export("har")
     assert row is not None
-    archive = json.loads(row.write([Exported(example, "http://127.0.0.1:1/hook?a=1")] * 2))
-    Draft7Validator(HAR_1_2, format_checker=Draft7Validator.FORMAT_CHECKER).validate(archive)
-    assert len(archive["log"]["entries"]) == 2
-
-
-def test_har_has_the_request_and_the_response() -> None:
-    log = json.loads(exported("har", an_example()))["log"]
-    assert log["version"] == "1.2"
-    assert set(log["creator"]) == {"name", "version"}
-    (entry,) = log["entries"]
-    assert {"startedDateTime", "time", "request", "response", "cache", "timings"} <= set(entry)
-    assert datetime.fromisoformat(entry["startedDateTime"]).tzinfo is not None
+    examples = (an_example(BINARY), a_capture(an_invocation(BODY)), an_example())
+    archives = [json.loads(row.write([Exported(each, "http://127.0.0.1:1/hook?a=1")] * 2)) for each in examples]
+    for archive in archives:
+        Draft7Validator(HAR_1_2, format_checker=Draft7Validator.FORMAT_CHECKER).validate(archive)
+    entry, again = archives[-1]["log"]["entries"]
+    assert entry == again
     assert entry["time"] == sum(entry["timings"].values()) == 3.5
-    request, response = entry["request"], entry["response"]
-    shared = {"httpVersion", "cookies", "headers", "headersSize", "bodySize"}
-    assert shared | {"method", "url", "queryString", "postData"} == set(request)
-    assert shared | {"status", "statusText", "content", "redirectURL"} == set(response)
-    assert request["queryString"] == [{"name": "a", "value": "1"}]
-    assert request["postData"] == {"mimeType": "application/json", "text": BODY.decode()}
-    assert response["content"] == {"size": 2, "mimeType": "text/plain", "text": "ok"}
+    assert entry["request"]["queryString"] == [{"name": "a", "value": "1"}]
+    assert entry["request"]["postData"] == {"mimeType": "application/json", "text": BODY.decode()}
+    assert entry["response"]["content"] == {"size": 2, "mimeType": "text/plain", "text": "ok"}
 
 
-@pytest.mark.parametrize("body", [BODY, b"", b'{"a":"{{{{SECRET}}}} \\\\{{x"}'], ids=["json", "empty", "braces"])
+@pytest.mark.parametrize("body", [b"", b'{"a":"{{{{SECRET}}}} \\\\{{x"}'], ids=["empty", "braces"])
 def test_postman_collection_has_the_shape_of_format_2_1(body: bytes) -> None:
     text = exported("postman", an_example(body), "http://127.0.0.1:1/hook/{{x}}?a=1&b={{y}}")
     collection = json.loads(text)
@@ -330,10 +268,10 @@ def test_postman_collection_has_the_shape_of_format_2_1(body: bytes) -> None:
     assert "{{" not in text
 
 
-@pytest.mark.parametrize("body", [BINARY, b"not JSON {{SECRET}}"], ids=["binary", "braces"])
-def test_postman_collection_rejects_a_body_with_its_own_syntax(body: bytes) -> None:
-    with pytest.raises(UsageError, match=r"not text|Postman would replace"):
-        exported("postman", an_example(body))
+def test_postman_collection_rejects_a_body_with_its_own_syntax() -> None:
+    for body in [BINARY, b"not JSON {{SECRET}}"]:
+        with pytest.raises(UsageError, match=r"not text|Postman would replace"):
+            exported("postman", an_example(body))
 
 
 @needs("node")
@@ -352,26 +290,22 @@ def test_postman_collection_signs_with_the_secret_of_its_environment(tmp_path: P
     assert subprocess.run(["node", str(program)], check=True, capture_output=True).stdout.strip() == b"{}"
 
 
-@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
-def test_lambda_event_has_the_shape_of_a_function_url(body: bytes) -> None:
-    event = json.loads(exported("lambda", an_example(body)))
-    assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/hook", "a=1")
-    assert event["requestContext"]["http"]["method"] == "POST"
-    assert event["headers"]["x-port-signature"] == dict(signed(body))["x-port-signature"]
-    content = base64.b64decode(event["body"]) if event["isBase64Encoded"] else event["body"].encode()
-    assert content == body
+def test_lambda_event_has_the_shape_of_a_function_url() -> None:
+    for body in [BODY, BINARY]:
+        event = json.loads(exported("lambda", an_example(body)))
+        assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/hook", "a=1")
+        assert event["requestContext"]["http"]["method"] == "POST"
+        assert event["headers"]["x-port-signature"] == dict(signed(body))["x-port-signature"]
+        content = base64.b64decode(event["body"]) if event["isBase64Encoded"] else event["body"].encode()
+        assert content == body
 
 
-@pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
-def test_exported_capture_file_reads_back_as_the_same_capture(body: bytes) -> None:
-    example = an_example(body)
-    found = capture_in(exported("capture", example).encode())
-    assert found is not None
-    assert found.invocation == example.invocation
-    assert found.response == example.response
-
-
-def test_http_message_is_the_request() -> None:
+def test_capture_file_reads_back_as_the_same_capture_and_http_message_is_the_request() -> None:
+    for body in (BODY, BINARY):
+        example = an_example(body)
+        found = capture_in(exported("capture", example).encode())
+        assert found is not None
+        assert (found.invocation, found.response) == (example.invocation, example.response)
     text = exported("http", an_example())
     assert text.startswith("POST /hook?a=1 HTTP/1.1")
     assert text.endswith(BODY.decode())
@@ -387,9 +321,9 @@ def test_formats_do_not_reveal_masked_headers() -> None:
     assert shown == [], "write the request and the responses of `_masked(capture)`, or fields from `mask_headers`"
 
 
-@pytest.mark.parametrize("name", [row.name for row in EXPORT_FORMATS])
-def test_exports_omit_simulations(name: str) -> None:
-    example = an_example()
-    assert exported(name, replace(example, simulated=Simulated(failure="fail-rate", delay_s=1.0))) == exported(
-        name, example
-    )
+def test_exports_omit_simulations() -> None:
+    for name in [row.name for row in EXPORT_FORMATS]:
+        example = an_example()
+        assert exported(name, replace(example, simulated=Simulated(failure="fail-rate", delay_s=1.0))) == exported(
+            name, example
+        )

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any, NamedTuple
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -87,7 +86,6 @@ REQUESTS: dict[str, Request] = {
     "secret-whitespace, configured": a_request(configured=f"{KEY}\n"),
     "secret-whitespace, signed": a_request(secret=f"{KEY}\r\n"),
     "secret-quoted, configured": a_request(configured=f"'{KEY}'"),
-    "secret-quoted, signed": a_request(secret=f'"{KEY}"'),
     "secret-quoted and secret-whitespace": a_request(configured=f'"{KEY} "'),
     "reserialized-js": a_request(LITERAL, signs=a_body()),
     "reserialized-js, numbers": a_request(
@@ -95,7 +93,6 @@ REQUESTS: dict[str, Request] = {
         signs=b'{"10000000":0.000001,"20000000":1e+21,"b":1,"a":12345.5}',
     ),
     "reserialized-python": a_request(signs=SPACED),
-    "reserialized-python, unescaped": a_request(signs=LITERAL),
     "reserialized-python-compact": a_request(SPACED, signs=ESCAPED),
     "reserialized-indented": a_request(signs=json.dumps(a_document(), indent=4).encode()),
     "reserialized-indented, tabs": a_request(signs=json.dumps(a_document(), indent="\t", ensure_ascii=False).encode()),
@@ -110,12 +107,10 @@ REQUESTS: dict[str, Request] = {
     "wrong-separator": a_request(signature=around(f"{STAMP}:")),
     "timestamp-after-body": a_request(signature=around("", f".{STAMP}")),
     "v0": a_request(signature=around(f"v0:{STAMP}:")),
-    "without-dot, another form": a_request(LITERAL, signature=around(STAMP, body=a_body())),
     "timestamp-unit, sent": a_request(stamp=f"{STAMP}250"),
     "timestamp-unit, signed": a_request(signature=sign(a_body(), SECRET, f"{STAMP}000")),
     "timestamp-unit, within the second": a_request(signature=sign(a_body(), SECRET, f"{STAMP}789")),
     "timestamp-malformed": a_request(stamp="today at the office"),
-    "timestamp-malformed, not signed": a_request(signature=sign(a_body(), SECRET, STAMP), stamp="today"),
     "timestamp-missing": Request(Headers(((SIGNATURE_HEADER, f"v1,{BASE64}"),)), a_body()),
     "timestamp-missing and timestamp-not-signed": Request(Headers(((SIGNATURE_HEADER, around("")),)), a_body()),
     "clock-skew": a_request(stamp=str(int(NOW) - 7_200)),
@@ -123,21 +118,17 @@ REQUESTS: dict[str, Request] = {
     "signature-missing": Request(Headers(((TIMESTAMP_HEADER, STAMP),)), a_body()),
     "signature-missing and timestamp-missing": Request(Headers(), a_body()),
     "not-a-signature": a_request(signature="v1,abc"),
-    "not-a-signature, text": a_request(signature="Bearer hunter2hunter2"),
     "wrong-hash, hex": a_request(signature=f"sha1={RAW[:20].hex()}"),
     "wrong-hash, base64": a_request(signature=f"v1,{base64.b64encode(RAW * 2).decode()}"),
     "prefix-missing": a_request(signature=BASE64),
     "prefix-version": a_request(signature=f"v2,{BASE64}"),
-    "prefix-version, twice": a_request(signature=f"v1,v1,{BASE64}"),
     "hex-encoded": a_request(signature=f"v1,{RAW.hex()}"),
-    "hex-encoded, capitals": a_request(signature=f"sha256={RAW.hex().upper()}"),
     "hex-encoded, in base64": a_request(signature=f"v1,{base64.b64encode(RAW.hex().encode()).decode()}"),
     "base64-urlsafe": a_request(
         URL_SAFE_BODY, f"v1,{base64.urlsafe_b64encode(digest(KEY, STAMP, URL_SAFE_BODY)).decode()}"
     ),
     "base64-urlsafe and secret-or-body": a_request(signature="v1,AKUq-7eBOEf6LmY3FF60ErAF9eU0oMxeSjytIWLDfgg="),
     "base64-padding": a_request(signature=f"v1,{BASE64.rstrip('=')}"),
-    "base64-padding, stray bits": a_request(signature=f"v1,{BASE64[:-2]}{chr(ord(BASE64[-2]) + 1)}="),
     "bom, added": a_request(b"\xef\xbb\xbf" + a_body(), signs=a_body()),
     "bom, removed": a_request(signs=b"\xef\xbb\xbf" + a_body()),
     "content-encoding": a_request(gzip.compress(a_body()), "", STAMP, ("Content-Encoding", "gzip"), signs=a_body()),
@@ -148,7 +139,6 @@ REQUESTS: dict[str, Request] = {
     "charset": a_request(
         LITERAL.decode().encode("latin-1"), "", STAMP, ("content-type", "text/json; charset=iso-8859-1"), signs=LITERAL
     ),
-    "charset, undeclared": a_request(LITERAL.decode().encode("cp1252"), signs=LITERAL),
     "charset, utf-16": a_request(LITERAL.decode().encode("utf-16"), signs=LITERAL),
     "charset, big-endian": a_request(b"\xfe\xff" + LITERAL.decode().encode("utf-16-be"), signs=a_body()),
     "header-doubled": a_request(a_body(), f"v1,{BASE64}", STAMP, *TWICE),
@@ -183,30 +173,26 @@ def outcome(verdict: Verdict) -> tuple[Status, str | None, list[str], float | No
     return verdict.status, verdict.signed_form, sorted(verdict.slugs), verdict.age_s
 
 
-@pytest.mark.parametrize("name", REQUESTS)
-def test_redacted_request_has_the_same_verdict_and_another_body(name: str) -> None:
-    request = REQUESTS[name]
-    wanted = request.verdict()
-    result = redacted(request)
-    assert result.is_same
-    assert outcome(verified(result.capture)) == outcome(wanted)
-    assert set(result.verdict.causes) == set(wanted.causes), "the words of the causes differ"
-    assert result.capture.invocation.body != request.body or request.body.isdigit()
-
-
-def test_every_cause_of_one_request_has_a_redacted_request() -> None:
+def test_redacted_request_has_the_same_verdict_and_another_body() -> None:
+    for name, request in REQUESTS.items():
+        wanted = request.verdict()
+        result = redacted(request)
+        assert result.is_same, name
+        assert outcome(verified(result.capture)) == outcome(wanted), name
+        assert set(result.verdict.causes) == set(wanted.causes), "the words of the causes differ"
+        assert result.capture.invocation.body != request.body or request.body.isdigit()
     found = {slug for request in REQUESTS.values() for slug in request.verdict().slugs}
-    assert found == set(CAUSES) - OF_OTHERS
+    assert found == set(CAUSES) - OF_OTHERS, "add a request for each cause that a single request has"
 
 
-@pytest.mark.parametrize("name", ["valid", "reserialized-js", "clock-skew"])
-def test_cause_depending_on_earlier_requests_stays_in_the_capture(name: str) -> None:
-    request = REQUESTS[name]
-    wanted = verify_signature(request.headers, request.body, SECRET, now=NOW, seen=NOW)
-    result = redacted(request, wanted)
-    assert result.is_same
-    assert set(result.capture.verdict.slugs) == set(wanted.slugs)
-    assert set(result.verdict.slugs) == set(wanted.slugs) - {"replayed"}
+def test_cause_depending_on_earlier_requests_stays_in_the_capture() -> None:
+    for name in ["valid", "clock-skew"]:
+        request = REQUESTS[name]
+        wanted = verify_signature(request.headers, request.body, SECRET, now=NOW, seen=NOW)
+        result = redacted(request, wanted)
+        assert result.is_same
+        assert set(result.capture.verdict.slugs) == set(wanted.slugs)
+        assert set(result.verdict.slugs) == set(wanted.slugs) - {"replayed"}
 
 
 def test_unreproducible_verdict_is_reported() -> None:
