@@ -4,8 +4,6 @@ import errno
 import socket
 import ssl
 
-import pytest
-
 from port_hook_cli.http.failures import (
     CannotConnect,
     ClosedEarly,
@@ -23,15 +21,8 @@ def not_connected(cause: BaseException) -> CannotConnect:
     return error
 
 
-def test_reason_of_openssl_has_no_period() -> None:
-    error = ssl.SSLCertVerificationError(1, "x")
-    error.verify_message = "Hostname mismatch, certificate is not valid for 'h'."
-    assert describe_failure(error, PLACE, timeout_s=0.5).message.endswith("for 'h'")
-
-
-@pytest.mark.parametrize(
-    ("error", "fault", "message"),
-    [
+def test_each_failure_has_a_slug_and_a_message() -> None:
+    failures: list[tuple[Exception, str, str]] = [
         (not_connected(ConnectionRefusedError()), "unreachable", "nothing listens on h:8000: is your handler running?"),
         (not_connected(socket.gaierror(-2, "x")), "unreachable", "the host name in h:8000 cannot be resolved"),
         (not_connected(UnicodeError("label too long")), "unreachable", "the host name in h:8000 cannot be resolved"),
@@ -48,9 +39,14 @@ def test_reason_of_openssl_has_no_period() -> None:
         (UnreadableResponse("it begins with 'x'"), "broken", "the response of h:8000 could not be read: it"),
         (ResponseTooLarge("the response is larger than 1 MiB"), "too-large", "the response is larger than 1 MiB"),
         (ValueError("no"), "broken", "the request cannot be sent as HTTP: no"),
-    ],
-)  # fmt: skip
-def test_each_failure_has_a_slug_and_a_message(error: Exception, fault: str, message: str) -> None:
-    failure = describe_failure(error, PLACE, timeout_s=0.5)
-    assert failure.fault == fault
-    assert failure.message.startswith(message)
+    ]  # fmt: skip
+    for error, fault, message in failures:
+        failure = describe_failure(error, PLACE, timeout_s=0.5)
+        assert failure.fault == fault
+        assert failure.message.startswith(message)
+
+
+def test_reason_of_openssl_has_no_period() -> None:
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_message = "Hostname mismatch, certificate is not valid for 'h'."
+    assert describe_failure(error, PLACE, timeout_s=0.5).message.endswith("for 'h'")

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.http.failures import UnsendableRequest
@@ -26,35 +26,27 @@ def test_request_writer_adds_only_host_and_content_length() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "end"),
-    [
+def test_content_length_is_added_when_there_is_a_body_or_the_method_expects_one() -> None:
+    for method, body, end in [
         ("GET", b"", b"host: h\r\n\r\n"),
         ("GET", b"{}", b"Content-Length: 2\r\n\r\n{}"),
         ("DELETE", b"", b"host: h\r\n\r\n"),
         ("POST", b"", b"Content-Length: 0\r\n\r\n"),
         ("PUT", b"", b"Content-Length: 0\r\n\r\n"),
-    ],
-)
-def test_content_length_is_added_when_there_is_a_body_or_the_method_expects_one(
-    method: str, body: bytes, end: bytes
-) -> None:
-    assert written(body, HOST, method=method).endswith(end)
+    ]:
+        assert written(body, HOST, method=method).endswith(end)
 
 
-@pytest.mark.parametrize(
-    ("url", "origin", "authority"),
-    [
+def test_read_endpoint_returns_the_server_and_host_header_of_a_url() -> None:
+    for url, origin, authority in [
         ("http://localhost/x", Origin("http", "localhost", 80), "localhost"),
         ("https://h.example", Origin("https", "h.example", 443), "h.example"),
         ("http://[::1]:8000", Origin("http", "::1", 8000), "[::1]:8000"),
         ("http://user:secret@h:1", Origin("http", "h", 1), "h:1"),
         ("http://zo\xeb.example:8", Origin("http", "zo\xeb.example", 8), "xn--zo-ija.example:8"),
-    ],
-)
-def test_read_endpoint_returns_the_server_and_host_header_of_a_url(url: str, origin: Origin, authority: str) -> None:
-    destination = read_endpoint(url)
-    assert (destination.origin, destination.authority) == (origin, authority)
+    ]:
+        destination = read_endpoint(url)
+        assert (destination.origin, destination.authority) == (origin, authority)
 
 
 def test_chunked_body_is_sent_as_one_chunk() -> None:
@@ -63,9 +55,8 @@ def test_chunked_body_is_sent_as_one_chunk() -> None:
     assert written(b"", HOST, field).endswith(b"chunked\r\n\r\n0\r\n\r\n")
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
+def test_header_or_method_forbidden_by_http_is_rejected() -> None:
+    for fields in [
         [("bad name", "x")],
         [("x", "a\r\nb: c")],
         [("x", "a\nb: c")],
@@ -77,20 +68,14 @@ def test_chunked_body_is_sent_as_one_chunk() -> None:
         [("transfer-encoding", "gzip")],
         [("transfer-encoding", "chunked"), ("content-length", "2")],
         [("x", "\u20ac")],
-    ],
-)
-def test_header_forbidden_by_http_is_rejected(fields: list[tuple[str, str]]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - UnsendableRequest, or UnicodeEncodeError
-        written(b"{}", *fields)
+    ]:
+        with pytest.raises(ValueError):  # noqa: PT011 - UnsendableRequest, or UnicodeEncodeError
+            written(b"{}", *fields)
+    for method in ("", "PO ST", "P\xd6ST", "GET / HTTP/1.1\r\nx: y\r\n\r\nPOST"):
+        with pytest.raises(UnsendableRequest, match="the method"):
+            written(method=method)
 
 
-@pytest.mark.parametrize("method", ["", "PO ST", "P\xd6ST", "GET / HTTP/1.1\r\nx: y\r\n\r\nPOST"])
-def test_method_forbidden_by_http_is_rejected(method: str) -> None:
-    with pytest.raises(UnsendableRequest, match="the method"):
-        written(method=method)
-
-
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.text(max_size=6), st.text(max_size=12)), max_size=4),
     st.text(max_size=6),
@@ -130,17 +115,13 @@ def test_repeated_requests_are_written_once_and_changed_requests_again() -> None
         assert repeated.write(changed, destination) == write_request(changed, destination)
 
 
-def test_repeated_unsendable_request_is_rejected_each_time() -> None:
-    repeated, request = RepeatedRequests(), an_invocation(b"", headers=Headers((("a b", "1"),)))
+def test_unsendable_and_large_requests_are_not_remembered() -> None:
+    repeated, destination = RepeatedRequests(), read_endpoint("http://h/")
+    unsendable, large = an_invocation(b"", headers=Headers((("a b", "1"),))), an_invocation(b"1" * 17_000)
     for _ in range(2):
         with pytest.raises(UnsendableRequest):
-            repeated.write(request, read_endpoint("http://h/"))
-
-
-def test_large_requests_are_not_remembered() -> None:
-    repeated, request = RepeatedRequests(), an_invocation(b"1" * 17_000)
-    destination = read_endpoint("http://h/")
-    assert repeated.write(request, destination) is not repeated.write(request, destination)
+            repeated.write(unsendable, destination)
+    assert repeated.write(large, destination) is not repeated.write(large, destination)
 
 
 def test_number_of_remembered_requests_is_limited() -> None:

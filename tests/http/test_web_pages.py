@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
 from port_hook_cli.http.web_pages import PublicNames, find_web_page_request
 
 OURS = PublicNames()
 OURS.add("https://Abc.Tunnel.example/path")
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
+def test_local_host_name_is_accepted() -> None:
+    for host in [
         None,
         "",
         "localhost",
@@ -26,15 +23,12 @@ OURS.add("https://Abc.Tunnel.example/path")
         "host.docker.internal:8787",
         "abc.tunnel.example",
         "ABC.tunnel.example.:443",
-    ],
-)
-def test_local_host_name_is_accepted(host: str | None) -> None:
-    assert find_web_page_request(host, None, None, names=OURS) is None
+    ]:
+        assert find_web_page_request(host, None, None, names=OURS) is None
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
+def test_any_other_host_is_rejected() -> None:
+    for host in [
         "page.example",
         "tunnel.example",
         "x.abc.tunnel.example",
@@ -47,50 +41,40 @@ def test_local_host_name_is_accepted(host: str | None) -> None:
         "0x7f.1",
         "mymachine:8787",
         "a, localhost",
-    ],
-)
-def test_any_other_host_is_rejected(host: str) -> None:
-    found = find_web_page_request(host, None, None, names=OURS)
-    assert found is not None
-    assert found.status == 421
-    assert find_web_page_request(host, None, None, names=OURS, checks_host=False) is None
+    ]:
+        found = find_web_page_request(host, None, None, names=OURS)
+        assert found is not None
+        assert found.status == 421
+        assert find_web_page_request(host, None, None, names=OURS, checks_host=False) is None
 
 
-@pytest.mark.parametrize(
-    "origin",
-    [
+def test_own_or_local_origin_is_accepted() -> None:
+    for origin in [
         "http://localhost:3000",
         "http://127.0.0.1:8787",
         "http://[::1]:8787",
         "http://app.localhost",
         "https://abc.tunnel.example",
         "http://10.0.0.1:8787",
-    ],
-)
-def test_own_or_local_origin_is_accepted(origin: str) -> None:
-    assert find_web_page_request("10.0.0.1:8787", origin, None, names=OURS) is None
+    ]:
+        assert find_web_page_request("10.0.0.1:8787", origin, None, names=OURS) is None
 
 
-@pytest.mark.parametrize(
-    "origin", ["null", "", "https://page.example", "http://203.0.113.5", "http://[::1", "file://", "page.example"]
-)
-def test_any_other_origin_is_rejected(origin: str) -> None:
-    for checks_host in (True, False):
-        found = find_web_page_request("localhost", origin, None, names=OURS, checks_host=checks_host)
+def test_any_other_origin_is_rejected() -> None:
+    for origin in ["null", "", "https://page.example", "http://203.0.113.5", "http://[::1", "file://", "page.example"]:
+        for checks_host in (True, False):
+            found = find_web_page_request("localhost", origin, None, names=OURS, checks_host=checks_host)
+            assert found is not None
+            assert found.status == 403
+
+
+def test_unknown_site_is_rejected() -> None:
+    for site in ("none", "same-origin"):
+        assert find_web_page_request("localhost", None, site, names=OURS) is None
+    for site in ("same-site", "cross-site", "", "Cross-Site", "something-new"):
+        found = find_web_page_request("localhost", "http://localhost", site, names=OURS)
         assert found is not None
         assert found.status == 403
-
-
-@pytest.mark.parametrize(("site", "is_accepted"), [("none", True), ("same-origin", True), ("same-site", False)])
-def test_cross_site_request_is_rejected(site: str, is_accepted: bool) -> None:
-    assert (find_web_page_request("localhost", None, site, names=OURS) is None) is is_accepted
-
-
-@pytest.mark.parametrize("site", ["cross-site", "", "Cross-Site", "something-new"])
-def test_unknown_site_is_rejected(site: str) -> None:
-    found = find_web_page_request("localhost", "http://localhost", site, names=OURS)
-    assert found is not None
-    assert found.status == 403
 
 
 def test_long_origin_or_host_is_truncated() -> None:

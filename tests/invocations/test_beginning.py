@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from port_hook_cli.invocations.beginning import BEGINNING_BYTES, read_beginning
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Payload
@@ -26,16 +24,21 @@ def test_every_beginning_of_a_body_can_be_read() -> None:
     assert all(each.inputs.items() <= found[-1].inputs.items() for each in found)
 
 
-def test_number_at_the_end_of_the_beginning_is_not_shown() -> None:
-    assert read(b'{"inputs": {"cpu": 2, "memory": 40').inputs == {"cpu": 2}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"[1]", b"{", b'{"a"', b'{"a":', b"{1:", b"\xff{", b'{"a":' * 5_000, b"[" * 99_999, b"{" + b"[" * 9_999],
-)
-def test_any_bytes_are_read(body: bytes) -> None:
-    assert read(body).action is None
+def test_any_bytes_are_read() -> None:
+    for body in [
+        b"",
+        b"[1]",
+        b"{",
+        b'{"a"',
+        b'{"a":',
+        b"{1:",
+        b"\xff{",
+        b'{"a":' * 5_000,
+        b"[" * 99_999,
+        b"{" + b"[" * 9_999,
+    ]:
+        assert read(body).action is None
+    assert read(b'{"inputs": {"cpu": 2, "memory": 40').inputs == {"cpu": 2}  # a number at the end may be incomplete
 
 
 def test_values_of_any_depth_are_read() -> None:
@@ -48,8 +51,5 @@ def test_values_from_the_whole_body_are_used() -> None:
     found = read(b'{"x": "', run_id="wfnr_abc", action="deploy")
     assert (found.kind, found.run_id, found.action, found.problem) == ("workflow-node", "wfnr_abc", "deploy", None)
     assert read(b"{", run_id=RUN_ID).kind == "action-run"
-
-
-def test_only_the_beginning_is_read() -> None:
     body = json.dumps({"x": "y" * BEGINNING_BYTES, "action": "late"}).encode()
     assert read(body).action is None

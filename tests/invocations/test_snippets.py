@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.snippets import (
     SNIPPET_FORMATS,
     SignedRequest,
-    SnippetFormat,
     find_format,
     format_curl,
     format_headers,
@@ -53,9 +52,11 @@ def test_printf_writes_exactly_the_body(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_printf_writes_every_byte_in_each_installed_shell(shell: str) -> None:
+def test_every_installed_shell_writes_every_byte_and_reads_a_quoted_word(shell: str) -> None:
     body = bytes(range(256)) * 2 + "'Zoë' 100%".encode()
     assert in_shell(f"printf {printf_arguments(body)}", shell) == body
+    text = "-e '\x1b[2J' \u202e!x%s\\ $HOME\n"
+    assert in_shell(f"printf %s {shell_quoted(text)}", shell) == text.encode()
 
 
 @given(st.text(WITHOUT_NUL))
@@ -67,12 +68,6 @@ def test_shell_quoted_text_is_one_visible_word(text: str) -> None:
     assert all(map(is_visible, shell_quoted(text).split("\n")))
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_every_installed_shell_reads_a_quoted_word(shell: str) -> None:
-    text = "-e '\x1b[2J' \u202e!x%s\\ $HOME\n"
-    assert in_shell(f"printf %s {shell_quoted(text)}", shell) == text.encode()
-
-
 @given(st.one_of(st.binary(), st.text().map(str.encode)))
 @example("\u3164\ufe01\U000e0101".encode())
 def test_snippets_contain_only_visible_characters(body: bytes) -> None:
@@ -80,20 +75,11 @@ def test_snippets_contain_only_visible_characters(body: bytes) -> None:
     assert is_visible(python_bytes(body))
 
 
-def test_printf_argument_has_json_unescaped() -> None:
+def test_formats_are_written_as_documented() -> None:
     assert printf_arguments('{"name":"Zoë"}'.encode()) == """'%s' '{"name":"Zoë"}'"""
-
-
-def test_format_headers_prints_the_two_headers_of_port() -> None:
     assert format_headers(a_request()) == "x-port-signature: v1,abc=\nx-port-timestamp: 17"
-
-
-def test_curl_command_disables_globbing_when_the_url_has_brackets() -> None:
     assert "--globoff" in format_curl(a_request(url="http://[::1]:8000/{a}"))
     assert "--globoff" not in format_curl(a_request())
-
-
-def test_httpie_gets_the_body_on_stdin() -> None:
     command = format_httpie(a_request(b'{"a":1}'))
     assert command.startswith("""printf '%s' '{"a":1}' |""")
     assert "http POST 'http://127.0.0.1:8000/'" in command
@@ -110,28 +96,33 @@ def with_fields(*fields: tuple[str, str], method: str = "POST") -> SignedRequest
     return a_request()._replace(headers=(("content-type", "application/json"), *fields), method=method)
 
 
-@pytest.mark.parametrize("method", ["POST;echo out;", "`echo out`", "$(echo out)", "A|B", "-o", "A\nB"])
-def test_method_from_an_untrusted_store_is_one_shell_word(method: str) -> None:
-    for row in SNIPPET_FORMATS:
-        if row.is_command:
-            assert row.name in PROGRAMS, f"add the program that {row.name} calls to PROGRAMS in this file"
-            assert method in the_words(row.write(with_fields(method=method)), PROGRAMS[row.name])
+def test_method_from_an_untrusted_store_is_one_shell_word() -> None:
+    for method in ["POST;echo out;", "`echo out`", "$(echo out)", "A|B", "-o", "A\nB"]:
+        for row in SNIPPET_FORMATS:
+            if row.is_command:
+                assert row.name in PROGRAMS, f"add the program that {row.name} calls to PROGRAMS in this file"
+                assert method in the_words(row.write(with_fields(method=method)), PROGRAMS[row.name])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("@/etc/hostname", "v"), ("a=b", "v"), ("a b", "v"), ("", "v"), ("x", "a\r\ny: 1"), ("x", "a\0b"), ("x:\ny", "1")],
-)
-def test_header_invalid_in_http_is_omitted(name: str, value: str) -> None:
-    request, plain = with_fields((name, value)), with_fields()
-    for row in SNIPPET_FORMATS:
-        assert row.write(request) == row.write(plain), f"{row.name} has to leave the field out"
+def test_header_invalid_in_http_is_omitted() -> None:
+    for name, value in [
+        ("@/etc/hostname", "v"),
+        ("a=b", "v"),
+        ("a b", "v"),
+        ("", "v"),
+        ("x", "a\r\ny: 1"),
+        ("x", "a\0b"),
+        ("x:\ny", "1"),
+    ]:
+        request, plain = with_fields((name, value)), with_fields()
+        for row in SNIPPET_FORMATS:
+            assert row.write(request) == row.write(plain), f"{row.name} has to leave the field out"
 
 
-@pytest.mark.parametrize("value", ["=1", "==1", "@/etc/hostname"])
-def test_httpie_does_not_read_a_value_as_json_or_as_a_file(value: str) -> None:
-    words = the_words(format_httpie(with_fields(("x-a", value))), "http")
-    assert words[-1] == f"x-a: {value}"
+def test_httpie_does_not_read_a_value_as_json_or_as_a_file() -> None:
+    for value in ["=1", "==1", "@/etc/hostname"]:
+        words = the_words(format_httpie(with_fields(("x-a", value))), "http")
+        assert words[-1] == f"x-a: {value}"
 
 
 def test_httpie_does_not_read_a_name_as_an_option() -> None:
@@ -139,24 +130,21 @@ def test_httpie_does_not_read_a_name_as_an_option() -> None:
     assert words == ["--", "POST", "http://127.0.0.1:8000/", "content-type: application/json", "-o: file"]
 
 
-def test_commands_send_empty_fields() -> None:
+def test_commands_send_empty_fields_and_do_not_add_a_content_type() -> None:
+    bare = a_request()._replace(headers=(("x-a", "1"),))
+    assert "content-type:" in the_words(format_curl(bare), "curl")
+    assert "content-type:" in the_words(format_httpie(bare), "http")
     request = with_fields(("x-empty", ""), ("x-blank", " "))
     assert {"x-empty;", "x-blank;"} <= set(the_words(format_curl(request), "curl"))
     assert {"x-empty;", "x-blank;"} <= set(the_words(format_httpie(request), "http"))
 
 
-def test_commands_do_not_add_a_content_type() -> None:
-    request = a_request()._replace(headers=(("x-a", "1"),))
-    assert "content-type:" in the_words(format_curl(request), "curl")
-    assert "content-type:" in the_words(format_httpie(request), "http")
-
-
-@pytest.mark.parametrize("content", ["Zoë".encode(), b"Zo\xeb", b"\x80\xff"])
-def test_commands_send_the_bytes_of_a_value(content: bytes) -> None:
-    request = with_fields(("x-name", content.decode("latin-1")))
-    for name, program in PROGRAMS.items():
-        words = the_words(find_format(name).write(request), program)
-        assert b"x-name: " + content in [word.encode("utf-8", "surrogateescape") for word in words]
+def test_commands_send_the_bytes_of_a_value() -> None:
+    for content in ["Zoë".encode(), b"Zo\xeb", b"\x80\xff"]:
+        request = with_fields(("x-name", content.decode("latin-1")))
+        for name, program in PROGRAMS.items():
+            words = the_words(find_format(name).write(request), program)
+            assert b"x-name: " + content in [word.encode("utf-8", "surrogateescape") for word in words]
 
 
 def test_python_program_joins_repeated_fields() -> None:
@@ -179,16 +167,12 @@ def test_python_program_escapes_invisible_characters() -> None:
     ast.parse(program)
 
 
-@pytest.mark.parametrize("row", SNIPPET_FORMATS, ids=lambda row: row.name)
-def test_format_writes_the_whole_request_in_visible_characters(row: SnippetFormat) -> None:
-    request = SignedRequest(
-        url="http://127.0.0.1:8000/hook", headers=(("x-port-signature", "v1,abc="),), body=b'{"a":"\x1b"}'
-    )
-    text = row.write(request)
-    assert all(map(is_visible, text.splitlines()))
-    for part in (request.url, "v1,abc=", request.method):
-        assert part in text
-
-
-def test_find_format_returns_the_row_of_each_name() -> None:
-    assert [find_format(row.name) for row in SNIPPET_FORMATS] == list(SNIPPET_FORMATS)
+def test_format_writes_the_whole_request_in_visible_characters() -> None:
+    for row in SNIPPET_FORMATS:
+        request = SignedRequest(
+            url="http://127.0.0.1:8000/hook", headers=(("x-port-signature", "v1,abc="),), body=b'{"a":"\x1b"}'
+        )
+        text = row.write(request)
+        assert all(map(is_visible, text.splitlines()))
+        for part in (request.url, "v1,abc=", request.method):
+            assert part in text

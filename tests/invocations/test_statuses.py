@@ -20,13 +20,13 @@ def test_expected_class_matches_every_status_of_the_class(digit: int, status: in
     assert Expectation.parse(f"{digit}{letters}").met_by(status) == (status // 100 == digit)
 
 
-@pytest.mark.parametrize("text", ["200", "2xx", " 2XX "])
-def test_expectation_does_not_match_a_missing_response(text: str) -> None:
-    assert not Expectation.parse(text).met_by(None)
+def test_expectation_does_not_match_a_missing_response() -> None:
+    for text in ["200", "2xx", " 2XX "]:
+        assert not Expectation.parse(text).met_by(None)
 
 
-@pytest.mark.parametrize("text", ["", "20", "2000", "2x", "x00", "20x", "600", "0xx", "ok", "²00", "-200", "2xx,3xx"])
-def test_expectation_is_rejected_when_it_is_not_a_status(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        Expectation.parse(text)
-    assert "2xx" in caught.value.hint
+def test_expectation_is_rejected_when_it_is_not_a_status() -> None:
+    for text in ["", "20", "2000", "2x", "x00", "20x", "600", "0xx", "ok", "²00", "-200", "2xx,3xx"]:
+        with pytest.raises(UsageError) as caught:
+            Expectation.parse(text)
+        assert "2xx" in caught.value.hint

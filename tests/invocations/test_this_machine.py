@@ -6,7 +6,6 @@ from itertools import product
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -93,34 +92,33 @@ ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize("host", CERTAIN)
-def test_loopback_in_every_notation_is_this_machine(host: str) -> None:
-    assert is_loopback(host.strip("[]"))
-    for scheme, rest in product(
-        ["http", "https", "HTTP"], ["", "/", ":3000", ":3000/v1?to=me@example.com", "?a", "#a"]
-    ):
-        assert is_on_this_machine(f"{scheme}://{host}{rest}")
-        assert may_be_on_this_machine(f"{scheme}://{host}{rest}")
+def test_loopback_in_every_notation_is_this_machine() -> None:
+    for host in CERTAIN:
+        assert is_loopback(host.strip("[]"))
+        for scheme, rest in product(
+            ["http", "https", "HTTP"], ["", "/", ":3000", ":3000/v1?to=me@example.com", "?a", "#a"]
+        ):
+            assert is_on_this_machine(f"{scheme}://{host}{rest}")
+            assert may_be_on_this_machine(f"{scheme}://{host}{rest}")
 
 
-@pytest.mark.parametrize("host", UNCERTAIN)
-def test_ambiguous_host_is_rejected_but_may_be_this_machine(host: str) -> None:
-    assert not is_loopback(host.strip("[]"))
-    for rest in ("", "/", ":3000/v1"):
-        assert not is_on_this_machine(f"http://{host}{rest}")
-        assert may_be_on_this_machine(f"http://{host}{rest}")
+def test_ambiguous_host_is_rejected_but_may_be_this_machine() -> None:
+    for host in UNCERTAIN:
+        assert not is_loopback(host.strip("[]"))
+        for rest in ("", "/", ":3000/v1"):
+            assert not is_on_this_machine(f"http://{host}{rest}")
+            assert may_be_on_this_machine(f"http://{host}{rest}")
 
 
-@pytest.mark.parametrize("host", ELSEWHERE)
-def test_other_host_is_not_this_machine(host: str) -> None:
-    for rest in ("", "/", ":3000", ":3000/v1?a=@localhost", "#@127.0.0.1", "/@127.0.0.1"):
-        assert not is_on_this_machine(f"http://{host}{rest}")
-        assert not may_be_on_this_machine(f"http://{host}{rest}")
+def test_other_host_is_not_this_machine() -> None:
+    for host in ELSEWHERE:
+        for rest in ("", "/", ":3000", ":3000/v1?a=@localhost", "#@127.0.0.1", "/@127.0.0.1"):
+            assert not is_on_this_machine(f"http://{host}{rest}")
+            assert not may_be_on_this_machine(f"http://{host}{rest}")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_non_http_url_is_not_this_machine() -> None:
+    for url in [
         "127.0.0.1",
         "localhost:8000",
         "//127.0.0.1/",
@@ -143,10 +141,8 @@ def test_other_host_is_not_this_machine(host: str) -> None:
         "http://[::1].example.com/",
         "http://[::1]example.com/",
         "http://[::1",
-    ],
-)
-def test_non_http_url_is_not_this_machine(url: str) -> None:
-    assert not is_on_this_machine(url)
+    ]:
+        assert not is_on_this_machine(url)
 
 
 PIECES = ["localhost", "127.0.0.1", "[::1]", "::1", "example.com", "@", "\\", "/", "?", "#", ":", ":80", ".", "%", "\t"]

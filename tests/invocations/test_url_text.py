@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,9 +9,8 @@ from port_hook_cli.text.secret import Masker
 from tests.any_texts import any_texts
 
 
-@pytest.mark.parametrize(
-    ("url", "sent"),
-    [
+def test_percent_encoded_returns_the_sent_url() -> None:
+    for url, sent in [
         ("http://127.0.0.1:8000/a?b=c%20d&e=[f]", "http://127.0.0.1:8000/a?b=c%20d&e=[f]"),
         ("http://h/\x1b[2J\u202e\x9b", "http://h/%1B[2J%E2%80%AE%C2%9B"),
         ("http://h\u202e/x", "http://h%E2%80%AE/x"),
@@ -20,10 +18,9 @@ from tests.any_texts import any_texts
         ("http://h?a b", "http://h?a%20b"),
         ("http://h/\udcff\ud800", "http://h/%FF%EF%BF%BD"),
         ("/path\x00", "/path%00"),
-    ],
-)
-def test_percent_encoded_returns_the_sent_url(url: str, sent: str) -> None:
-    assert percent_encoded(url) == sent
+    ]:
+        assert percent_encoded(url) == sent
+    assert sendable_url("http://h/zoë?q=a b#part") == "http://h/zo%C3%AB?q=a%20b"
 
 
 @given(any_texts())
@@ -34,27 +31,19 @@ def test_percent_encoded_returns_visible_ascii_and_is_idempotent(text: str) -> N
     assert percent_encoded(encoded) == encoded
 
 
-def test_sendable_url_encodes_a_url_and_removes_its_fragment() -> None:
-    assert sendable_url("http://h/zoë?q=a b#part") == "http://h/zo%C3%AB?q=a%20b"
-
-
-@pytest.mark.parametrize(
-    ("url", "target"),
-    [
+def test_request_target_is_unchanged_except_for_spaces_and_control_characters() -> None:
+    for url, target in [
         ("http://h", b"/"),
         ("http://h?a=b", b"/?a=b"),
         ("http://user:secret@h/x", b"/x"),
         ("http://h/zoë?q=\udcff#x", b"/zo\xc3\xab?q=\xff#x"),
         ("http://h/a b\r\n\x00\x7f", b"/a%20b%0D%0A%00%7F"),
-    ],
-)
-def test_request_target_is_unchanged_except_for_spaces_and_control_characters(url: str, target: bytes) -> None:
-    assert request_target(url) == target
+    ]:
+        assert request_target(url) == target
 
 
-@pytest.mark.parametrize(
-    ("url", "secret", "expected"),
-    [
+def test_masked_url_has_a_host_and_a_path() -> None:
+    for url, secret, expected in [
         ("https://h.example/x", "nothing-here", "https://h.example/x"),
         ("https://h.example/a-secret/x", "a-secret", "https://h.example/***/x"),
         ("https://a-secret.example/x", "a-secret", "https://***.example/x"),
@@ -65,10 +54,8 @@ def test_request_target_is_unchanged_except_for_spaces_and_control_characters(ur
         ("https://h.example/base/x", "h.example/base", "https://***/***/x"),
         ("https://h.example/base", "https://h.example/base", "https://***/***"),
         ("https://u:a-secret@h.example/x", "a-secret", "https://u:***@h.example/x"),
-    ],
-)
-def test_masked_url_has_a_host_and_a_path(url: str, secret: str, expected: str) -> None:
-    assert masked_url(url, Masker([secret]).text) == expected
+    ]:
+        assert masked_url(url, Masker([secret]).text) == expected
 
 
 @given(st.data())
