@@ -14,10 +14,16 @@ from tests.conftest import Run
 from tests.factories import SECRET
 
 
-def test_documents_in_lists_json_and_yaml_by_name(tmp_path: Path) -> None:
+def test_documents_in_lists_json_and_yaml_by_name_and_rejects_large_files(tmp_path: Path) -> None:
     for name in ("b.yml", "a.JSON", "c.yaml", "README.md"):
         (tmp_path / name).write_text("")
     assert [file.name for file in documents_in(tmp_path)] == ["a.JSON", "b.yml", "c.yaml"]
+    (tmp_path / "d.json").write_text('{"identifier": NaN}')
+    with pytest.raises(UsageError, match="is not JSON"):
+        read_actions([tmp_path / "d.json"])
+    os.truncate(tmp_path / "c.yaml", MAX_DOCUMENT_BYTES + 1)
+    with pytest.raises(UsageError, match="has more than"):
+        documents_in(tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and devices")
@@ -36,13 +42,6 @@ def test_endless_file_in_an_actions_folder_is_rejected(run: Run, folder: Path, k
     assert "a.json is not a file." in result.err
 
 
-def test_large_file_in_an_actions_folder_is_rejected(tmp_path: Path) -> None:
-    with (tmp_path / "a.json").open("wb") as file:
-        file.truncate(MAX_DOCUMENT_BYTES + 1)
-    with pytest.raises(UsageError, match="has more than"):
-        documents_in(tmp_path)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a device")
 def test_endless_file_argument_is_rejected(run: Run, folder: Path) -> None:
     (folder / "a.json").symlink_to("/dev/zero")
@@ -51,9 +50,3 @@ def test_endless_file_argument_is_rejected(run: Run, folder: Path) -> None:
     assert "a.json has more than" in result.err
     with pytest.raises(UsageError, match="has more than"):
         read_actions([folder / "a.json"])
-
-
-def test_non_json_number_in_an_actions_file_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"identifier": NaN}')
-    with pytest.raises(UsageError, match="is not JSON"):
-        read_actions([tmp_path / "a.json"])

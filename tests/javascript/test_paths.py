@@ -22,9 +22,8 @@ def path(text: str) -> JsonPath:
     return JsonPath.parse(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "steps"),
-    [
+def test_path_is_parsed_into_its_steps() -> None:
+    paths: list[tuple[str, tuple[Any, ...]]] = [
         ("a", ("a",)),
         (".a", ("a",)),
         ("payload.properties.cpu", ("payload", "properties", "cpu")),
@@ -38,15 +37,13 @@ def path(text: str) -> JsonPath:
         ("Zoë.日本", ("Zoë", "日本")),
         ("a.0", ("a", "0")),
         ("a-b_c d", ("a-b_c d",)),
-    ],
-)
-def test_path_is_parsed_into_its_steps(text: str, steps: tuple[Any, ...]) -> None:
-    assert path(text).steps == steps
+    ]
+    for text, steps in paths:
+        assert path(text).steps == steps
 
 
-@pytest.mark.parametrize(
-    ("text", "document", "steps"),
-    [
+def test_pointer_gets_its_steps_from_the_document() -> None:
+    pointers: list[tuple[str, Any, tuple[Any, ...]]] = [
         ("/a", {}, ("a",)),
         ("/", {"": 1}, ("",)),
         ("/a/0", {"a": [1]}, ("a", 0)),
@@ -57,48 +54,37 @@ def test_path_is_parsed_into_its_steps(text: str, steps: tuple[Any, ...]) -> Non
         ("/a/1/b", {"a": [1]}, ("a", 1, "b")),
         ("/~1a/x~0y/b.c[0]", {}, ("/a", "x~y", "b.c[0]")),
         ('["/a"].b', {}, ("/a", "b")),
-    ],
-)
-def test_pointer_gets_its_steps_from_the_document(text: str, document: Any, steps: tuple[Any, ...]) -> None:
-    fitted = path(text).fitted(document)
-    assert fitted.steps == steps
-    assert str(fitted) == str(path(text)) == text
+    ]
+    for text, document, steps in pointers:
+        fitted = path(text).fitted(document)
+        assert fitted.steps == steps
+        assert str(fitted) == str(path(text)) == text
 
 
-@pytest.mark.parametrize("text", ["/a~", "/a~2b"])
-def test_pointer_with_an_unknown_escape_is_rejected(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a JSON Pointer"):
-        path(text)
-
-
-@pytest.mark.parametrize(
-    ("document", "where", "words", "hint"),
-    [
+def test_pointer_error_shows_json_pointers() -> None:
+    errors: list[tuple[Any, str, str, str]] = [
         ({"a": "x"}, "/a/b", "/a/b: /a is a string, so it has no /b.", "Write a number for an item of an array. "),
         ({"a": [1]}, "/a/b", "/a/b: /a is an array, so it has no /b.", "Write a number for an item of an array. "),
         ({"a": [1]}, "/a/5", "/a/5: /a has 1 items, so there is no /5 to set.", "Write /a/- to append an item."),
         ([1], "/5", "/5: the document has 1 items, so there is no /5 to set.", "Write /- to append an item."),
-    ],
-)
-def test_pointer_error_shows_json_pointers(document: Any, where: str, words: str, hint: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        set_at(document, path(where), 9)
-    assert caught.value.message == words
-    assert caught.value.hint.startswith(hint)
+    ]
+    for document, where, words, hint in errors:
+        with pytest.raises(UsageError) as caught:
+            set_at(document, path(where), 9)
+        assert caught.value.message == words
+        assert caught.value.hint.startswith(hint)
 
 
-@pytest.mark.parametrize(
-    "text", ["", ".", "a.", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", 'a["x]', 'a["\\q"]', "a]", "a=b"]
-)
-def test_path_is_rejected_when_it_cannot_be_parsed(text: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        path(text)
-    assert caught.value.hint
-
-
-def test_path_error_shows_the_invalid_part() -> None:
+def test_path_is_rejected_when_it_cannot_be_parsed() -> None:
+    for text in ["", ".", "a.", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", 'a["x]', 'a["\\q"]', "a]", "a=b"]:
+        with pytest.raises(UsageError) as caught:
+            path(text)
+        assert caught.value.hint
     with pytest.raises(UsageError, match=r"'\[x\]\.b'"):
         path("a[x].b")
+    for text in ("/a~", "/a~2b"):
+        with pytest.raises(UsageError, match="is not a JSON Pointer"):
+            path(text)
 
 
 @given(st.lists(KEYS.filter(lambda key: key.isprintable()) | st.integers(0, 999), min_size=1, max_size=5))
@@ -107,23 +93,21 @@ def test_formatted_path_parses_to_itself(steps: list[str | int]) -> None:
     assert path(str(written)) == written
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [("a=1", ("a", "1")), ("a=b=c", ("a", "b=c")), ('a["x=y"]=2', ('a["x=y"]', "2")), ("a=", ("a", ""))],
-)
-def test_assignment_splits_at_the_first_equals_sign_outside_quotes(text: str, parts: tuple[str, str]) -> None:
-    assert split_assignment(text) == parts
+def test_assignment_splits_at_the_first_equals_sign_outside_quotes() -> None:
+    for text, parts in [
+        ("a=1", ("a", "1")),
+        ("a=b=c", ("a", "b=c")),
+        ('a["x=y"]=2', ('a["x=y"]', "2")),
+        ("a=", ("a", "")),
+    ]:
+        assert split_assignment(text) == parts
+    for text in ("a", "", 'a["=1'):
+        with pytest.raises(UsageError):
+            split_assignment(text)
 
 
-@pytest.mark.parametrize("text", ["a", "", 'a["=1'])
-def test_assignment_without_equals_sign_is_rejected(text: str) -> None:
-    with pytest.raises(UsageError):
-        split_assignment(text)
-
-
-@pytest.mark.parametrize(
-    ("document", "where", "after"),
-    [
+def test_set_at_replaces_appends_and_creates_missing_values() -> None:
+    changes: list[tuple[Any, str, Any]] = [
         ({}, "a.b", {"a": {"b": 9}}),
         ({"a": None}, "a.b", {"a": {"b": 9}}),
         ({}, "tags[]", {"tags": [9]}),
@@ -134,15 +118,13 @@ def test_assignment_without_equals_sign_is_rejected(text: str) -> None:
         ({"a": 1, "b": 2}, "a", {"a": 9, "b": 2}),
         ([1], "[0]", [9]),
         (None, "a", {"a": 9}),
-    ],
-)
-def test_set_at_replaces_appends_and_creates_missing_values(document: Any, where: str, after: Any) -> None:
-    assert set_at(document, path(where), 9) == after
+    ]
+    for document, where, after in changes:
+        assert set_at(document, path(where), 9) == after
 
 
-@pytest.mark.parametrize(
-    ("document", "where", "words"),
-    [
+def test_set_at_error_shows_the_mismatching_part_of_the_path() -> None:
+    errors: list[tuple[Any, str, str]] = [
         ({"a": {"b": 1}}, "a.b.c", r"a\.b is a number, so it has no \.c"),
         ({"a": "x"}, "a[0]", r"a is a string, so it has no \[0\]"),
         ({"a": [1]}, "a.b", r"a is an array, so it has no \.b"),
@@ -151,11 +133,10 @@ def test_set_at_replaces_appends_and_creates_missing_values(document: Any, where
         ({"a": False}, "a.b", r"a is false, so"),
         ({"a": [1]}, "a[5]", "a has 1 items"),
         ([1], "x", "the document is an array"),
-    ],
-)
-def test_set_at_error_shows_the_mismatching_part_of_the_path(document: Any, where: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        set_at(document, path(where), 9)
+    ]
+    for document, where, words in errors:
+        with pytest.raises(UsageError, match=words):
+            set_at(document, path(where), 9)
 
 
 @given(DOCUMENTS, st.lists(KEYS | st.integers(0, 3), min_size=1, max_size=4), SCALARS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,9 +34,8 @@ def test_write_json_equals_stringify(value: object) -> None:
     assert write_json(value) == stringify(json.dumps(value, ensure_ascii=False))
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
+def test_write_json_equals_node() -> None:
+    for value, text in [
         (math.inf, "null"),
         ([-math.inf, math.nan], "[null,null]"),
         (10**400, "null"),
@@ -50,7 +48,5 @@ def test_write_json_equals_stringify(value: object) -> None:
         ({1: 2}, '{"1":2}'),
         ("\ud800", '"\\ud800"'),
         ("\ud83d\ude00", '"😀"'),
-    ],
-)
-def test_write_json_equals_node(value: object, text: str) -> None:
-    assert write_json(value) == text
+    ]:
+        assert write_json(value) == text

@@ -62,13 +62,17 @@ async def test_token_is_replaced_once_when_it_is_rejected_later() -> None:
         assert pauses == []
 
 
-async def test_new_token_is_not_replaced_when_it_is_rejected() -> None:
+async def test_new_token_is_not_replaced_when_it_is_rejected_and_not_shown() -> None:
     async with flaky(Fault(status=401, body=b"{}")) as (port, api, _):
         with pytest.raises(PortApiError, match="401 Unauthorized") as caught:
             await api.get_run(RUN_ID)
         assert port.tokens == ["token-0"]
         assert "PORT_CLIENT_SECRET" in caught.value.hint
         assert "PORT_REGION" in caught.value.hint
+    async with flaky(Fault(status=422, body=b"bad a-token-of-port-0")) as (port, api, _):
+        port.token_name = "a-token-of-port"
+        with pytest.raises(PortApiError, match=r"bad \*\*\*"):
+            await api.add_log(RUN_ID, "x")
 
 
 async def test_token_is_replaced_when_it_expires() -> None:
@@ -78,11 +82,8 @@ async def test_token_is_replaced_when_it_expires() -> None:
         clock[0] += 3600 - 29
         await api.get_run(RUN_ID)
         assert [call.token for call in port.calls] == ["token-0", "token-1"]
-
-
-async def test_unreadable_token_lifetime_counts_as_0() -> None:
     async with flaky() as (port, api, _):
-        port.expires_in = "soon"
+        port.expires_in = "soon"  # counts as 0
         await api.get_run(RUN_ID)
         await api.get_run(RUN_ID)
         assert port.tokens == ["token-0", "token-1"]
@@ -107,13 +108,6 @@ async def test_internal_error_of_port_has_a_hint_to_try_again_later() -> None:
     assert len(pauses) == 4
 
 
-async def test_token_is_not_shown() -> None:
-    async with flaky(Fault(status=422, body=b"bad a-token-of-port-0")) as (port, api, _pauses):
-        port.token_name = "a-token-of-port"
-        with pytest.raises(PortApiError, match=r"bad \*\*\*"):
-            await api.add_log(RUN_ID, "x")
-
-
 async def test_token_request_is_retried_when_port_is_busy() -> None:
     async with flaky(tokens=(BUSY, LOST, None)) as (port, api, pauses):
         await api.get_run(RUN_ID)
@@ -121,45 +115,39 @@ async def test_token_request_is_retried_when_port_is_busy() -> None:
         assert port.tokens == ["token-0"]
 
 
-@pytest.mark.parametrize(
-    ("value", "pause_s"),
-    [
+async def test_call_waits_for_retry_after() -> None:
+    for value, pause_s in [
         ("7", 7.0),
         (formatdate(NOW + 12, usegmt=True), 12.0),
         (formatdate(NOW + 12), 12.0),
         (formatdate(NOW + 12 + 3600).replace("-0000", "+0100"), 12.0),
-    ],
-)
-async def test_call_waits_for_retry_after(value: str, pause_s: float) -> None:
-    limited = Fault(status=429, headers={"Retry-After": value})
-    async with flaky(limited) as (port, api, pauses):
-        await api.get_run(RUN_ID)
-        assert pauses == [pause_s]
-        assert len(port.calls) == 2
+    ]:
+        limited = Fault(status=429, headers={"Retry-After": value})
+        async with flaky(limited) as (port, api, pauses):
+            await api.get_run(RUN_ID)
+            assert pauses == [pause_s]
+            assert len(port.calls) == 2
 
 
-@pytest.mark.parametrize(
-    ("headers", "pauses_s"),
-    [({"x-ratelimit-reset": "9"}, [9.0]), ({"x-ratelimit-reset": "9", "retry-after": "7"}, [7.0])],
-)
-async def test_call_over_the_rate_limit_waits_for_its_reset(headers: dict[str, str], pauses_s: list[float]) -> None:
-    async with flaky(Fault(status=429, headers=headers)) as (_, api, pauses):
-        await api.get_run(RUN_ID)
-        assert pauses == pauses_s
+async def test_call_over_the_rate_limit_waits_for_its_reset() -> None:
+    for headers, pauses_s in [
+        ({"x-ratelimit-reset": "9"}, [9.0]),
+        ({"x-ratelimit-reset": "9", "retry-after": "7"}, [7.0]),
+    ]:
+        async with flaky(Fault(status=429, headers=headers)) as (_, api, pauses):
+            await api.get_run(RUN_ID)
+            assert pauses == pauses_s
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
+async def test_call_backs_off_without_a_usable_reset() -> None:
+    for fault in [
         Fault(status=429, headers={"x-ratelimit-reset": "0"}),
         Fault(status=429, headers={"x-ratelimit-reset": "soon"}),
         Fault(status=503, headers={"x-ratelimit-reset": "9"}),
-    ],
-)
-async def test_call_backs_off_without_a_usable_reset(fault: Fault) -> None:
-    async with flaky(fault) as (_, api, pauses):
-        await api.get_run(RUN_ID)
-        assert [0 < pause <= 0.5 for pause in pauses] == [True]
+    ]:
+        async with flaky(fault) as (_, api, pauses):
+            await api.get_run(RUN_ID)
+            assert [0 < pause <= 0.5 for pause in pauses] == [True]
 
 
 async def test_call_fails_when_retry_after_exceeds_the_limit() -> None:
@@ -182,25 +170,19 @@ async def test_call_is_retried_with_growing_pauses_up_to_the_limit() -> None:
         assert caught.value.code == "port-api"
 
 
-async def test_call_is_retried_when_the_connection_is_lost() -> None:
-    async with flaky(LOST, LOST) as (port, api, _):
-        await api.add_log(RUN_ID, "x")
-        assert port.lines == [f"POST {RUN_ID}/logs"] * 3
+async def test_status_is_not_sent_again_when_port_already_has_it() -> None:
+    for fault in [LOST_BUT_TAKEN, Fault(status=502, after=True), Fault(hang=True, after=True)]:
+        async with flaky(fault, timeout_s=0.2 if fault.hang else 30) as (port, api, _):
+            await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+            assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
 
 
-@pytest.mark.parametrize("fault", [LOST_BUT_TAKEN, Fault(status=502, after=True), Fault(hang=True, after=True)])
-async def test_status_is_not_sent_again_when_port_already_has_it(fault: Fault) -> None:
-    async with flaky(fault, timeout_s=0.2 if fault.hang else 30) as (port, api, _):
-        await api.patch_run(RUN_ID, {"status": "SUCCESS"})
-        assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
-
-
-@pytest.mark.parametrize("fault", [LOST, BUSY])
-async def test_status_is_sent_again_when_port_does_not_have_it(fault: Fault) -> None:
-    async with flaky(fault) as (port, api, _):
-        await api.patch_run(RUN_ID, {"status": "FAILURE"})
-        assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}", f"PATCH {RUN_ID}"]
-        assert port.run["status"] == "FAILURE"
+async def test_status_is_sent_again_when_port_does_not_have_it() -> None:
+    for fault in [LOST, BUSY]:
+        async with flaky(fault) as (port, api, _):
+            await api.patch_run(RUN_ID, {"status": "FAILURE"})
+            assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}", f"PATCH {RUN_ID}"]
+            assert port.run["status"] == "FAILURE"
 
 
 async def test_rate_limited_status_is_sent_again_without_reading_the_run() -> None:
@@ -209,18 +191,18 @@ async def test_rate_limited_status_is_sent_again_without_reading_the_run() -> No
         assert port.lines == [f"PATCH {RUN_ID}", f"PATCH {RUN_ID}"]
 
 
-@pytest.mark.parametrize("fault", [BUSY, LOST])
-async def test_update_is_sent_again_without_reading_the_run_when_it_does_not_end_the_run(fault: Fault) -> None:
-    async with flaky(fault) as (port, api, _):
-        await api.patch_run(RUN_ID, {"summary": "half way"})
-        assert port.lines == [f"PATCH {RUN_ID}", f"PATCH {RUN_ID}"]
+async def test_update_is_sent_again_without_reading_the_run_when_it_does_not_end_the_run() -> None:
+    for fault in [BUSY, LOST]:
+        async with flaky(fault) as (port, api, _):
+            await api.patch_run(RUN_ID, {"summary": "half way"})
+            assert port.lines == [f"PATCH {RUN_ID}", f"PATCH {RUN_ID}"]
 
 
-@pytest.mark.parametrize("fault", [BUSY, LOST, LIMITED])
-async def test_reading_a_run_is_retried_without_other_calls(fault: Fault) -> None:
-    async with flaky(fault) as (port, api, _):
-        assert (await api.get_run(RUN_ID))["id"] == RUN_ID
-        assert port.lines == [f"GET {RUN_ID}"] * 2
+async def test_reading_a_run_is_retried_without_other_calls() -> None:
+    for fault in [BUSY, LOST, LIMITED]:
+        async with flaky(fault) as (port, api, _):
+            assert (await api.get_run(RUN_ID))["id"] == RUN_ID
+            assert port.lines == [f"GET {RUN_ID}"] * 2
 
 
 async def test_status_is_rejected_when_the_run_ended_with_the_same_status_before_the_first_try() -> None:
@@ -298,24 +280,20 @@ async def test_error_about_an_unresolvable_api_has_no_error_number() -> None:
     assert "Errno" not in caught.value.message
 
 
-@pytest.mark.parametrize("status", [409, 422])
-async def test_ended_run_error_has_the_final_status(status: int) -> None:
-    body = b'{"ok":false,"error":"run_exhausted","message":"Action run already finished execution"}'
-    async with flaky(Fault(status=status, body=body)) as (port, api, _):
-        port.run["status"] = "FAILURE"
-        with pytest.raises(RunEndedError, match="with FAILURE"):
-            await api.add_log(RUN_ID, "too late")
-
-
-async def test_ended_run_is_reported_when_its_status_is_unknown() -> None:
+async def test_ended_run_error_has_the_final_status() -> None:
+    for status in [409, 422]:
+        body = b'{"ok":false,"error":"run_exhausted","message":"Action run already finished execution"}'
+        async with flaky(Fault(status=status, body=body)) as (port, api, _):
+            port.run["status"] = "FAILURE"
+            with pytest.raises(RunEndedError, match="with FAILURE"):
+                await api.add_log(RUN_ID, "too late")
     async with flaky(Fault(status=409), Fault(status=404)) as (_, api, _pauses):
         with pytest.raises(RunEndedError, match=r"has already ended\. "):
             await api.add_log(RUN_ID, "too late")
 
 
-@pytest.mark.parametrize(
-    ("status", "hint"),
-    [
+async def test_error_response_is_shown_with_ports_message_and_a_hint() -> None:
+    for status, hint in [
         (302, "PORT_API_URL"),
         (403, "role"),
         (404, "This organization has no such run"),
@@ -323,39 +301,36 @@ async def test_ended_run_is_reported_when_its_status_is_unknown() -> None:
         (418, ""),
         (422, "does not accept"),
         (499, ""),
-    ],
-)
-async def test_error_response_is_shown_with_ports_message_and_a_hint(status: int, hint: str) -> None:
-    body = '{"ok":false,"error":"slug","message":"wörds"}'.encode()
-    async with flaky(Fault(status=status, body=body)) as (port, api, pauses):
-        with pytest.raises(PortApiError, match=rf"{status}.*PATCH /v1/actions/runs/{RUN_ID}: slug: wörds") as caught:
-            await api.patch_run(RUN_ID, {"status": "SUCCESS"})
-        assert hint in caught.value.hint
-        assert len(port.calls) == 1
-        assert pauses == []
-
-
-async def test_status_of_a_synchronized_run_gets_an_explanation() -> None:
-    body = b'{"ok":false,"error":"run_synchronized_error","message":"Cannot manually change status"}'
-    async with flaky(Fault(status=422, body=body)) as (_, api, _pauses):
+    ]:
+        body = '{"ok":false,"error":"slug","message":"wörds"}'.encode()
+        async with flaky(Fault(status=status, body=body)) as (port, api, pauses):
+            with pytest.raises(
+                PortApiError, match=rf"{status}.*PATCH /v1/actions/runs/{RUN_ID}: slug: wörds"
+            ) as caught:
+                await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+            assert hint in caught.value.hint
+            assert len(port.calls) == 1
+            assert pauses == []
+    refused = b'{"ok":false,"error":"run_synchronized_error","message":"Cannot manually change status"}'
+    async with flaky(Fault(status=422, body=refused)) as (_, api, _pauses):
         with pytest.raises(PortApiError) as caught:
             await api.patch_run(RUN_ID, {"status": "SUCCESS"})
         assert "synchronized" in caught.value.hint
 
 
-@pytest.mark.parametrize("body", [b"<html>502</html>", b"", b"[1]", b"\xff\xfe", b"[" * 100_000])
-async def test_error_without_json_is_shown(body: bytes) -> None:
-    async with flaky(Fault(status=404, body=body)) as (_, api, _pauses):
-        with pytest.raises(PortApiError, match="404 Not Found") as caught:
-            await api.get_run(RUN_ID)
-        assert len(caught.value.message) < 700
+async def test_error_without_json_is_shown() -> None:
+    for body in [b"<html>502</html>", b"", b"[1]", b"\xff\xfe", b"[" * 100_000]:
+        async with flaky(Fault(status=404, body=body)) as (_, api, _pauses):
+            with pytest.raises(PortApiError, match="404 Not Found") as caught:
+                await api.get_run(RUN_ID)
+            assert len(caught.value.message) < 700
 
 
-@pytest.mark.parametrize("body", [b"<html>Welcome to the hotel</html>", b'{"ok":true}', b"null"])
-async def test_response_of_another_server_is_rejected(body: bytes) -> None:
-    async with flaky(Fault(status=200, body=body)) as (_, api, _pauses):
-        with pytest.raises(PortApiError, match="not in the format of Port's API"):
-            await api.get_run(RUN_ID)
+async def test_response_of_another_server_is_rejected() -> None:
+    for body in [b"<html>Welcome to the hotel</html>", b'{"ok":true}', b"null"]:
+        async with flaky(Fault(status=200, body=body)) as (_, api, _pauses):
+            with pytest.raises(PortApiError, match="not in the format of Port's API"):
+                await api.get_run(RUN_ID)
 
 
 @given(status=st.sampled_from([200, 201, 204, 301, 400, 404, 409, 422]), body=st.binary(max_size=80) | DOCUMENTS)
@@ -390,13 +365,13 @@ def test_any_response_is_read_or_is_a_port_api_error(status: int, body: bytes) -
     asyncio.run(call_each())
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://[::1"])
-async def test_invalid_address_fails_without_retries(url: str) -> None:
-    pauses = Pauses()
-    async with port_client(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
-        with pytest.raises(PortApiError, match="cannot reach"):
-            await api.get_run(RUN_ID)
-    assert pauses == []
+async def test_invalid_address_fails_without_retries() -> None:
+    for url in ["ftp://127.0.0.1", "http://[::1"]:
+        pauses = Pauses()
+        async with port_client(api_url=url, client_id="id", client_secret=SECRET, sleep=pauses.sleep) as api:
+            with pytest.raises(PortApiError, match="cannot reach"):
+                await api.get_run(RUN_ID)
+        assert pauses == []
 
 
 async def test_run_id_is_encoded_as_one_path_segment() -> None:
@@ -446,31 +421,25 @@ async def test_put_action_is_retried_when_the_response_is_lost() -> None:
         assert shown == {"id": "a", "identifier": "create_vm", "title": "T"}
         assert [call.method for call in port.calls] == ["GET", "GET", "PUT", "PUT", "PUT"]
     assert pauses[-1] == 7
-
-
-async def test_put_action_returns_the_body_when_the_response_has_no_action() -> None:
     async with flaky(Fault(status=200, body=b'{"ok":true}')) as (_, api, _):
         assert await api.put_action("create_vm", {"title": "T"}) == {"title": "T"}
 
 
-@pytest.mark.parametrize(
-    ("status", "reading", "changing"),
-    [
+async def test_action_errors_show_what_failed() -> None:
+    for status, reading, changing in [
         (401, "401", "401"),
         (403, "have no permission to read the action a b", "have no permission to change the action a b"),
         (404, "Port has no action or automation a b.", "Port has no action or automation a b."),
         (409, "identifier_taken", "identifier_taken"),
         (413, "413", "413"),
         (422, "the changed action", "the changed action"),
-    ],
-)
-async def test_action_errors_show_what_failed(status: int, reading: str, changing: str) -> None:
-    body = b'{"ok":false,"error":"identifier_taken","message":"m"}'
-    async with flaky(*[Fault(status=status, body=body)] * 4) as (port, api, _):
-        for call, expected in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
-            with pytest.raises(PortApiError) as problem:
-                await call
-            assert expected in problem.value.message
-            assert type(problem.value) is PortApiError
-            assert "run" not in problem.value.hint
-        assert {call.path for call in port.calls} == {"/v1/actions/a%20b"}
+    ]:
+        body = b'{"ok":false,"error":"identifier_taken","message":"m"}'
+        async with flaky(*[Fault(status=status, body=body)] * 4) as (port, api, _):
+            for call, expected in ((api.get_action("a b"), reading), (api.put_action("a b", {}), changing)):
+                with pytest.raises(PortApiError) as problem:
+                    await call
+                assert expected in problem.value.message
+                assert type(problem.value) is PortApiError
+                assert "run" not in problem.value.hint
+            assert {call.path for call in port.calls} == {"/v1/actions/a%20b"}

@@ -62,39 +62,19 @@ def secret_of(settings: Settings) -> str:
     return settings.require_secret().reveal()
 
 
-@pytest.mark.parametrize(
-    ("place", "secret"),
-    [
-        ("environment", "of-the-environment"),
-        ("project", "of-the-project"),
-        ("home", "of-the-home"),
-        ("file", "of-the-file"),
-    ],
-)
-def test_secret_is_registered_for_masking_wherever_it_was_read(load: Load, place: str, secret: str) -> None:
-    variable = f"PORT_CLIENT_SECRET={secret}\n"
-    if place in {"project", "home"}:
-        load.dotenv(variable, at_home=place == "home")
-    (load.cwd / "secret").write_text(secret)
-    settings = load(
-        dict([variable.strip().split("=")]) if place == "environment" else {},
-        secret_file="secret" if place == "file" else None,
-        needs=ONLY_THE_SECRET,
-    )
-    assert (secret_of(settings), load.memory.secrets) == (secret, {secret})
-
-
-def test_conflicting_secret_is_registered_for_masking(load: Load) -> None:
-    load.dotenv("PORT_CLIENT_SECRET=of-the-project")
-    load.dotenv("PORT_CLIENT_SECRET=of-the-home", at_home=True)
-    settings = load(needs=ONLY_THE_SECRET)
-    assert (secret_of(settings), load.memory.secrets) == ("of-the-project", {"of-the-project", "of-the-home"})
-
-
-def test_secrets_of_all_organizations_are_registered_for_masking(load: Load) -> None:
+def test_secrets_are_registered_for_masking_wherever_they_were_read(load: Load) -> None:
     load.config()
     load()
     assert {"0123456789", "null "} <= load.memory.secrets
+    load.dotenv("PORT_CLIENT_SECRET=of-the-home", at_home=True)
+    load.dotenv("PORT_CLIENT_SECRET=of-the-project")
+    assert secret_of(load(needs=ONLY_THE_SECRET)) == "of-the-project"
+    assert {"of-the-project", "of-the-home"} <= load.memory.secrets  # both of two that differ
+    load({"PORT_CLIENT_SECRET": "of-the-environment"}, needs=ONLY_THE_SECRET)
+    assert "of-the-environment" in load.memory.secrets
+    (load.cwd / "secret").write_text("of-the-file")
+    load(secret_file="secret", needs=ONLY_THE_SECRET)
+    assert "of-the-file" in load.memory.secrets
 
 
 # --- precedence -----------------------------------------------------------------------------------------------------
@@ -133,10 +113,6 @@ def test_each_setting_comes_from_its_first_place(load: Load, home: Path) -> None
     }
 
 
-def test_repr_of_settings_masks_the_secret(load: Load) -> None:
-    assert "tell-nobody" not in repr(load({"PORT_CLIENT_SECRET": "tell-nobody"}))
-
-
 def test_places_are_not_read_when_nothing_more_is_needed(load: Load) -> None:
     load.config("default_org: [")
     assert secret_of(load({"PORT_CLIENT_SECRET": "environ"}, needs=ONLY_THE_SECRET)) == "environ"
@@ -150,9 +126,6 @@ def test_empty_variable_is_reported_when_the_setting_is_missing(load: Load) -> N
         load({"PORT_CLIENT_SECRET": ""}).require_secret()
     assert "PORT_CLIENT_SECRET in the environment is empty." in error.value.message
     assert "PORT_CLIENT_SECRET in ./.env is empty." in error.value.message
-
-
-def test_missing_client_id_error_lists_the_places(load: Load) -> None:
     with pytest.raises(SettingsError, match="No client ID is set") as error:
         load().require_client_id()
     assert "PORT_CLIENT_ID" in error.value.hint
@@ -162,52 +135,37 @@ def test_missing_client_id_error_lists_the_places(load: Load) -> None:
 # --- the API's address ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
-@pytest.mark.parametrize("value", ["https://api.us.port.io", "https://api.us.port.io/v1/"])
-def test_api_url_is_accepted_with_or_without_the_version(load: Load, variable: str, value: str) -> None:
-    settings = load({variable: value})
-    assert (settings.api_url, settings.app_url) == ("https://api.us.port.io", "https://app.us.port.io")
-
-
-def test_region_selects_the_api_url(load: Load) -> None:
+def test_api_url_is_accepted_with_or_without_the_version(load: Load) -> None:
+    for variable in ["PORT_API_URL", "PORT_API_BASE_URL"]:
+        for value in ["https://api.us.port.io", "https://api.us.port.io/v1/"]:
+            settings = load({variable: value})
+            assert (settings.api_url, settings.app_url) == ("https://api.us.port.io", "https://app.us.port.io")
     assert load({"PORT_REGION": "us"}).api_url == "https://api.us.port.io"
+    sandbox = load({"PORT_REGION": "us", "PORT_API_URL": "http://127.0.0.1:4010"})
+    assert (sandbox.api_url, sandbox.app_url) == ("http://127.0.0.1:4010", "")
 
 
-def test_api_url_takes_precedence_over_the_region(load: Load) -> None:
-    assert load({"PORT_REGION": "us", "PORT_API_URL": "http://127.0.0.1:4010"}).api_url == "http://127.0.0.1:4010"
-
-
-def test_app_url_is_empty_for_a_sandbox(load: Load) -> None:
-    assert load({"PORT_API_URL": "http://127.0.0.1:4010"}).app_url == ""
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected"),
-    [
+def test_invalid_url_error_shows_the_variable(load: Load) -> None:
+    for environ, expected in [
         ({"PORT_REGION": "asia"}, "PORT_REGION in the environment is invalid: 'asia' is neither 'eu' nor 'us'"),
         ({"PORT_API_URL": "api.port.io"}, "PORT_API_URL in the environment is invalid: 'api.port.io' is not a URL"),
-    ],
-)
-def test_invalid_url_error_shows_the_variable(load: Load, environ: dict[str, str], expected: str) -> None:
-    with pytest.raises(SettingsError, match=expected):
-        load(environ)
+    ]:
+        with pytest.raises(SettingsError, match=expected):
+            load(environ)
 
 
 # --- .env -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("line", "value"),
-    [
+def test_dotenv_file_is_read_without_interpolation(load: Load) -> None:
+    for line, value in [
         ("PORT_CLIENT_SECRET=plain", "plain"),
         ("export PORT_CLIENT_SECRET='quoted # yes'", "quoted # yes"),
         ('PORT_CLIENT_SECRET="a$HOME${X}" # comment', "a$HOME${X}"),
         ("\ufeffPORT_CLIENT_SECRET=after-a-mark", "after-a-mark"),
-    ],
-)
-def test_dotenv_file_is_read_without_interpolation(load: Load, line: str, value: str) -> None:
-    load.dotenv(line + "\r\n")
-    assert secret_of(load()) == value
+    ]:
+        load.dotenv(line + "\r\n")
+        assert secret_of(load()) == value
 
 
 def test_unreadable_line_is_reported_when_the_secret_is_missing(load: Load) -> None:
@@ -232,30 +190,26 @@ def test_dotenv_file_without_settings_cannot_be_faulty(load: Load) -> None:
     assert load() == Settings()
 
 
-@pytest.mark.parametrize("content", [b"PORT_CLIENT_SECRET=\xff", "PORT_CLIENT_SECRET=x".encode("utf-16")])
-def test_dotenv_file_is_shown_in_the_error_when_it_is_not_utf8(load: Load, content: bytes) -> None:
-    load.dotenv(content)
-    with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
-        load()
+def test_dotenv_file_is_shown_in_the_error_when_it_is_not_utf8(load: Load) -> None:
+    for content in [b"PORT_CLIENT_SECRET=\xff", "PORT_CLIENT_SECRET=x".encode("utf-16")]:
+        load.dotenv(content)
+        with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
+            load()
 
 
 # --- config.yaml ----------------------------------------------------------------------------------------------------
 
 
-def test_org_selects_an_organization(load: Load) -> None:
+def test_org_selects_an_organization_of_a_configuration_file(load: Load, folder: Path) -> None:
     load.config()
     assert load(org="staging").client_id == "id-of-staging"
-
-
-def test_environment_selects_the_organization_and_the_file(load: Load, folder: Path) -> None:
     (folder / "other.yaml").write_text(CONFIG)
     environ = {"PORT_CONFIG_FILE": "other.yaml", "PORT_DEFAULT_ORG": "staging"}
     assert load(environ).client_id == "id-of-staging"
-
-
-def test_only_organization_is_selected(load: Load) -> None:
-    load.config("organizations: {one: {client_secret: s}}")
+    load.config("organizations: {one: {client_secret: s}}")  # the only organization needs no name
     assert secret_of(load()) == "s"
+    with pytest.raises(SettingsError, match="PORT_CONFIG_FILE is invalid"):
+        load({"PORT_CONFIG_FILE": "none.yaml"})
 
 
 def test_several_organizations_are_reported_when_the_secret_is_missing(load: Load) -> None:
@@ -265,30 +219,24 @@ def test_several_organizations_are_reported_when_the_secret_is_missing(load: Loa
     assert f"{path} has several organizations (a, b) and no default_org." in error.value.message
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n", "organizations:\n", "default_org: null\norganizations: ~\n"])
-def test_file_without_organizations_is_ignored(load: Load, text: str) -> None:
-    load.config(text)
-    assert load() == Settings()
+def test_file_without_organizations_is_ignored(load: Load) -> None:
+    for text in ["", "# nothing yet\n", "organizations:\n", "default_org: null\norganizations: ~\n"]:
+        load.config(text)
+        assert load() == Settings()
 
 
 def test_unknown_organization_error_lists_the_known_organizations(load: Load) -> None:
+    with pytest.raises(SettingsError, match=r"Organization not found in .*: 'test'"):
+        load(org="test")
     path = load.config()
     with pytest.raises(SettingsError) as error:
         load(org="test")
     assert error.value.message == f"Organization not found in {path}: 'test'."
     assert error.value.hint == "It has: production, staging. Or log in with `port-hook login --org NAME`."
-
-
-def test_unknown_default_organization_error_does_not_suggest_a_login(load: Load) -> None:
     load.config("default_org: test\norganizations: {a: {client_secret: s}}")
     with pytest.raises(SettingsError) as error:
         load().require_secret()
     assert error.value.hint == "It has: a."
-
-
-def test_org_fails_without_a_configuration_file(load: Load) -> None:
-    with pytest.raises(SettingsError, match=r"Organization not found in .*: 'test'"):
-        load(org="test")
 
 
 def test_invalid_yaml_error_has_the_position_without_the_value(load: Load) -> None:
@@ -298,18 +246,18 @@ def test_invalid_yaml_error_has_the_position_without_the_value(load: Load) -> No
     assert "hush" not in error.value.message + error.value.hint
 
 
-@pytest.mark.parametrize("text", ["- a\n", "organizations: [a]\n", "organizations: {a: b}\n"])
-def test_file_with_another_structure_is_rejected(load: Load, text: str) -> None:
-    load.config(text)
-    with pytest.raises(SettingsError, match="is not a configuration file"):
-        load()
+def test_file_with_another_structure_is_rejected(load: Load) -> None:
+    for text in ["- a\n", "organizations: [a]\n", "organizations: {a: b}\n"]:
+        load.config(text)
+        with pytest.raises(SettingsError, match="is not a configuration file"):
+            load()
 
 
-@pytest.mark.parametrize("content", [b"a: \x00", b"\xff\xfe\xff", b"[" * 5000])
-def test_file_without_yaml_is_rejected(load: Load, content: bytes) -> None:
-    load.config().write_bytes(content)
-    with pytest.raises(SettingsError, match="is invalid YAML"):
-        load()
+def test_file_without_yaml_is_rejected(load: Load) -> None:
+    for content in [b"a: \x00", b"\xff\xfe\xff", b"[" * 5000]:
+        load.config().write_bytes(content)
+        with pytest.raises(SettingsError, match="is invalid YAML"):
+            load()
 
 
 def test_invalid_url_error_shows_the_organization(load: Load) -> None:
@@ -318,17 +266,11 @@ def test_invalid_url_error_shows_the_organization(load: Load) -> None:
         load()
 
 
-def test_config_file_from_the_environment_must_exist(load: Load) -> None:
-    with pytest.raises(SettingsError, match="PORT_CONFIG_FILE is invalid"):
-        load({"PORT_CONFIG_FILE": "none.yaml"})
-
-
 # --- --secret-file --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("content", "secret"),
-    [
+def test_secret_file_loses_only_one_line_break(load: Load) -> None:
+    for content, secret in [
         (b"s3cr3t", "s3cr3t"),
         (b"s3cr3t\n", "s3cr3t"),
         (b"s3cr3t\r\n", "s3cr3t"),
@@ -336,29 +278,25 @@ def test_config_file_from_the_environment_must_exist(load: Load) -> None:
         (b" s3cr3t \n", " s3cr3t "),
         (b"s3cr3t\r", "s3cr3t\r"),
         (b"\xef\xbb\xbfs3cr3t", "s3cr3t"),
-    ],
-)
-def test_secret_file_loses_only_one_line_break(load: Load, content: bytes, secret: str) -> None:
-    (load.cwd / "secret").write_bytes(content)
-    assert secret_of(load(secret_file="secret")) == secret
-    assert secret_of(load(stdin=content, secret_file="-")) == secret
-
-
-def test_tilde_in_a_secret_file_name_is_the_home_folder(load: Load) -> None:
+    ]:
+        (load.cwd / "secret").write_bytes(content)
+        assert secret_of(load(secret_file="secret")) == secret
+        load.memory = Memory()  # stdin is read once
+        assert secret_of(load(stdin=content, secret_file="-")) == secret
     (load.home / "secret").write_text("at-home")
     assert secret_of(load(secret_file="~/secret")) == "at-home"
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"), [(b"", "is empty"), (b"\n", "is empty"), (b" \n\n", "is empty"), (b"\xff", "is not UTF-8")]
-)
-def test_empty_secret_file_is_rejected(load: Load, content: bytes, expected: str) -> None:
-    (load.cwd / "secret").write_bytes(content)
-    with pytest.raises(SettingsError, match=expected):
-        load(secret_file="secret")
-
-
-@pytest.mark.parametrize("name", ["none", "."])
-def test_unreadable_secret_file_is_shown_in_the_error(load: Load, name: str) -> None:
-    with pytest.raises(SettingsError, match=f"cannot read the secret file {name}"):
-        load(secret_file=name)
+def test_empty_or_unreadable_secret_file_is_rejected(load: Load) -> None:
+    for name in ("none", "."):
+        with pytest.raises(SettingsError, match=f"cannot read the secret file {name}"):
+            load(secret_file=name)
+    for content, expected in [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b" \n\n", "is empty"),
+        (b"\xff", "is not UTF-8"),
+    ]:
+        (load.cwd / "secret").write_bytes(content)
+        with pytest.raises(SettingsError, match=expected):
+            load(secret_file="secret")

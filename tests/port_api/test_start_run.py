@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-import pytest
 
 from port_hook_cli.errors import PortApiError
 from tests.factories import RUN_ID, SECRET
@@ -53,29 +52,31 @@ async def test_start_run_returns_the_new_run() -> None:
     assert request.content == b'{"properties":{"a":1}}'
 
 
-@pytest.mark.parametrize("first", [httpx.Response(429), httpx.ConnectError("refused")])
-async def test_start_run_is_retried_when_port_has_not_processed_it(first: httpx.Response | Exception) -> None:
-    run, requests = await start(first, STARTED)
-    assert (run["id"], len(requests)) == (RUN_ID, 2)
+async def test_start_run_is_retried_when_port_has_not_processed_it() -> None:
+    firsts: list[httpx.Response | Exception] = [httpx.Response(429), httpx.ConnectError("refused")]
+    for first in firsts:
+        run, requests = await start(first, STARTED)
+        assert (run["id"], len(requests)) == (RUN_ID, 2)
 
 
-@pytest.mark.parametrize("first", [httpx.Response(502), httpx.ReadError("broke off")])
-async def test_start_run_is_not_retried_when_the_run_may_have_started(first: httpx.Response | Exception) -> None:
-    problem, requests = await start(first, STARTED)
-    assert problem.message.startswith("port-hook does not know whether Port started a run of create vm.")
-    assert len(requests) == 1
+async def test_start_run_is_not_retried_when_the_run_may_have_started() -> None:
+    firsts: list[httpx.Response | Exception] = [httpx.Response(502), httpx.ReadError("broke off")]
+    for first in firsts:
+        problem, requests = await start(first, STARTED)
+        assert problem.message.startswith("port-hook does not know whether Port started a run of create vm.")
+        assert len(requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"), [(404, "Port has no action or automation create vm"), (422, "properties/a must be string")]
-)
-async def test_start_run_shows_ports_message(status: int, expected: str) -> None:
-    answer = httpx.Response(status, json={"ok": False, "error": "invalid", "message": "properties/a must be string"})
-    problem, _ = await start(answer)
-    assert expected in problem.message
+async def test_start_run_shows_ports_message() -> None:
+    for status, expected in [(404, "Port has no action or automation create vm"), (422, "properties/a must be string")]:
+        answer = httpx.Response(
+            status, json={"ok": False, "error": "invalid", "message": "properties/a must be string"}
+        )
+        problem, _ = await start(answer)
+        assert expected in problem.message
 
 
-@pytest.mark.parametrize("run", [{}, {"id": ""}, {"id": 5}])
-async def test_start_run_rejects_a_response_without_a_run_id(run: dict[str, Any]) -> None:
-    problem, _ = await start(httpx.Response(202, json={"ok": True, "run": run}))
-    assert "not in the format of Port's API" in problem.message
+async def test_start_run_rejects_a_response_without_a_run_id() -> None:
+    for run in [{}, {"id": ""}, {"id": 5}]:
+        problem, _ = await start(httpx.Response(202, json={"ok": True, "run": run}))
+        assert "not in the format of Port's API" in problem.message

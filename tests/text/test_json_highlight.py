@@ -6,7 +6,6 @@ import json
 import re
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,16 +41,14 @@ def test_keys_strings_numbers_and_words_have_different_styles() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ['"cut off', '"a', "tru", '{"a": "b…', "nul…", "12…", '"cut \\', '"\\x1b[31m"', r'"\"]"']
-)
-def test_truncated_or_escaped_json_is_highlighted(text: str) -> None:
-    assert "".join(part for part, _ in styles(text)) == text
+def test_truncated_or_escaped_json_is_highlighted() -> None:
+    for text in ['"cut off', '"a', "tru", '{"a": "b…', "nul…", "12…", '"cut \\', '"\\x1b[31m"', r'"\"]"']:
+        assert "".join(part for part, _ in styles(text)) == text
 
 
-@pytest.mark.parametrize("text", ['<p class="x">', "error: 5", "x-port-timestamp: 17", "hello", '"a" and b', "", "é"])
-def test_other_text_has_no_parts(text: str) -> None:
-    assert styles(text) == []
+def test_other_text_has_no_parts() -> None:
+    for text in ['<p class="x">', "error: 5", "x-port-timestamp: 17", "hello", '"a" and b', "", "é"]:
+        assert styles(text) == []
 
 
 @given(VALUES, st.sampled_from([None, 2]))

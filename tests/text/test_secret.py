@@ -26,10 +26,6 @@ def test_secret_is_shown_only_by_reveal() -> None:
     assert secret.reveal() == "s3cr3t"
 
 
-def test_secrets_are_equal_when_their_values_are() -> None:
-    assert Secret("a") == Secret("a") != Secret("b")
-
-
 @given(HEADERS)
 def test_mask_headers_masks_only_the_values_of_credentials(headers: Headers) -> None:
     masked = mask_headers(headers)
@@ -68,10 +64,8 @@ def test_secret_is_masked_in_bytes_literals_of_python_logs() -> None:
     masker = Masker([secret])
     assert masker.text(f"body: {secret.encode()!r}") == "body: b'***'"
     assert masker.text(secret.encode().decode("latin-1")) == "***"
-
-
-def test_masking_a_secret_does_not_change_binary_bytes() -> None:
     assert Masker(["sécret-1"]).content("sécret-1".encode() + b"\xff") == b"***\xff"
+    assert Masker(["secret\ud800b"]).content(b'"secret\\ud800b"') == b'"***"'
 
 
 def test_secret_truncated_by_jq_is_masked() -> None:
@@ -93,11 +87,10 @@ def test_long_secret_is_masked_quickly() -> None:
     assert time.monotonic() - started < 30  # guards against a hang, because one pattern per line would take minutes
 
 
-def test_secret_with_a_lone_surrogate_is_masked() -> None:
-    assert Masker(["secret\ud800b"]).content(b'"secret\\ud800b"') == b'"***"'
-
-
-def test_deeply_nested_value_is_masked() -> None:
+def test_deeply_nested_value_is_masked_in_a_copy() -> None:
+    value = {"a": ["a-secret"]}
+    assert Masker(["a-secret"]).value(value) == {"a": ["***"]}
+    assert value == {"a": ["a-secret"]}
     deep: Any = "a-secret"
     for _ in range(5000):
         deep = [deep]
@@ -105,12 +98,6 @@ def test_deeply_nested_value_is_masked() -> None:
     while isinstance(masked, list):
         (masked,) = masked
     assert masked == "***"
-
-
-def test_masking_does_not_change_the_original_value() -> None:
-    value = {"a": ["a-secret"]}
-    assert Masker(["a-secret"]).value(value) == {"a": ["***"]}
-    assert value == {"a": ["a-secret"]}
 
 
 def test_secret_cut_off_by_the_limit_of_messages_is_masked() -> None:
