@@ -20,10 +20,8 @@ from tests.hostile.wire import (
     HostileServer,
     Trick,
     endless_body,
-    endless_chunks,
     endless_continue,
     endless_field,
-    endless_fields,
 )
 from tests.receivers import World, a_context
 
@@ -68,7 +66,6 @@ async def good_stream_but_endless_responses(connection: Connection) -> None:
         (packed_stream, "it responds with a content-encoding that port-hook did not request (gzip)"),
         (event_without_end, "it sends an event that is too large"),
         (endless_field, "it closed the connection"),
-        (endless_fields, "it closed the connection"),
     ],
 )
 async def test_relay_sending_too_much_is_reported(trick: Trick, words: str) -> None:
@@ -96,7 +93,7 @@ async def test_probe_through_a_relay_does_not_read_an_endless_response() -> None
     assert relay.sent < SOCKET_BUFFERS
 
 
-@pytest.mark.parametrize("trick", [endless_body, endless_chunks, endless_continue, endless_fields, endless_field])
+@pytest.mark.parametrize("trick", [endless_body, endless_continue, endless_field])
 async def test_probe_ends_within_its_timeout_for_any_server_at_the_public_url(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(30):
         found = await probe(server.url, "token", timeout_s=0.3)
@@ -104,16 +101,14 @@ async def test_probe_ends_within_its_timeout_for_any_server_at_the_public_url(tr
     assert server.sent < SOCKET_BUFFERS
 
 
-@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
-async def test_proxy_is_not_used_for_a_relay_or_a_listener_on_this_machine(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_proxy_is_not_used_for_a_relay_or_a_listener_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         HostileServer(endless_body).serve() as proxy,
         HostileServer(good_stream_but_endless_responses).serve() as relay,
         HostileServer(lambda connection: connection.answer(b"token")).serve() as listener,
     ):
-        monkeypatch.setenv(name, proxy.url)
+        for name in ("HTTP_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
         tunnel = await open_relay(relay.url)
         await tunnel.close()
         assert (await probe(listener.url, "token")).connectivity is Connectivity.REACHABLE
@@ -123,13 +118,9 @@ async def test_proxy_is_not_used_for_a_relay_or_a_listener_on_this_machine(
 async def test_supervisor_sending_an_endless_line_is_killed() -> None:
     endless = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
     supervisor = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        endless,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
+        sys.executable, "-c", endless,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
     tunnel = SupervisedTunnel(supervisor)
     async with asyncio.timeout(30):
         assert await tunnel.next_report() is None

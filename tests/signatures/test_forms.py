@@ -54,7 +54,7 @@ def test_deeply_nested_document_does_not_have_python_forms() -> None:
     assert written("[" * 100_000 + "]" * 100_000) == []
 
 
-@pytest.mark.parametrize("depth", [960, 975, 980, 985, 990, 3_000, 9_900, 9_990])
+@pytest.mark.parametrize("depth", [975, 990, 3_000, 9_990])
 def test_nesting_around_the_limits_of_python_raises_no_exception(depth: int) -> None:
     # The depth at which Python fails depends on its version, and is different for reading and writing.
     text = "[" * depth + "]" * depth
@@ -78,8 +78,6 @@ def test_indented_forms_are_omitted_when_they_would_be_too_large() -> None:
     assert "js" in found
     assert not {reading for reading in found if "indented" in reading}
 
-
-def test_long_texts_have_no_indented_forms() -> None:
     found = {serialization.name for serialization in written(f'["{"x" * MAX_INDENTED_CHARACTERS}"]')}
     assert found == {"js", "python", "python-compact", "python-unescaped"}
 

@@ -35,13 +35,11 @@ def verdict_on(value: bytes, *, secret: Secret = SECRET, now: float = NOW) -> Ve
     return verdict
 
 
-def test_message_is_valid_in_the_form_signed_by_port() -> None:
+def test_message_bytes_are_valid_only_as_a_message() -> None:
     verdict = verdict_on(a_message(at=NOW - 2, RUN_ID="r_1"))
 
     assert (verdict.status, verdict.signed_form, verdict.age_s, verdict.causes) == (Status.VALID, "kafka", 2.0, ())
 
-
-def test_message_bytes_as_a_request_are_invalid() -> None:
     value = a_message(at=NOW)
 
     assert verify_received(message_headers(value), value, SECRET, is_message=False, now=NOW).status is Status.INVALID
@@ -64,38 +62,29 @@ def test_numbers_written_differently_by_python_are_verified_unchanged() -> None:
     assert b"X-Port" not in signed
 
 
-def test_message_with_spaces_is_verified_in_compact_form() -> None:
+def test_message_with_spaces_is_verified_in_compact_form_unless_a_key_is_repeated() -> None:
     spaced = json.dumps(json.loads(a_message(at=NOW, RUN_ID="r_1")), ensure_ascii=False).encode()
 
     assert verdict_on(spaced).status is Status.VALID
 
-
-def test_message_with_a_repeated_key_is_invalid() -> None:
     spaced = json.dumps(json.loads(a_message({"cpu": 2}, at=NOW)), ensure_ascii=False)
     doubled = spaced.replace('"cpu": 2', '"cpu": 64, "cpu": 2')
 
     assert verdict_on(doubled.encode()).status is Status.INVALID
 
 
-def test_another_secret_is_invalid_and_a_missing_signature_is_missing() -> None:
+def test_message_with_another_secret_or_a_missing_signature_is_not_valid() -> None:
     assert verdict_on(a_message(at=NOW), secret=Secret("another-secret-of-32-characters!")).status is Status.INVALID
     assert verdict_on(b'{"headers":{},"changelogDestination":{}}').status is Status.MISSING
 
-
-def test_secret_with_a_line_break_is_diagnosed() -> None:
     verdict = verdict_on(a_message(at=NOW), secret=Secret(SECRET.reveal() + "\n"))
 
     assert verdict.slugs == ("secret-whitespace",)
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"headers":[]}', b"\xff", b'{"headers":' + b"[" * 100_000])
+@pytest.mark.parametrize("value", [b"", b'{"headers":[]}', b"\xff", b'{"headers":' + b"[" * 100_000])
 def test_message_without_headers_is_verified_unchanged(value: bytes) -> None:
     assert signed_value(value) == value
-
-
-@given(st.binary())
-def test_signed_form_of_any_bytes_is_bytes(value: bytes) -> None:
-    assert isinstance(signed_value(value), bytes)
 
 
 STAMP = str(int(NOW))
@@ -137,15 +126,13 @@ def test_signed_message_retains_other_headers_and_replaces_old_signatures() -> N
     assert agent_accepts(message, SECRET)
 
 
-def test_signed_message_replaces_non_object_headers() -> None:
+def test_message_is_signed_only_with_a_secret_and_loses_other_signatures() -> None:
     assert agent_accepts(signed_message({"headers": "none"}, SECRET, STAMP), SECRET)
 
-
-def test_message_without_a_secret_has_no_signature() -> None:
     assert signed_message({"a": 1}, None, STAMP) == b'{"a":1,"headers":{}}'
 
 
-@pytest.mark.parametrize("document", [[1, 2], "text", None])
+@pytest.mark.parametrize("document", [[1, 2], "text"])
 def test_non_object_message_does_not_have_a_signature(document: Any) -> None:
     assert json.loads(signed_message(document, SECRET, STAMP)) == document
 

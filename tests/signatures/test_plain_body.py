@@ -53,8 +53,6 @@ def test_replaced_characters_do_not_make_two_keys_equal() -> None:
     assert json.loads(plain.body) == {"x": 1, "xx": 2, "xxx": 3}
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"text", b"\xff", b"NaN", b'{"a":', b"[" * 5000, b'"' + b"a" * MOST_BYTES + b'"', b"[1]" * 2]
-)
+@pytest.mark.parametrize("body", [b"", b"\xff", b"NaN", b'{"a":', b"[" * 5000, b'"' + b"a" * MOST_BYTES + b'"'])
 def test_unreadable_body_has_no_plain_form(body: bytes) -> None:
     assert [rung.body for rung in ladder(body)] == [body]

