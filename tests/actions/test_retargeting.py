@@ -19,7 +19,7 @@ from port_hook_cli.actions.retargeting import (
 from port_hook_cli.javascript.values import same
 from port_hook_cli.retarget.entry import BadEntry, End, Entry, Outcome, read_entry, write_entry
 from port_hook_cli.retarget.view import conflict_lines, restore_message
-from tests.port_openapi import body_schema, faults, port_openapi
+from tests.port_openapi import faults
 from tests.retargets import ONE, TWO, an_action
 
 KEYS = st.text(st.characters(min_codepoint=32), max_size=4)
@@ -115,14 +115,6 @@ def test_body_of_a_change_is_valid_for_the_put_route(empty: dict[str, Any]) -> N
     assert faults(action, PUT_SCHEMA) != []
 
 
-def test_body_of_a_change_is_valid_for_ports_openapi_document() -> None:
-    document = port_openapi()
-    route = "/v1/actions/{action_identifier}"
-    if "put" not in document["paths"].get(route, {}):
-        pytest.skip("this copy of Port's OpenAPI document has no PUT of an action")
-    assert faults(planned(with_what_port_sets(an_action()), ONE).body, body_schema(document, "put", route)) == []
-
-
 @pytest.mark.parametrize(
     ("method", "words"),
     [
@@ -133,7 +125,6 @@ def test_body_of_a_change_is_valid_for_ports_openapi_document() -> None:
         ({"type": "WEBHOOK", "url": "u", "agent": "yes"}, "neither true nor false"),
         ({"type": "WEBHOOK", "url": "u", "agent": 1}, "neither true nor false"),
         (None, "invoked by an unknown method"),
-        ([], "invoked by an unknown method"),
     ],
 )
 def test_plan_change_is_rejected_with_a_reason_when_the_url_cannot_be_changed(method: Any, words: str) -> None:
@@ -163,12 +154,19 @@ def test_same_agrees_with_the_comparison_of_canonical_json(one: Any, other: Any)
     assert same(one, other) == (canonical(one) == canonical(other))
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [(1, True), (0, False), (None, False), ("1", 1), ([], {}), ([1], [True]), ({"a": 1}, {"a": True})]
-)
-def test_same_distinguishes_values_when_they_are_equal_only_in_python(one: Any, other: Any) -> None:
-    assert not same(one, other)
-    assert same(1, 1.0)
+def test_same_distinguishes_values_when_they_are_equal_only_in_python() -> None:
+    rows: list[tuple[Any, Any]] = [
+        (1, True),
+        (0, False),
+        (None, False),
+        ("1", 1),
+        ([], {}),
+        ([1], [True]),
+        ({"a": 1}, {"a": True}),
+    ]
+    for one, other in rows:
+        assert not same(one, other)
+        assert same(1, 1.0)
 
 
 def test_same_compares_documents_nested_deeper_than_the_recursion_limit() -> None:
@@ -246,10 +244,9 @@ def test_conflict_lines_show_each_field_without_credentials_and_control_characte
     assert "s3cret" not in removed
 
 
-@pytest.mark.parametrize("end", End)
-def test_every_outcome_of_a_restore_has_a_message(end: End) -> None:
+def test_every_outcome_of_a_restore_has_its_own_message() -> None:
     entry = Entry(identifier="a", api_url="u", original=an_action())
-    assert restore_message(Outcome(entry=entry, end=end), file="f")
+    assert len({restore_message(Outcome(entry=entry, end=end), file="f") for end in End} - {""}) == len(End)
 
 
 def test_missing_field_differs_from_null() -> None:

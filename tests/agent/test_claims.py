@@ -159,9 +159,7 @@ async def test_run_for_another_machine_is_left_without_an_acknowledgment(world: 
     assert followed.failure is unsent.problem
 
 
-@pytest.mark.parametrize(
-    ("response", "state"), [(acknowledged(0), ClaimState.LOST), (409, ClaimState.LOST), (422, ClaimState.CLAIMED)]
-)
+@pytest.mark.parametrize(("response", "state"), [(acknowledged(0), ClaimState.LOST), (422, ClaimState.CLAIMED)])
 async def test_run_is_not_sent_when_it_cannot_be_acknowledged(
     world: Runtime, response: object, state: ClaimState
 ) -> None:

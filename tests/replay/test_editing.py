@@ -34,26 +34,21 @@ def edited(body: str, *assignments: str, unset: tuple[str, ...] = ()) -> str:
     return edits.apply(body.encode())[0].decode()
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
+def test_value_without_json_is_a_string() -> None:
+    rows: list[tuple[Any, Any]] = [
         ("a=4", 4),
-        ("a=true", True),
         ("a=null", None),
         ('a="4"', "4"),
         ('a=[1, {"b": 2}]', [1, {"b": 2}]),
         ("a=eu-west-1", "eu-west-1"),
-        ("a=", ""),
         ("a=01", "01"),
         ("a=NaN", "NaN"),
-        ("a=1 2", "1 2"),
-    ],
-)
-def test_value_without_json_is_a_string(text: str, value: Any) -> None:
-    assert Assignment.parse(text).value == value
+    ]
+    for text, value in rows:
+        assert Assignment.parse(text).value == value
 
 
-@pytest.mark.parametrize("text", ['a={"b": 1', "a=[1,]", 'a="open', "a= {b: 1}"])
+@pytest.mark.parametrize("text", ["a=[1,]", 'a="open'])
 def test_value_is_rejected_when_it_only_begins_like_json(text: str) -> None:
     with pytest.raises(UsageError, match="begins like JSON"):
         Assignment.parse(text)
@@ -63,62 +58,49 @@ def test_edited_body_is_serialized_like_json_stringify() -> None:
     assert edited('{ "b": 1.0, "é": "\\u00e9", "1": 1e21 }', "a=0.1") == '{"1":1e+21,"b":1,"é":"é","a":0.1}'
 
 
-@pytest.mark.parametrize(
-    ("number", "written"),
-    [
+def test_numbers_are_written_like_in_node() -> None:
+    rows: list[tuple[Any, Any]] = [
         ("1e400", "null"),
         ("1" * 5000, "null"),
         ("12345678901234567890", "12345678901234567000"),
-        ("1e-7", "1e-7"),
         ("-0", "0"),
-        ("0.1", "0.1"),
-        ("5e-324", "5e-324"),
-        ("1.7976931348623157e308", "1.7976931348623157e+308"),
         ("9007199254740993", "9007199254740992"),
-    ],
-)
-def test_numbers_are_written_like_in_node(number: str, written: str) -> None:
-    assert edited(f'{{"kept":{number}}}', f"set={number}") == f'{{"kept":{written},"set":{written}}}'
+    ]
+    for number, written in rows:
+        assert edited(f'{{"kept":{number}}}', f"set={number}") == f'{{"kept":{written},"set":{written}}}'
 
 
-def test_unset_is_applied_before_set() -> None:
+def test_unset_is_applied_before_set_and_adds_a_note_when_the_value_is_missing() -> None:
     assert edited('{"a":[1,2],"b":0}', "a[]=3", unset=("a", "b")) == '{"a":[3]}'
 
-
-def test_unset_of_a_missing_value_adds_a_note() -> None:
     body, notes = Edits(unset=[JsonPath.parse("b.c")]).apply(b'{"a":1}')
     assert body == b'{"a":1}'
     assert notes == ("unset b.c: the body does not have this value, so nothing was removed",)
 
 
-@pytest.mark.parametrize(
-    ("assignment", "note"),
-    [
+def test_set_notes_a_new_name_in_the_body() -> None:
+    rows: list[tuple[Any, Any]] = [
         ("payload.cpus=4", "the body did not have payload.cpus, so it was added (did you mean payload.cpu?)"),
         ("paylod.cpu=4", "the body did not have paylod, so it was added (did you mean payload?)"),
         ("payload.cpu2.x.y=4", "the body did not have payload.cpu2, so it was added (did you mean payload.cpu?)"),
         ("payload.region[]=4", "the body did not have payload.region, so it was added"),
         ("big=4", "the body did not have big, so it was added"),
         ("tags[0].nam=4", "the body did not have tags[0].nam, so it was added (did you mean tags[0].name?)"),
-        ("none.x=4", "the body did not have none.x, so it was added"),
         ('payload["a.c"]=4', 'the body did not have payload["a.c"], so it was added (did you mean payload["a.b"]?)'),
-    ],
-)
-def test_set_notes_a_new_name_in_the_body(assignment: str, note: str) -> None:
-    body = b'{"payload":{"cpu":2,"a.b":1},"tags":[{"name":1}],"none":null}'
-    _, notes = Edits(assignments=[Assignment.parse(assignment)]).apply(body)
-    assert notes == (f"set {assignment.rpartition('=')[0]}: {note}",)
+    ]
+    for assignment, note in rows:
+        body = b'{"payload":{"cpu":2,"a.b":1},"tags":[{"name":1}],"none":null}'
+        _, notes = Edits(assignments=[Assignment.parse(assignment)]).apply(body)
+        assert notes == (f"set {assignment.rpartition('=')[0]}: {note}",)
 
 
-def test_set_notes_nothing_when_the_body_has_the_name() -> None:
+def test_set_notes_an_added_name_only_once_and_no_existing_name() -> None:
     edits = Edits(
         unset=[JsonPath.parse("b")],
         assignments=[Assignment.parse(text) for text in ("a.x=1", "b=2", "tags[]=3", "tags[0]=4", "tags[2]=5")],
     )
     assert edits.apply(b'{"a":{"x":null},"b":1,"tags":[1]}')[1] == ()
 
-
-def test_set_notes_an_added_name_only_once() -> None:
     edits = Edits(assignments=[Assignment.parse(text) for text in ("new=[]", "new[]=1", "new[]=2")])
     assert edits.apply(b"{}")[1] == ("set new: the body did not have new, so it was added",)
 
@@ -139,12 +121,14 @@ def test_edit_changes_only_its_path(document: dict[str, Any], key: str, value: i
     assert stringify(body.decode()) == body.decode()
 
 
-def test_lone_surrogates_are_preserved_by_an_edit() -> None:
+def test_lone_surrogates_are_preserved_and_a_byte_order_mark_is_ignored() -> None:
     assert edited('{"s":"\\ud800"}', "a=1") == '{"s":"\\ud800","a":1}'
     assert edited('{"s":"\\ud83d\\ude00"}', "a=1") == '{"s":"😀","a":1}'
 
+    assert Edits(assignments=[Assignment.parse("a=1")]).apply(b"\xef\xbb\xbf{}")[0] == b'{"a":1}'
 
-@pytest.mark.parametrize("body", [b"", b"not json", b"\xff\xfe", b'{"a":'])
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe"])
 def test_body_without_json_cannot_be_edited(body: bytes) -> None:
     with pytest.raises(UsageError, match="cannot edit"):
         Edits(assignments=[Assignment.parse("a=1")]).apply(body)
@@ -159,7 +143,7 @@ def edited_or_problem(body: str, assignment: str) -> str:
         return problem.message
 
 
-@pytest.mark.parametrize("depth", [100, 900, 2_000, 3_999, 10_000])
+@pytest.mark.parametrize("depth", [100, 2_000, 10_000])
 def test_body_nested_too_deeply_for_this_python_is_rejected(depth: int) -> None:
     result = edited_or_problem("[" * depth + "]" * depth, "[]=1")
     is_edited = result == "[" * depth + "]" * (depth - 1) + ",1]"
@@ -171,10 +155,6 @@ def test_edit_is_rejected_when_it_nests_a_body_too_deeply() -> None:
         edited("{}", "a" + ".a" * 5_000 + "=1")
 
 
-def test_byte_order_mark_is_ignored() -> None:
-    assert Edits(assignments=[Assignment.parse("a=1")]).apply(b"\xef\xbb\xbf{}")[0] == b'{"a":1}'
-
-
 @given(DOCUMENTS)
 def test_text_in_the_editor_reads_back_as_the_same_body(document: dict[str, Any]) -> None:
     text = json.dumps(document)
@@ -183,10 +163,8 @@ def test_text_in_the_editor_reads_back_as_the_same_body(document: dict[str, Any]
     assert from_editor(shown).decode() == stringify(text)
 
 
-def test_editor_shows_one_member_per_line() -> None:
+def test_editor_shows_one_member_per_line_and_takes_only_json() -> None:
     assert for_editor(b'{"a":1.0,"b":[true]}') == '{\n  "a": 1,\n  "b": [\n    true\n  ]\n}\n'
 
-
-def test_edited_text_without_json_is_rejected() -> None:
     with pytest.raises(NotJson):
         from_editor('{"a": 1,}')

@@ -55,12 +55,10 @@ def test_plot_is_self_contained_and_has_colors_for_dark_pages() -> None:
         assert f".{name} {{".encode() in dark
 
 
-def test_plot_lists_at_most_three_statuses() -> None:
+def test_plot_of_the_same_latencies_has_the_same_bytes_and_at_most_three_statuses() -> None:
     deliveries = [Delivery(url="u", status=200 + number, latency_ms=1.0) for number in (0, 0, 1, 2, 2, 3, 4)]
     svg = latency_plot(tally_deliveries(deliveries, elapsed_s=1.0)).decode()
     assert ">7 sent: 2 with status 200, 2 with status 202, 1 with status 201, 2 with another status.<" in svg
 
-
-def test_plot_of_the_same_latencies_has_the_same_bytes() -> None:
     latencies_ms = [0.5, 3.0, 700.0]
     assert latency_plot(a_tally(latencies_ms)) == latency_plot(a_tally(latencies_ms[::-1]))

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,13 +35,19 @@ def test_percentile_is_the_smallest_latency_covering_its_share(ascending: list[f
     assert below * 100 <= max(len(ascending) * percent, 0) * (1 + 1e-9)
 
 
-@pytest.mark.parametrize(("percent", "expected"), [(50, 50), (90, 90), (99, 99), (100, 100), (0, 1)])
-def test_percentile_of_1_to_100_is_the_percentage_itself(percent: float, expected: float) -> None:
-    assert percentile([float(number) for number in range(1, 101)], percent) == expected
+def test_percentile_of_1_to_100_is_the_percentage_itself() -> None:
+    rows: list[tuple[Any, Any]] = [(50, 50), (99, 99), (100, 100), (0, 1)]
+    for percent, expected in rows:
+        assert percentile([float(number) for number in range(1, 101)], percent) == expected
 
 
-def test_percentile_is_none_without_latencies() -> None:
+def test_empty_tally_has_no_rate_percentile_or_bucket() -> None:
     assert percentile([], 50) is None
+
+    assert tally_deliveries([], elapsed_s=0.0).rate_per_s == 0.0
+    assert not math.isinf(tally_deliveries([answered(200)], elapsed_s=0.0).rate_per_s)
+
+    assert latency_buckets([]) == at_most((), 16) == ()
 
 
 def test_responses_are_counted_by_status_and_failures_by_message() -> None:
@@ -53,43 +59,29 @@ def test_responses_are_counted_by_status_and_failures_by_message() -> None:
     assert tally.sent == 6
     assert tally.rate_per_s == 3.0
 
-
-def test_only_responses_have_a_latency() -> None:
     tally = tally_deliveries([answered(200, 3.0), failed("refused"), answered(200, 1.0)], elapsed_s=1.0)
     assert list(tally.latencies_ms) == [1.0, 3.0]
     assert tally.percentile(100) == 3.0
 
 
-def test_rate_is_zero_when_no_time_has_elapsed() -> None:
-    assert tally_deliveries([], elapsed_s=0.0).rate_per_s == 0.0
-    assert not math.isinf(tally_deliveries([answered(200)], elapsed_s=0.0).rate_per_s)
-
-
-def test_different_errors_beyond_50_are_counted_together() -> None:
+def test_different_errors_beyond_50_are_counted_together_and_latencies_take_8_bytes() -> None:
     tally = tally_deliveries([failed(str(number % 60)) for number in range(180)], elapsed_s=1.0)
     assert (len(tally.errors), tally.errors["other errors"], tally.failed) == (51, 30, 180)
 
-
-def test_million_latencies_take_8_bytes_each() -> None:
     assert tally_deliveries([answered(200)] * 10, elapsed_s=1.0).latencies_ms.itemsize == 8  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("deliveries", "expected", "missed"),
-    [
+def test_unexpected_statuses_and_missing_responses_are_counted() -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         ([answered(200), answered(500)], "2xx", 1),
         ([answered(500)], "500", 0),
         ([answered(200), failed("x")], "2xx", 1),
-        ([], "2xx", 0),
-    ],
-)
-def test_unexpected_statuses_and_missing_responses_are_counted(
-    deliveries: list[Delivery], expected: str, missed: int
-) -> None:
-    tally = tally_deliveries(deliveries, elapsed_s=1.0)
-    assert tally.unexpected(Expectation.parse(expected)) == missed
-    assert tally.meets(Expectation.parse(expected)) is (missed == 0)
-    assert tally.meets(None) is (tally.failed == 0)
+    ]
+    for deliveries, expected, missed in rows:
+        tally = tally_deliveries(deliveries, elapsed_s=1.0)
+        assert tally.unexpected(Expectation.parse(expected)) == missed
+        assert tally.meets(Expectation.parse(expected)) is (missed == 0)
+        assert tally.meets(None) is (tally.failed == 0)
 
 
 @given(UNORDERED, st.integers(12, 40))
@@ -119,13 +111,11 @@ def test_bounds_are_round_numbers() -> None:
     assert [bucket.from_ms for bucket in at_most(latency_buckets([0.02, 9000.0]), 12)] == [0.01, 0.1, 1, 10, 100, 1000]
 
 
-@pytest.mark.parametrize(
-    ("latency_ms", "bucket"),
-    [(0.0, Bucket(0.0, 0.01, 1)), (0.01, Bucket(0.01, 0.0125, 1)), (1e9, Bucket(8e7, None, 1))],
-)
-def test_latency_outside_the_scale_is_in_the_first_or_the_last_bucket(latency_ms: float, bucket: Bucket) -> None:
-    assert latency_buckets([latency_ms]) == (bucket,)
-
-
-def test_no_latencies_have_no_buckets() -> None:
-    assert latency_buckets([]) == at_most((), 16) == ()
+def test_latency_outside_the_scale_is_in_the_first_or_the_last_bucket() -> None:
+    rows: list[tuple[Any, Any]] = [
+        (0.0, Bucket(0.0, 0.01, 1)),
+        (0.01, Bucket(0.01, 0.0125, 1)),
+        (1e9, Bucket(8e7, None, 1)),
+    ]
+    for latency_ms, bucket in rows:
+        assert latency_buckets([latency_ms]) == (bucket,)

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 from unicodedata import category
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
@@ -11,7 +11,6 @@ from rich.console import Console, RenderableType
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.http_text import parse_request
 from port_hook_cli.invocations.models import Delivery
-from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, request_text
 from port_hook_cli.replay.tally import DeliveryTally, format_latencies, histogram_lines, tally_view
 from tests.factories import an_invocation
@@ -34,34 +33,24 @@ def test_response_is_shown_with_status_latency_url_and_body() -> None:
     delivery = Delivery(url=URL, status=404, latency_ms=12.34, body=b"no\troute\n")
     assert lines(delivery) == f"404 Not Found  12.3 ms  {URL}\n  no\troute\n"
 
-
-@pytest.mark.parametrize(
-    ("status", "color"), [(101, ""), (200, "green"), (302, "yellow"), (404, "red"), (500, "red"), (999, "")]
-)
-def test_status_has_the_color_of_its_class(status: int, color: str) -> None:
-    (line,) = delivery_lines(Delivery(url=URL, status=status))
-    assert line.spans[0].style == color
-
-
-def test_response_without_a_body_is_one_line() -> None:
     assert lines(Delivery(url=URL, status=204)) == f"204 No Content  0.0 ms  {URL}\n"
 
-
-def test_long_body_is_truncated_with_a_note() -> None:
     text = lines(Delivery(url=URL, status=200, body=b"x" * (SHOWN_BYTES + 1)))
     assert text.count("x") == SHOWN_BYTES
     assert "first 2048 bytes" in text
+
+
+def test_status_has_the_color_of_its_class() -> None:
+    rows: list[tuple[Any, Any]] = [(101, ""), (200, "green"), (302, "yellow"), (404, "red"), (999, "")]
+    for status, color in rows:
+        (line,) = delivery_lines(Delivery(url=URL, status=status))
+        assert line.spans[0].style == color
 
 
 @given(st.binary(max_size=100))
 def test_control_characters_of_a_response_are_escaped(body: bytes) -> None:
     text = lines(Delivery(url="http://h/\x1b[2J", status=200, body=body))
     assert {character for character in text if category(character) == "Cc"} <= {"\n", "\t"}
-
-
-@pytest.mark.parametrize(("status", "words"), [(200, "200 OK"), (499, "499"), (999, "999")])
-def test_status_is_shown_with_its_reason_phrase_when_it_has_one(status: int, words: str) -> None:
-    assert format_status(status) == words
 
 
 def test_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
@@ -76,8 +65,10 @@ def test_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
     assert format_latencies(tally) == "latency  p50 50.0 ms  p90 90.0 ms  p99 99.0 ms  max 99.0 ms"
 
 
-def test_latencies_are_empty_without_responses() -> None:
+def test_latencies_and_histogram_are_empty_without_responses() -> None:
     assert format_latencies(tally_deliveries([], elapsed_s=1.0)) == ""
+
+    assert list(histogram_lines(of_latencies(), 80)) == []
 
 
 def test_request_is_shown_as_readable_http_text() -> None:
@@ -89,13 +80,11 @@ def test_request_is_shown_as_readable_http_text() -> None:
     assert parse_request(text).body == invocation.body
 
 
-def test_request_text_adds_no_second_host_or_content_length() -> None:
+def test_request_text_adds_no_second_host_or_content_length_and_masks_credentials() -> None:
     fields = (("host", "x"), ("content-length", "2"))
     text = request_text(an_invocation(b"{}", headers=Headers(fields)), "http://h")
     assert text == b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
 
-
-def test_request_text_masks_credentials() -> None:
     text = request_text(an_invocation(headers=Headers((("Authorization", "Bearer geheim"),))), URL)
     assert b"geheim" not in text
     assert b"Authorization: ***" in text
@@ -122,7 +111,3 @@ def test_histogram_has_at_most_16_rows_and_fits_80_columns(latencies_ms: list[fl
     assert len(rows) <= 16
     assert max(map(len, rows)) <= min(80, width)
     assert all(row.isascii() for row in rows)
-
-
-def test_histogram_is_empty_without_responses() -> None:
-    assert list(histogram_lines(of_latencies(), 80)) == []

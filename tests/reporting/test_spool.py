@@ -43,11 +43,13 @@ def test_spool_returns_whole_lines_in_order(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_spool_returns_a_batch_again_until_it_is_advanced(tmp_path: Path) -> None:
+def test_spool_returns_a_batch_again_until_it_is_advanced_and_keeps_it_private(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.add_lines(b"one\n")
     assert spool.next_batch() == spool.next_batch() == b"one\n"
     spool.close()
+    (path,) = tmp_path.glob("log-*")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_spool_continues_at_its_position_in_another_process(tmp_path: Path) -> None:
@@ -73,14 +75,6 @@ def test_spool_deletes_read_files(tmp_path: Path) -> None:
     spool.add_lines(b"after\n")
     assert take_all(spool) == [b"after\n"]
     spool.close()
-
-
-def test_spool_files_are_private(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    spool.add_lines(b"one\n")
-    spool.close()
-    (path,) = tmp_path.glob("log-*")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_spool_counts_the_lines_beyond_its_limit_and_marks_their_place(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ async def test_restore_does_not_overwrite_the_url_of_someone_else(sandbox: Sandb
     assert Journal(tmp_path).count_leftovers() == 1
 
 
-@pytest.mark.parametrize("change", ["removed", "renamed", "retyped"])
+@pytest.mark.parametrize("change", ["renamed", "retyped"])
 async def test_restore_keeps_the_entry_when_the_node_is_no_longer_there(
     sandbox: Sandbox, tmp_path: Path, change: str
 ) -> None:

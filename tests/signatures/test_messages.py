@@ -67,8 +67,8 @@ def test_message_with_spaces_is_verified_in_compact_form_unless_a_key_is_repeate
 
     assert verdict_on(spaced).status is Status.VALID
 
-    spaced = json.dumps(json.loads(a_message({"cpu": 2}, at=NOW)), ensure_ascii=False)
-    doubled = spaced.replace('"cpu": 2', '"cpu": 64, "cpu": 2')
+    text = json.dumps(json.loads(a_message({"cpu": 2}, at=NOW)), ensure_ascii=False)
+    doubled = text.replace('"cpu": 2', '"cpu": 64, "cpu": 2')
 
     assert verdict_on(doubled.encode()).status is Status.INVALID
 

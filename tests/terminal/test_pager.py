@@ -81,11 +81,10 @@ def test_user_setting_of_less_is_not_changed(folder: Path, pager: str) -> None:
         (("captures",), 24, {}),
         (("captures", "--no-pager"), 5, {}),
         (("captures",), 5, {"TERM": "dumb"}),
-        (("captures",), 0, {}),
         (("captures", "--json"), 5, {}),
         (("captures",), 5, {"CURSOR_AGENT": "1"}),
     ],
-    ids=["fits", "no-pager", "dumb", "unknown", "json", "coding agent"],
+    ids=["fits", "no-pager", "dumb", "json", "coding agent"],
 )
 def test_pager_is_not_used(folder: Path, pager: str, args: tuple[str, ...], rows: int, env: dict[str, str]) -> None:
     shown = on_screen(folder, pager, *args, rows=rows, **env)

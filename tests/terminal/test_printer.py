@@ -114,12 +114,6 @@ def test_large_items_are_counted_instead_of_written_sooner(pipe: Pipe) -> None:
     assert written(pipe, writer) == ["(8 left out)", "full 8", "full 9"]
 
 
-def test_item_larger_than_the_whole_limit_is_written(pipe: Pipe) -> None:
-    writer = pipe.writer()
-    queue(writer, 1, held=2**30)
-    assert written(pipe, writer) == ["full 0"]
-
-
 def test_items_are_written_in_full_again_after_a_burst(pipe: Pipe) -> None:
     writer = pipe.writer()
     queue(writer, 100)
@@ -178,10 +172,6 @@ def test_stalled_reader_blocks_neither_put_nor_close(pipe: Pipe) -> None:
     assert pipe.broken.wait(30)
 
 
-def test_close_does_not_write_without_pending_items(pipe: Pipe) -> None:
-    assert written(pipe, pipe.writer()) == []
-
-
 def test_closed_reader_is_reported_once_and_stops_the_writer(pipe: Pipe) -> None:
     calls = []
 
@@ -223,14 +213,6 @@ def test_characters_outside_the_encoding_of_the_stream_are_escaped() -> None:
         writer.put(lambda _: "ü\ud800\n")
         assert end.readline() == b"\\xfc\\ud800\n"
         writer.close(10)
-
-
-def test_stream_without_a_file_descriptor_is_written_to() -> None:
-    stream = io.StringIO()
-    writer = BackgroundWriter(stream, summarize=str, on_broken=lambda: None)
-    writer.put(part(1))
-    writer.close(10)
-    assert stream.getvalue() == "full 1\n"
 
 
 def test_items_from_several_threads_are_all_written(pipe: Pipe) -> None:

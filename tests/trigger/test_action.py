@@ -125,7 +125,6 @@ async def said(invoker: Invoker, action: dict[str, Any], target: RunTarget) -> s
     return "\n".join([*(remark.line for remark in found.remarks), *(line.plain for line in lines), record])
 
 
-@pytest.mark.parametrize("to_its_url", [False, True])
 @pytest.mark.parametrize(
     "method",
     [
@@ -140,9 +139,11 @@ async def said(invoker: Invoker, action: dict[str, Any], target: RunTarget) -> s
         {"headers": {"{{ .secrets.KEY }}": "a", "b": "{{ .secrets.KEY }}é"}, "url": "http://127.0.0.1:9/"},
     ],
 )
-def test_messages_do_not_contain_secrets(any_invoker: Invoker, method: Any, *, to_its_url: bool) -> None:
-    if to_its_url and "example" in str({**an_action()["invocationMethod"], **method}["url"]):
+def test_messages_do_not_contain_secrets(any_invoker: Invoker, method: Any) -> None:
+    text = asyncio.run(said(any_invoker, an_action(**method), RunTarget()))
+    if "example" in str({**an_action()["invocationMethod"], **method}["url"]):
         method = {**method, "url": "http://127.0.0.1:9/{{ .secrets.KEY }}"}  # no test sends to another machine
-    text = asyncio.run(said(any_invoker, an_action(**method), RunTarget(to_its_url=to_its_url)))
-    assert "corr" not in text
+    sent = asyncio.run(said(any_invoker, an_action(**method), RunTarget(to_its_url=True)))
     assert text
+    assert sent
+    assert "corr" not in text + sent

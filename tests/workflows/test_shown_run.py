@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,18 +21,16 @@ JSON = st.recursive(
 )
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
+def test_run_is_read_under_each_field_name() -> None:
+    rows: list[Any] = [
         {"workflowRun": {"identifier": "wfr_1", "workflow": {"identifier": "w"}}},
         {"run": {"identifier": "wfr_1", "workflowVersion": {"workflow": {"identifier": "w"}}}},
         {"identifier": "wfr_1", "workflow": {"identifier": "w"}},
-    ],
-)
-def test_run_is_read_under_each_field_name(document: dict[str, Any]) -> None:
-    run = read_shown_run(document)
-    assert run is not None
-    assert (run.id, run.workflow, run.status, run.has_ended) == ("wfr_1", "w", "IN_PROGRESS", False)
+    ]
+    for document in rows:
+        run = read_shown_run(document)
+        assert run is not None
+        assert (run.id, run.workflow, run.status, run.has_ended) == ("wfr_1", "w", "IN_PROGRESS", False)
 
 
 def test_node_run_is_read_in_both_formats() -> None:
@@ -49,18 +46,16 @@ def test_node_run_is_read_in_both_formats() -> None:
     assert run.outputs == {"a": {}}
 
 
-@pytest.mark.parametrize(
-    ("fields", "ended"),
-    [
+def test_run_has_ended_when_it_is_completed_or_has_a_result() -> None:
+    rows: list[tuple[Any, Any]] = [
         ({"status": "CANCELLING"}, False),
         ({"status": "COMPLETED"}, True),
         ({"status": "X", "result": "CANCELLED"}, True),
-    ],
-)
-def test_run_has_ended_when_it_is_completed_or_has_a_result(fields: dict[str, Any], ended: bool) -> None:
-    run = read_shown_run({"identifier": "wfr_1", **fields})
-    assert run is not None
-    assert run.has_ended is ended
+    ]
+    for fields, ended in rows:
+        run = read_shown_run({"identifier": "wfr_1", **fields})
+        assert run is not None
+        assert run.has_ended is ended
 
 
 @given(JSON)

@@ -37,12 +37,13 @@ def changed(change: Any) -> dict[str, Any]:
     return document
 
 
-def test_nodes_are_read_in_topological_order() -> None:
+def test_nodes_are_read_in_topological_order_and_synchronized_by_default() -> None:
     order = list(read_workflow(DEPLOY).nodes)
     assert order.index("start") < order.index("check") < order.index("ready") < order.index("ship")
 
+    nodes = read_workflow(DEPLOY).nodes
+    assert (nodes["check"].is_synchronized, nodes["ship"].is_synchronized) == (True, False)
 
-def test_api_response_is_unwrapped() -> None:
     assert read_workflow({"ok": True, "workflow": DEPLOY}).identifier == "deploy"
     assert is_workflow({"ok": True, "workflow": DEPLOY})
     assert not is_workflow({"identifier": "create_vm", "trigger": {}})
@@ -54,16 +55,9 @@ def test_next_node_follows_an_outlet_or_the_fallback_without_an_outlet() -> None
     following = [workflow.next_node(ready, outlet) for outlet in ("yes", None)]
     assert [node.identifier for node in following if node] == ["ship", "stop"]
 
-
-def test_next_node_is_none_when_the_outlet_has_no_connection() -> None:
     document = changed(lambda d: d["connections"].pop(0))
     workflow = read_workflow(document)
     assert workflow.next_node(workflow.nodes["ready"], "yes") is None
-
-
-def test_webhook_node_is_synchronized_by_default() -> None:
-    nodes = read_workflow(DEPLOY).nodes
-    assert (nodes["check"].is_synchronized, nodes["ship"].is_synchronized) == (True, False)
 
 
 def test_outlets_are_read_under_their_older_names() -> None:
