@@ -260,9 +260,6 @@ async def test_command_is_an_error_with_its_output_and_exit_code_when_it_ends_im
     assert raised.value.output == b"no module named flask\n"
     assert f"ended with exit code 1 before it accepted connections on 127.0.0.1:{place.port}." in raised.value.message
     assert raised.value.code == TargetError.code
-
-
-async def test_exit_code_of_a_signal_is_the_exit_code_of_a_shell(place: Place) -> None:
     with pytest.raises(NotReadyError) as raised:
         async with place.started(place.script("os.kill(os.getpid(), 9)")):
             pass
@@ -291,24 +288,20 @@ async def test_unknown_host_is_an_error(place: Place) -> None:
             pass
 
 
-@pytest.mark.parametrize(
-    ("content", "mode", "message", "hint"),
-    [
+async def test_unstartable_command_is_an_error(place: Place) -> None:
+    app = place.folder / "app"
+    for content, mode, message, hint in (
         (None, 0, "No such file", "Correct the name"),
         ("#!/bin/sh\n", 0o600, "Permission denied", "Make the file executable"),
         ("print()\n", 0o700, "Exec format error", "Pass its interpreter"),
-    ],
-)
-async def test_unstartable_command_is_an_error(
-    place: Place, content: str | None, mode: int, message: str, hint: str
-) -> None:
-    if content is not None:
-        (place.folder / "app").write_text(content)
-        (place.folder / "app").chmod(mode)
-    with pytest.raises(UsageError, match=rf"^\./app x cannot be started: {message}") as raised:
-        async with place.started(["./app", "x"]):
-            pass
-    assert raised.value.hint.startswith(hint)
+    ):
+        if content is not None:
+            app.write_text(content)
+            app.chmod(mode)
+        with pytest.raises(UsageError, match=rf"^\./app x cannot be started: {message}") as raised:
+            async with place.started(["./app", "x"]):
+                pass
+        assert raised.value.hint.startswith(hint)
 
 
 async def test_restart_has_the_new_environment(place: Place) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
@@ -13,24 +12,26 @@ from typing import Any, NamedTuple
 import pytest
 from aiohttp import web
 
-from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.check.catalog import selected
 from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckReport
 from port_hook_cli.check.plan import CheckLimits, CheckPlan
-from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import PortApiError
-from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.client import PortApi
-from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import KeptReplay
 from port_hook_cli.replay.sending import Keep
-from port_hook_cli.runtime import silent_runtime
-from port_hook_cli.sandbox import Sandbox
-from port_hook_cli.signatures.verification import verify_signature
-from tests.check.test_checking import LIMITS, RUN, handled, means, statuses, subject_at, wrong
+from tests.check.test_checking import (
+    LIMITS,
+    handled,
+    is_valid,
+    means,
+    statuses,
+    subject_at,
+    synchronized,
+    watched_sandbox,
+    wrong,
+)
 
 
 class Received(NamedTuple):
@@ -74,25 +75,21 @@ async def check_with_sandbox(
     limits: CheckLimits = LIMITS,
 ) -> CheckReport:
     """Check a handler that calls a sandbox. `document` is the payload, the sample without it."""
-    async with Sandbox.start() as sandbox:
-        settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
-        access = PortAccess.known(settings, silent_runtime())
-        async with access.client(retries=False) as api, SandboxWatch.open(access) as watch:
+    async with watched_sandbox() as (sandbox, access, watch), access.client(retries=False) as api:
 
-            async def handler(request: web.Request) -> web.Response:
-                body, fields = await request.read(), Headers.from_raw(request.raw_headers)
-                verdict = verify_signature(fields, body, sandbox.client_secret, now=time.time())
-                try:
-                    return await respond(Received(body, str(verdict.status) == "valid", api))
-                except ConnectionAbortedError:
-                    assert request.transport is not None
-                    request.transport.close()
-                    return web.Response()
+        async def handler(request: web.Request) -> web.Response:
+            body = await request.read()
+            try:
+                return await respond(Received(body, is_valid(request, body, sandbox.client_secret), api))
+            except ConnectionAbortedError:
+                assert request.transport is not None
+                request.transport.close()
+                return web.Response()
 
-            async with handled(handler) as url:
-                made = means(watch=watch, keep=keep)._replace(secret=sandbox.client_secret)
-                plan = CheckPlan(slugs=selected(only), limits=limits)
-                return await check(subject_at(url, document), made, plan)
+        async with handled(handler) as url:
+            made = means(watch=watch, keep=keep)._replace(secret=sandbox.client_secret)
+            plan = CheckPlan(slugs=selected(only), limits=limits)
+            return await check(subject_at(url, document), made, plan)
 
 
 @asynccontextmanager
@@ -114,12 +111,6 @@ async def a_queue(work_s: float, *, later_s: float | None = None) -> AsyncIterat
         yield queue
     finally:
         worker.cancel()
-
-
-def synchronized() -> object:
-    payload = json.loads(json.dumps(create_vm(RUN, at="2026-01-01T00:00:00Z")))
-    payload["payload"]["action"]["invocationMethod"]["synchronized"] = True
-    return payload
 
 
 async def test_effect_without_a_run_does_not_turn_200_into_a_rejection() -> None:
@@ -285,7 +276,7 @@ async def test_failed_run_is_a_gap_when_the_handler_does_not_respond_to_forged_r
     assert (finding.seen, finding.is_gap) == ("the handler did not respond to earlier requests", True)
 
 
-@pytest.mark.once
+@pytest.mark.extended
 async def test_longer_time_limit_allows_for_work_that_takes_longer() -> None:
     async with a_queue(4.3) as queue:
         limits = CheckLimits(within_s=100.0, timeout_s=5.0)

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity
 from port_hook_cli.check.findings import CheckReport, found, not_observed, passed
-from port_hook_cli.check.junit import junit_report
+from port_hook_cli.check.junit import is_junit, junit_report
 from port_hook_cli.check.view import begin_text, check_table, output_lines, report_lines, summary_line
 from port_hook_cli.text.secret import Masker
 from tests.styles import plain
@@ -153,3 +153,12 @@ def test_characters_outside_xml_are_replaced() -> None:
     assert root.get("name") == f"port-hook check http://h/{kept}"
     assert failure.get("message") == f"The handler accepts an old timestamp: {finding.seen}"
     assert f"fix: {kept}" in (failure.text or "")
+
+
+def test_junit_reports_are_recognized_by_their_beginning() -> None:
+    comments = b"<!---->" * 500
+    xml = b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- a --><!--b-->\n<testsuite name='x'>"
+    assert all(is_junit(beginning) for beginning in (b"<testsuites", xml, comments + b"<testsuites>"))
+    # Without possessive quantifiers, the time of the last case doubles with each comment.
+    others = (b"", b"<html>", b"<!-- <testsuites", b"<testsuitesx", comments + b"<html>")
+    assert not any(is_junit(beginning) for beginning in others)

@@ -21,6 +21,7 @@ from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID
 from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import sandbox_with
+from tests.servers import application
 
 RUN = f"/v1/actions/runs/{RUN_ID}"
 OTHER = "r_" + "0" * 16
@@ -169,27 +170,23 @@ WRONG: list[tuple[int, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "document"), WRONG)
-async def test_api_without_a_log_of_calls_is_a_problem(
-    runtime: Callable[..., Runtime], status: int, document: dict[str, Any]
-) -> None:
+async def test_api_without_a_log_of_calls_is_a_problem(runtime: Callable[..., Runtime]) -> None:
+    current: list[Any] = [200, {}]
+
     async def respond(request: web.Request) -> web.Response:
         if request.path.endswith("access_token"):
             return web.json_response({"accessToken": "a-token", "expiresIn": 60})
-        return web.json_response(document, status=status)
+        return web.json_response(current[1], status=current[0])
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", respond)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    settings = Settings(client_id="id", client_secret=Secret("a-secret"), api_url=url)
-    async with SandboxWatch.open(PortAccess.known(settings, runtime())) as watch:
-        assert await watch.wait_for(has_ended, 0, LONG_S) == []
-        assert watch.problem is not None
-        assert watch.problem.message == "PORT_API_URL does not point to a sandbox that shows its calls."
-    await runner.cleanup()
+    with application(app) as url:
+        settings = Settings(client_id="id", client_secret=Secret("a-secret"), api_url=url)
+        for current[:] in WRONG:
+            async with SandboxWatch.open(PortAccess.known(settings, runtime())) as watch:
+                assert await watch.wait_for(has_ended, 0, LONG_S) == []
+                assert watch.problem is not None, current
+                assert watch.problem.message == "PORT_API_URL does not point to a sandbox that shows its calls."
 
 
 async def test_effects_and_endings_are_selected_from_the_calls(
@@ -215,7 +212,7 @@ async def test_effects_and_endings_are_selected_from_the_calls(
     assert effects(calls, OTHER) == endings(calls, OTHER) == []
 
 
-@pytest.mark.parametrize(("status", "counts"), [(401, 0), (429, 0), (404, 1), (422, 1), (500, 1)])
-def test_repeated_call_counts_once(status: int, counts: int) -> None:
-    call = SeenCall(number=1, at=NOW, method="PATCH", path=RUN, status=status, run_id=RUN_ID, ends="SUCCESS")
-    assert len(effects([call])) == len(endings([call])) == counts
+def test_repeated_call_counts_once() -> None:
+    for status, counts in ((401, 0), (429, 0), (404, 1), (422, 1), (500, 1)):
+        call = SeenCall(number=1, at=NOW, method="PATCH", path=RUN, status=status, run_id=RUN_ID, ends="SUCCESS")
+        assert len(effects([call])) == len(endings([call])) == counts, status
