@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from port_hook_cli.sandbox import Sandbox
 from tests.sandbox_clients import a_client, rejection, require_invalid
@@ -47,20 +46,16 @@ async def test_blueprint_with_entities_is_neither_deleted_nor_renamed(client: ht
     assert (renamed[0], "rename" in renamed[2]) == (422, True)
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
+async def test_invalid_blueprint_is_rejected_with_the_name_of_the_field(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[Any, str]] = [
         ({"identifier": "vm"}, "'schema'"),
         ({"schema": {}}, "'identifier'"),
         ({**VM, "identifier": "a b"}, "body/identifier"),
         ({**VM, "schema": []}, "body/schema"),
         ({**VM, "relations": 1}, "body/relations"),
-    ],
-)
-async def test_invalid_blueprint_is_rejected_with_the_name_of_the_field(
-    client: httpx.AsyncClient, body: Any, expected: str
-) -> None:
-    await require_invalid(client.post(BLUEPRINTS, json=body), expected)
+    ]
+    for body, expected in cases:
+        await require_invalid(client.post(BLUEPRINTS, json=body), expected)
 
 
 async def test_entities_of_a_blueprint_are_listed(client: httpx.AsyncClient) -> None:

@@ -35,9 +35,8 @@ def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -
     assert actions[3] == GOOD
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "expected"),
-    [
+def test_read_actions_reports_an_invalid_file_with_the_reason(tmp_path: Path) -> None:
+    cases: list[tuple[str, str | bytes, str]] = [
         ("a.json", "{", "is not JSON"),
         ("a.json", "[" * 100_000, "is not JSON"),
         ("a.json", b"\xff", "UTF-8"),
@@ -50,17 +49,14 @@ def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -
         ("a.yml", "a: [", "is not YAML"),
         ("a.yml", BOMB, "it is too large once its aliases are expanded"),
         ("a.yml", "!!python/object/apply:os.system [ls]", "is not YAML"),
-    ],
-)
-def test_read_actions_reports_an_invalid_file_with_the_reason(
-    tmp_path: Path, name: str, content: str | bytes, expected: str
-) -> None:
-    file = tmp_path / name
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UsageError) as caught:
-        read_actions([file])
-    assert str(file) in caught.value.message
-    assert expected in caught.value.message
+    ]
+    for name, content, expected in cases:
+        file = tmp_path / name
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        with pytest.raises(UsageError) as caught:
+            read_actions([file])
+        assert str(file) in caught.value.message
+        assert expected in caught.value.message
 
 
 def test_read_actions_reports_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:
@@ -85,19 +81,17 @@ def test_blueprints_are_read_from_files_and_folders(tmp_path: Path) -> None:
     assert [each["identifier"] for each in read_blueprints([tmp_path])] == ["vm", "team", "host"]
 
 
-@pytest.mark.parametrize(
-    ("document", "fault"),
-    [
+def test_invalid_blueprint_is_rejected_with_the_file_and_the_reason(tmp_path: Path) -> None:
+    cases: list[tuple[Any, str]] = [
         ({"identifier": "vm"}, "the blueprint must have required property 'schema'"),
         ({"identifier": "vm", "schema": []}, "the blueprint/schema must be object"),
         ([{"identifier": "vm", "schema": {}}] * 2, "the blueprint vm is already in"),
-    ],
-)
-def test_invalid_blueprint_is_rejected_with_the_file_and_the_reason(tmp_path: Path, document: Any, fault: str) -> None:
-    (tmp_path / "a.json").write_text(json.dumps(document))
-    with pytest.raises(UsageError, match=r"a\.json") as found:
-        read_blueprints([tmp_path / "a.json"])
-    assert fault in found.value.message
+    ]
+    for document, fault in cases:
+        (tmp_path / "a.json").write_text(json.dumps(document))
+        with pytest.raises(UsageError, match=r"a\.json") as found:
+            read_blueprints([tmp_path / "a.json"])
+        assert fault in found.value.message
 
 
 def test_workflows_are_read_from_files_and_folders(tmp_path: Path) -> None:
@@ -116,20 +110,16 @@ def test_invalid_workflow_is_rejected_with_the_file_and_the_reason(tmp_path: Pat
         read_workflows([file])
 
 
-@pytest.mark.parametrize(
-    ("read", "noun", "definition"),
-    [
+def test_responses_of_ports_api_are_read_like_the_definitions_in_them(tmp_path: Path) -> None:
+    cases: list[tuple[Callable[[list[Path]], list[dict[str, Any]]], str, dict[str, Any]]] = [
         (read_actions, "action", GOOD),
         (read_blueprints, "blueprint", {"identifier": "vm", "schema": {}}),
         (read_workflows, "workflow", a_workflow()),
-    ],
-)
-def test_responses_of_ports_api_are_read_like_the_definitions_in_them(
-    tmp_path: Path, read: Callable[[list[Path]], list[dict[str, Any]]], noun: str, definition: dict[str, Any]
-) -> None:
-    other = {**definition, "identifier": "other"}
-    for document in ({"ok": True, noun: definition}, {"ok": True, f"{noun}s": [definition]}, [{noun: definition}]):
-        (tmp_path / "a.json").write_text(json.dumps(document))
-        assert read([tmp_path / "a.json"]) == [definition]
-    (tmp_path / "a.json").write_text(json.dumps({"ok": True, f"{noun}s": [definition, other]}))
-    assert read([tmp_path]) == [definition, other]
+    ]
+    for read, noun, definition in cases:
+        other = {**definition, "identifier": "other"}
+        for document in ({"ok": True, noun: definition}, {"ok": True, f"{noun}s": [definition]}, [{noun: definition}]):
+            (tmp_path / "a.json").write_text(json.dumps(document))
+            assert read([tmp_path / "a.json"]) == [definition]
+        (tmp_path / "a.json").write_text(json.dumps({"ok": True, f"{noun}s": [definition, other]}))
+        assert read([tmp_path]) == [definition, other]

@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import pytest
 
 from port_hook_cli.sandbox import ApiRules, Sandbox
 from tests.factories import RUN_ID
@@ -62,9 +61,8 @@ async def test_entity_can_be_renamed_only_to_a_free_identifier(client: httpx.Asy
     assert (await rejection(client.get(f"{ENTITIES}/dev")))[0] == 404
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
+async def test_get_shows_the_fields_selected_by_include_and_exclude(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[Any, Any]] = [
         ({"include": "identifier"}, {"identifier": "dev", "properties": {}, "relations": {}}),
         (
             {"include": ["identifier", "properties.cpu"]},
@@ -76,13 +74,10 @@ async def test_entity_can_be_renamed_only_to_a_free_identifier(client: httpx.Asy
             {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2}, "relations": {"team": "a"}},
         ),
         ({"exclude": "relations.team,title"}, {"identifier": "dev", "properties": DEV["properties"], "relations": {}}),
-    ],
-)
-async def test_get_shows_the_fields_selected_by_include_and_exclude(
-    client: httpx.AsyncClient, query: Any, expected: Any
-) -> None:
-    await client.post(ENTITIES, json=DEV)
-    assert (await client.get(f"{ENTITIES}/dev", params=query)).json()["entity"] == expected
+    ]
+    for query, expected in cases:
+        await client.post(ENTITIES, json=DEV)
+        assert (await client.get(f"{ENTITIES}/dev", params=query)).json()["entity"] == expected
 
 
 async def test_entity_without_an_identifier_gets_a_new_identifier(client: httpx.AsyncClient) -> None:
@@ -107,9 +102,8 @@ async def test_change_is_linked_to_its_run_only_while_the_run_is_in_progress(
     assert (await rejection(client.post(f"{ENTITIES}?run_id=r_short", json={})))[0] == 404
 
 
-@pytest.mark.parametrize(
-    ("method", "body", "expected"),
-    [
+async def test_error_contains_the_invalid_field(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[str, Any, str]] = [
         ("POST", {"identifier": "a b"}, "body/identifier"),
         ("POST", {"identifier": ".."}, "body/identifier"),
         ("POST", {"identifier": "x" * 1001}, "body/identifier"),
@@ -121,21 +115,18 @@ async def test_change_is_linked_to_its_run_only_while_the_run_is_in_progress(
         ("POST", {"team": 1}, "body/team"),
         ("PATCH", {"color": "red"}, "'color'"),
         ("PATCH", {"icon": 1}, "body/icon"),
-    ],
-)
-async def test_error_contains_the_invalid_field(
-    client: httpx.AsyncClient, method: str, body: Any, expected: str
-) -> None:
-    await client.post(ENTITIES, json=DEV)
-    path = ENTITIES if method == "POST" else f"{ENTITIES}/dev"
-    await require_invalid(client.request(method, path, json=body), expected)
+    ]
+    for method, body, expected in cases:
+        await client.post(ENTITIES, json=DEV)
+        path = ENTITIES if method == "POST" else f"{ENTITIES}/dev"
+        await require_invalid(client.request(method, path, json=body), expected)
 
 
-@pytest.mark.parametrize("query", ["upsert=1", "merge=yes", "validation_only="])
-async def test_query_switch_accepts_only_true_and_false(client: httpx.AsyncClient, query: str) -> None:
-    assert (await rejection(client.post(f"{ENTITIES}?{query}", json=DEV)))[0] == 422
+async def test_query_switch_accepts_only_true_and_false(client: httpx.AsyncClient) -> None:
+    for query in ("upsert=1", "merge=yes", "validation_only="):
+        assert (await rejection(client.post(f"{ENTITIES}?{query}", json=DEV)))[0] == 422
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "GET"])
-async def test_unknown_entity_is_not_found(client: httpx.AsyncClient, method: str) -> None:
-    assert (await rejection(client.request(method, f"{ENTITIES}/nobody", content=b"{}")))[:2] == (404, "not_found")
+async def test_unknown_entity_is_not_found(client: httpx.AsyncClient) -> None:
+    for method in ("PUT", "PATCH", "DELETE", "GET"):
+        assert (await rejection(client.request(method, f"{ENTITIES}/nobody", content=b"{}")))[:2] == (404, "not_found")

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,9 +63,9 @@ WEBHOOK = {"type": "WEBHOOK", "url": "http://127.0.0.1:9"}
 ACTION = {"identifier": "a", "trigger": {"type": "self-service"}, "invocationMethod": WEBHOOK}
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
+def test_full_sandbox_rejects_more() -> None:
+    state = filled(a_state())
+    cases: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", ENTITIES, {"identifier": "more"}),
         ("PATCH", f"{ENTITIES}/vm-0", {"title": LONG}),
         ("POST", f"{ENTITIES}/bulk", {"entities": [{"identifier": "more"}]}),
@@ -80,14 +79,12 @@ ACTION = {"identifier": "a", "trigger": {"type": "self-service"}, "invocationMet
         ("POST", "/v1/integration", {"installationId": "i"}),
         ("PATCH", "/v1/organization", {"settings": {LONG: 1}}),
         ("POST", f"/v1/actions/runs/{RUN_ID}/logs", {"message": LONG}),
-    ],
-)
-def test_full_sandbox_rejects_more(method: str, path: str, body: dict[str, Any]) -> None:
-    state = filled(a_state())
-    given = call(state, method, path, body)
-    assert (given.status, given.document["error"]) == (507, "sandbox_full")
-    assert "reached its limit of 20000 bytes" in given.document["message"]
-    assert state.size.total < LIMIT + 2 * len(LONG)
+    ]
+    for method, path, body in cases:
+        given = call(state, method, path, body)
+        assert (given.status, given.document["error"]) == (507, "sandbox_full")
+        assert "reached its limit of 20000 bytes" in given.document["message"]
+        assert state.size.total < LIMIT + 2 * len(LONG)
 
 
 def test_full_sandbox_accepts_deletions_and_then_more() -> None:
@@ -109,37 +106,37 @@ def test_full_sandbox_starts_runs_and_deletes_the_oldest_ended_runs() -> None:
     assert list(state.runs) == others
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
+def test_everything_added_by_a_client_counts() -> None:
+    cases: list[tuple[str, str, dict[str, Any]]] = [
         ("POST", "/v1/organization/secrets", {"secretValue": LONG}),
         ("POST", "/v1/teams", {"description": LONG}),
         ("POST", f"/v1/actions/runs/{RUN_ID}/logs", {"message": LONG}),
         ("POST", "/v1/integration", {"note": LONG}),
-    ],
-)
-def test_everything_added_by_a_client_counts(method: str, path: str, body: dict[str, Any]) -> None:
-    state = a_state()
-    names = {"/v1/organization/secrets": "secretName", "/v1/teams": "name", "/v1/integration": "installationId"}
-    statuses = set()
-    for number in range(20):
-        named = {names[path]: f"n{number}"} if path in names else {}
-        statuses.add(call(state, method, path, {**body, **named}).status)
-    assert 507 in statuses
-    assert state.size.total < LIMIT + 2 * len(LONG)
+    ]
+    for method, path, body in cases:
+        state = a_state()
+        names = {"/v1/organization/secrets": "secretName", "/v1/teams": "name", "/v1/integration": "installationId"}
+        statuses = set()
+        for number in range(20):
+            named = {names[path]: f"n{number}"} if path in names else {}
+            statuses.add(call(state, method, path, {**body, **named}).status)
+        assert 507 in statuses
+        assert state.size.total < LIMIT + 2 * len(LONG)
 
 
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [(f"{ENTITIES}/a", "properties"), ("/v1/organization", "settings"), ("/v1/integration/i/resync-state", None)],
-)
-def test_growing_part_is_limited(path: str, field: str | None) -> None:
-    state = a_state()
-    call(state, "POST", ENTITIES, {"identifier": "a"})
-    call(state, "POST", "/v1/integration", {"installationId": "i"})
-    grown = ({f"p{number}": LONG} for number in range(20))
-    statuses = [call(state, "PATCH", path, part if field is None else {field: part}).status for part in grown]
-    assert statuses == [200] * 2 + [507] * 18  # a quarter of the limit
+def test_growing_part_is_limited() -> None:
+    cases: list[tuple[str, str | None]] = [
+        (f"{ENTITIES}/a", "properties"),
+        ("/v1/organization", "settings"),
+        ("/v1/integration/i/resync-state", None),
+    ]
+    for path, field in cases:
+        state = a_state()
+        call(state, "POST", ENTITIES, {"identifier": "a"})
+        call(state, "POST", "/v1/integration", {"installationId": "i"})
+        grown = ({f"p{number}": LONG} for number in range(20))
+        statuses = [call(state, "PATCH", path, part if field is None else {field: part}).status for part in grown]
+        assert statuses == [200] * 2 + [507] * 18  # a quarter of the limit
 
 
 def test_deleted_secret_no_longer_counts() -> None:

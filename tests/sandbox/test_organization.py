@@ -34,19 +34,16 @@ async def test_users_and_teams_are_found_by_name(client: httpx.AsyncClient) -> N
     assert [user["email"] for user in team["users"]] == ["you@example.com", "member@example.com"]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+async def test_unknown_name_is_not_found(client: httpx.AsyncClient) -> None:
+    for path in (
         "/v1/users/nobody@example.com",
         "/v1/teams/other",
         "/v1/organization/secrets/OTHER",
         "/v1/integration/other",
         "/v1/blueprints/other/scorecards",
         "/v1/kafka-credentials",
-    ],
-)
-async def test_unknown_name_is_not_found(client: httpx.AsyncClient, path: str) -> None:
-    assert (await rejection(client.get(path)))[:2] == (404, "not_found")
+    ):
+        assert (await rejection(client.get(path)))[:2] == (404, "not_found")
 
 
 async def test_secrets_are_listed_without_their_values(client: httpx.AsyncClient) -> None:
@@ -83,18 +80,16 @@ async def test_secret_is_created_changed_and_deleted_without_showing_its_value(c
     assert (await rejection(client.patch(f"{path}/API-KEY_2", json={})))[0] == 404
 
 
-@pytest.mark.parametrize(
-    ("body", "fault"),
-    [
+async def test_invalid_secret_is_rejected(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[Any, str]] = [
         ({"secretName": "A"}, "body must have required property 'secretValue'"),
         ({"secretName": "A B", "secretValue": "x"}, "body/secretName must be"),
         ({"secretName": "A" * 51, "secretValue": "x"}, "body/secretName must be"),
         ({"secretName": "A", "secretValue": "x", "description": "d" * 201}, "body/description must be"),
         ({"secretName": "A", "secretValue": "x", "value": 1}, "found 'value'"),
-    ],
-)
-async def test_invalid_secret_is_rejected(client: httpx.AsyncClient, body: Any, fault: str) -> None:
-    await require_invalid(client.post("/v1/organization/secrets", json=body), fault)
+    ]
+    for body, fault in cases:
+        await require_invalid(client.post("/v1/organization/secrets", json=body), fault)
 
 
 async def test_workflow_sees_a_secret_created_through_the_api(renderer: Renderer, webhook: Handler) -> None:
@@ -143,17 +138,15 @@ async def test_permissions_patch_does_not_change_other_fields(client: httpx.Asyn
     assert (await client.get(path)).json()["permissions"] == permissions
 
 
-@pytest.mark.parametrize(
-    ("body", "fault"),
-    [
+async def test_invalid_permissions_are_rejected(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[Any, str]] = [
         ({"execute": {"roles": "Admin"}}, "body/execute/roles must be array of strings"),
         ({"approve": {"ownedByTeam": True}}, "found 'ownedByTeam'"),
         ({"execute": {"policy": {"queries": {}}}}, "body/execute/policy must be null"),
         ({"run": {}}, "found 'run'"),
-    ],
-)
-async def test_invalid_permissions_are_rejected(client: httpx.AsyncClient, body: Any, fault: str) -> None:
-    await require_invalid(client.patch("/v1/actions/create_vm/permissions", json=body), fault)
+    ]
+    for body, fault in cases:
+        await require_invalid(client.patch("/v1/actions/create_vm/permissions", json=body), fault)
 
 
 async def test_permissions_are_deleted_with_their_action(client: httpx.AsyncClient) -> None:
@@ -197,20 +190,20 @@ async def test_scorecards_follow_a_blueprint_and_are_deleted_with_it(client: htt
     assert (await client.get("/v1/scorecards")).json()["scorecards"] == []
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
+async def test_prompt_gets_501_because_the_sandbox_has_no_ai(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[str, str]] = [
         ("POST", "/v1/agent/invoke"),
         ("POST", "/v1/agent/helper/invoke"),
         ("GET", "/v1/agent/invoke/inv_1"),
         ("POST", "/v1/ai/invoke"),
         ("GET", "/v1/ai/invoke/inv_1"),
-    ],
-)
-async def test_prompt_gets_501_because_the_sandbox_has_no_ai(client: httpx.AsyncClient, method: str, path: str) -> None:
-    status, slug, message = await rejection(client.request(method, path, json={"prompt": "Which services are mine?"}))
-    assert (status, slug) == (501, "not_implemented")
-    assert "no AI" in message
+    ]
+    for method, path in cases:
+        status, slug, message = await rejection(
+            client.request(method, path, json={"prompt": "Which services are mine?"})
+        )
+        assert (status, slug) == (501, "not_implemented")
+        assert "no AI" in message
 
 
 async def test_scorecard_is_created_replaced_and_deleted(client: httpx.AsyncClient) -> None:

@@ -88,9 +88,8 @@ async def test_run_payload_equals_the_sent_request(webhook: Handler, steps: Step
         assert request.value("run_id") == "é".encode().decode("latin-1")
 
 
-@pytest.mark.parametrize(
-    ("answer", "status", "response", "summary"),
-    [
+async def test_response_ends_a_synchronized_run(webhook: Handler) -> None:
+    cases: list[tuple[bytes, str, Any, str | None]] = [
         (answering("200 OK", '{"ip": "10.0.0.1"}'), "SUCCESS", {"ip": "10.0.0.1"}, None),
         (answering("201 Created", "[1]"), "SUCCESS", [1], None),
         (answering("204 No Content"), "SUCCESS", None, None),
@@ -98,16 +97,14 @@ async def test_run_payload_equals_the_sent_request(webhook: Handler, steps: Step
         (answering("200 OK", "17"), "SUCCESS", "17", None),
         (answering("302 Found", "x"), "FAILURE", "x", "The webhook responded with 302."),
         (answering("500 Oops", '{"error": "no"}'), "FAILURE", {"error": "no"}, "The webhook responded with 500."),
-    ],
-)
-async def test_response_ends_a_synchronized_run(answer: bytes, status: str, response: Any, summary: str | None) -> None:
-    with handler(answer) as webhook:
-        async with running(an_action(webhook.url, method=SYNCHRONIZED)) as (sandbox, client):
+    ]
+    async with running(an_action(webhook.url, method=SYNCHRONIZED)) as (sandbox, client):
+        for webhook.answer, status, response, summary in cases:
             run_id = await start(client)
             await ended(sandbox, run_id)
             run = await run_of(client, run_id)
-    assert (run["status"], run.get("response"), run.get("summary")) == (status, response, summary)
-    assert run["endedAt"]
+            assert (run["status"], run.get("response"), run.get("summary")) == (status, response, summary)
+            assert run["endedAt"]
 
 
 async def test_synchronized_run_accepts_logs_but_rejects_a_status(webhook: Handler, steps: Steps) -> None:
@@ -135,9 +132,8 @@ async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: 
     assert (run["status"], run["summary"]) == ("FAILURE", "mine")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+async def test_run_fails_when_its_url_is_on_another_machine() -> None:
+    for url in (
         "https://example.com",
         "http://10.0.0.1/",
         "http://localhost.example.com/",
@@ -146,21 +142,19 @@ async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: 
         "http://0.0.0.0:1/",
         "http://2130706433/",
         "http://127.999.0.1/",
-    ],
-)
-async def test_run_fails_when_its_url_is_on_another_machine(url: str) -> None:
-    async with running(an_action(url)) as (sandbox, client):
-        run = await ended(sandbox, await start(client))
-    assert run.report.status == "FAILURE"
-    assert "--allow-remote" in (run.report.summary or "")
-    assert f"`port-hook listen --tunnel none --retarget {run.start.action} --yes`" in (run.report.summary or "")
+    ):
+        async with running(an_action(url)) as (sandbox, client):
+            run = await ended(sandbox, await start(client))
+        assert run.report.status == "FAILURE"
+        assert "--allow-remote" in (run.report.summary or "")
+        assert f"`port-hook listen --tunnel none --retarget {run.start.action} --yes`" in (run.report.summary or "")
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "/hook", "", "http://"])
-async def test_run_fails_when_its_url_is_invalid(url: str) -> None:
-    async with running(an_action(url)) as (sandbox, client):
-        run = await ended(sandbox, await start(client))
-    assert "is not an http or https URL" in (run.report.summary or "")
+async def test_run_fails_when_its_url_is_invalid() -> None:
+    for url in ("ftp://127.0.0.1/", "/hook", "", "http://"):
+        async with running(an_action(url)) as (sandbox, client):
+            run = await ended(sandbox, await start(client))
+        assert "is not an http or https URL" in (run.report.summary or "")
 
 
 async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> None:

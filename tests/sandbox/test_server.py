@@ -67,27 +67,24 @@ async def test_ended_run_accepts_log_messages_of_published_clients(client: httpx
     assert [log["message"] for log in logs] == ["Deployment completed successfully"]
 
 
-@pytest.mark.parametrize("path", [RUN, f"{RUN}/response", f"{RUN}/logs", NODE])
-async def test_ended_run_rejects_updates(client: httpx.AsyncClient, path: str) -> None:
-    bodies: dict[str, Any] = {
-        RUN: {"summary": "x"},
-        f"{RUN}/response": {"response": "x"},
-        f"{RUN}/logs": {"message": "x", "statusLabel": "x"},
-        NODE: {"output": {}},
-    }
+async def test_ended_run_rejects_updates(client: httpx.AsyncClient) -> None:
     await client.patch(RUN, json={"status": "SUCCESS"})
     await client.patch(NODE, json={"status": "COMPLETED", "result": "CANCELLED"})
-    method = "POST" if path.endswith("logs") else "PATCH"
-    status, slug, expected = await rejection(client.request(method, path, json=bodies[path]))
-    assert (status, slug) == (422, "run_exhausted")
-    assert expected.startswith("Node run" if path == NODE else "Action run")
-    assert path.split("/")[5 if path.startswith(NODE) else 4] in expected
+    cases: list[tuple[str, str, dict[str, Any], str]] = [
+        ("PATCH", RUN, {"summary": "x"}, f'Action run "{RUN_ID}"'),
+        ("PATCH", f"{RUN}/response", {"response": "x"}, f'Action run "{RUN_ID}"'),
+        ("POST", f"{RUN}/logs", {"message": "x", "statusLabel": "x"}, f'Action run "{RUN_ID}"'),
+        ("PATCH", NODE, {"output": {}}, f'Node run "{NODE_RUN}"'),
+    ]
+    for method, path, body, named in cases:
+        status, slug, message = await rejection(client.request(method, path, json=body))
+        assert (status, slug) == (422, "run_exhausted")
+        assert message.startswith(named)
 
 
-@pytest.mark.parametrize("header", [{}, {"authorization": "Bearer wrong"}, {"authorization": ""}])
-async def test_call_without_a_valid_token_is_rejected(sandbox: Sandbox, header: dict[str, str]) -> None:
-    async with httpx.AsyncClient(base_url=sandbox.url) as client:
-        assert (await rejection(client.get(RUN, headers=header)))[:2] == (401, "unauthorized")
+async def test_call_without_a_valid_token_is_rejected(client: httpx.AsyncClient) -> None:
+    for token in ("Bearer wrong", ""):
+        assert (await rejection(client.get(RUN, headers={"authorization": token})))[:2] == (401, "unauthorized")
 
 
 async def test_token_is_accepted_without_a_scheme(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
@@ -107,16 +104,15 @@ async def test_token_expires() -> None:
         assert (await client.get(RUN, headers=headers)).status_code == 401
 
 
-@pytest.mark.parametrize("wrong", ["clientId", "clientSecret"])
-async def test_wrong_credentials_do_not_get_a_token(sandbox: Sandbox, client: httpx.AsyncClient, wrong: str) -> None:
-    body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal(), wrong: "\ud800é"}
-    status, slug, _ = await rejection(client.post("/v1/auth/access_token", content=json.dumps(body)))
-    assert (status, slug) == (401, "invalid_credentials")
+async def test_wrong_credentials_do_not_get_a_token(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    for wrong in ("clientId", "clientSecret"):
+        body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal(), wrong: "\ud800é"}
+        status, slug, _ = await rejection(client.post("/v1/auth/access_token", content=json.dumps(body)))
+        assert (status, slug) == (401, "invalid_credentials")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "named"),
-    [
+async def test_invalid_body_is_rejected_with_the_name_of_the_field(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[str, str, Any, str]] = [
         ("PATCH", RUN, {"state": "SUCCESS"}, "'state'"),
         ("PATCH", RUN, {"status": "DONE"}, "body/status"),
         ("PATCH", RUN, {"status": ["SUCCESS"]}, "body/status"),
@@ -137,17 +133,14 @@ async def test_wrong_credentials_do_not_get_a_token(sandbox: Sandbox, client: ht
         ("POST", f"{NODE}/logs", {"logs": ["x"]}, "body/logs"),
         ("POST", "/v1/auth/access_token", {"clientId": "x"}, "'clientSecret'"),
         ("POST", "/v1/auth/access_token", {"clientId": "x", "clientSecret": "y", "org": "z"}, "'org'"),
-    ],
-)
-async def test_invalid_body_is_rejected_with_the_name_of_the_field(
-    client: httpx.AsyncClient, method: str, path: str, body: Any, named: str
-) -> None:
-    await require_invalid(client.request(method, path, json=body), named)
+    ]
+    for method, path, body, named in cases:
+        await require_invalid(client.request(method, path, json=body), named)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
-async def test_body_is_rejected_when_it_is_not_json(client: httpx.AsyncClient, body: bytes) -> None:
-    assert (await rejection(client.patch(RUN, content=body)))[:2] == (422, "invalid_request")
+async def test_body_is_rejected_when_it_is_not_json(client: httpx.AsyncClient) -> None:
+    for body in (b"", b"{", b"\xff", b"[" * 100_000):
+        assert (await rejection(client.patch(RUN, content=body)))[:2] == (422, "invalid_request")
 
 
 async def test_body_over_1_mib_is_rejected(client: httpx.AsyncClient) -> None:
@@ -160,17 +153,14 @@ async def test_body_over_1_mib_is_rejected(client: httpx.AsyncClient) -> None:
     assert "1MiB" in expected
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "limit=" + "9" * 5000, "active=1", "source=CLI", "version=v9"]
-)
-async def test_invalid_query_is_rejected(client: httpx.AsyncClient, query: str) -> None:
+async def test_invalid_query_is_rejected(client: httpx.AsyncClient) -> None:
     client.event_hooks = {}  # Port's document does not have a status for it
-    assert (await rejection(client.get(f"/v1/actions/runs?{query}")))[:2] == (422, "invalid_request")
+    for query in ("limit=0", "limit=1001", "limit=x", "limit=" + "9" * 5000, "active=1", "source=CLI", "version=v9"):
+        assert (await rejection(client.get(f"/v1/actions/runs?{query}")))[:2] == (422, "invalid_request")
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
+async def test_list_runs_applies_all_filters() -> None:
+    cases: list[tuple[str, str]] = [
         ("", "abc"),
         ("action=create_vm", "ab"),
         ("blueprint=vm", "a"),
@@ -185,17 +175,16 @@ async def test_invalid_query_is_rejected(client: httpx.AsyncClient, query: str) 
         ("action=create_vm&entity=e1", "b"),
         ("action=other", ""),
         ("exclude=payload", "abc"),
-    ],
-)
-async def test_list_runs_applies_all_filters(query: str, found: str) -> None:
+    ]
     async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
         sandbox.add_run("a", blueprint="vm")
         sandbox.add_run("b", entity="e1", external_run_id="gh-7")
         sandbox.add_run("c", action="delete_vm", source="API", user_email="z@example.com", ended_at=NOW)
         sandbox.add_run(NODE_RUN)
         headers = {"authorization": f"Bearer {await token_of(client, sandbox)}"}
-        runs = (await client.get(f"/v1/actions/runs?{query}", headers=headers)).json()["runs"]
-    assert "".join(run["id"] for run in runs) == found
+        for query, found in cases:
+            runs = (await client.get(f"/v1/actions/runs?{query}", headers=headers)).json()["runs"]
+            assert (query, "".join(run["id"] for run in runs)) == (query, found)
 
 
 async def test_malformed_run_id_is_not_found(client: httpx.AsyncClient) -> None:
@@ -240,9 +229,8 @@ async def test_logs_are_paged(client: httpx.AsyncClient) -> None:
     assert (await rejection(client.get(f"{RUN}/logs?limit=51")))[0] == 422
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
+async def test_unknown_route_is_not_found_by_its_name(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[str, str]] = [
         ("GET", "/"),
         ("GET", "/v2/actions"),
         ("GET", "/v1/pages"),
@@ -250,11 +238,10 @@ async def test_logs_are_paged(client: httpx.AsyncClient) -> None:
         ("PUT", NODE),
         ("GET", f"{RUN}/nothing"),
         ("GET", f"{RUN}/"),
-    ],
-)
-async def test_unknown_route_is_not_found_by_its_name(client: httpx.AsyncClient, method: str, path: str) -> None:
-    expected = f"The sandbox does not have the route {method} {path}"
-    assert await rejection(client.request(method, path)) == (404, "not_found", expected)
+    ]
+    for method, path in cases:
+        expected = f"The sandbox does not have the route {method} {path}"
+        assert await rejection(client.request(method, path)) == (404, "not_found", expected)
 
 
 async def test_on_event_gets_every_call_with_a_note() -> None:
@@ -305,22 +292,19 @@ async def test_start_fails_with_a_hint_when_the_port_is_taken(sandbox: Sandbox) 
     assert "--port" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
+async def test_non_http_input_is_rejected_without_terminal_output(
+    sandbox: Sandbox, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for raw in (
         b"garbage\r\n\r\n",
         b"GET /\x1b[2J HTTP/1.1\r\nhost: localhost\r\n\r\n",
         b"POST /v1/auth/access_token HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-    ],
-)
-async def test_non_http_input_is_rejected_without_terminal_output(
-    sandbox: Sandbox, raw: bytes, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
-    writer.write(raw)
-    assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
-    writer.close()
-    await writer.wait_closed()
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        writer.write(raw)
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+        await writer.wait_closed()
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
 
@@ -388,19 +372,15 @@ def test_response_is_json_for_any_request(
     assert (other.blueprints, other.integrations) == (state.blueprints, state.integrations)
 
 
-@pytest.mark.parametrize("path", ["/v1/actions/a%0Ab", "/%0A", "//"])
-async def test_response_is_json_for_any_path(client: httpx.AsyncClient, path: str) -> None:
-    assert (await rejection(client.get(path)))[:2] == (404, "not_found")
+async def test_response_is_json_for_any_path(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/actions/a%0Ab", "/%0A", "//"):
+        assert (await rejection(client.get(path)))[:2] == (404, "not_found")
 
 
-async def test_path_without_the_version_gets_the_same_response(client: httpx.AsyncClient) -> None:
-    run = await client.get(RUN.removeprefix("/v1"))
-    assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
-
-
-async def test_path_with_the_version_twice_gets_the_same_response(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
-    run = await client.get(f"/v1{RUN}")
-    assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
+async def test_path_with_no_version_or_two_gets_the_same_response(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    for path in (RUN.removeprefix("/v1"), f"/v1{RUN}"):
+        run = await client.get(path)
+        assert (run.status_code, run.json()["run"]["id"]) == (200, RUN_ID)
     own = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
     assert (await client.post("/v1/v1/auth/access_token", json=own)).status_code == 200
     assert (await client.get(f"/v1{RUN}", headers={"authorization": ""})).status_code == 401
@@ -449,15 +429,16 @@ async def test_response_without_a_rate_limit_shows_remaining_calls(sandbox: Sand
     assert fields["x-ratelimit-remaining"] == fields["x-ratelimit-limit"] == "1000000"
 
 
-@pytest.mark.parametrize(("text", "rate"), [("0", (0, 60)), ("10", (10, 60)), ("10/m", (10, 60)), ("5/s", (5, 1))])
-def test_parse_rate_reads_a_rate_with_or_without_a_unit(text: str, rate: tuple[int, int]) -> None:
-    assert parse_rate(text) == CallRate(*rate)
+def test_parse_rate_reads_a_rate_with_or_without_a_unit() -> None:
+    cases: list[tuple[str, tuple[int, int]]] = [("0", (0, 60)), ("10", (10, 60)), ("10/m", (10, 60)), ("5/s", (5, 1))]
+    for text, rate in cases:
+        assert parse_rate(text) == CallRate(*rate)
 
 
-@pytest.mark.parametrize("text", ["", "-1", "x", "5/h", "5/", "1.5", "٣"])
-def test_parse_rate_rejects_an_invalid_rate(text: str) -> None:
-    with pytest.raises(ValueError, match="N/s"):
-        parse_rate(text)
+def test_parse_rate_rejects_an_invalid_rate() -> None:
+    for text in ("", "-1", "x", "5/h", "5/", "1.5", "٣"):
+        with pytest.raises(ValueError, match="N/s"):
+            parse_rate(text)
 
 
 ACTION = "/v1/actions/create_vm"
@@ -472,9 +453,8 @@ async def test_put_replaces_an_action_except_fields_set_by_port(client: httpx.As
     assert {**after, "updatedAt": None, "updatedBy": None} == {**kept, **body, "updatedAt": None, "updatedBy": None}
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
+async def test_put_rejects_an_invalid_field_of_an_action(client: httpx.AsyncClient) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"id": "action_1"}, "found 'id'"),
         ({"updatedAt": "now"}, "found 'updatedAt'"),
         ({"icon": None}, "body/icon must be string"),
@@ -483,15 +463,12 @@ async def test_put_replaces_an_action_except_fields_set_by_port(client: httpx.As
         ({"invocationMethod": {"type": "WEBHOOK", "url": "u", "secret": "s"}}, "found 'secret'"),
         ({"invocationMethod": {"type": "WEBHOOK", "url": "u", "agent": 1}}, "body/invocationMethod/agent"),
         ({"invocationMethod": {"type": "CARRIER_PIGEON"}}, "body/invocationMethod"),
-    ],
-)
-async def test_put_rejects_an_invalid_field_of_an_action(
-    client: httpx.AsyncClient, change: dict[str, Any], expected: str
-) -> None:
-    before = (await client.get(ACTION)).json()["action"]
-    body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")}
-    await require_invalid(client.put(ACTION, json=body | change), expected)
-    assert (await client.get(ACTION)).json()["action"] == before
+    ]
+    for change, expected in cases:
+        before = (await client.get(ACTION)).json()["action"]
+        body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")}
+        await require_invalid(client.put(ACTION, json=body | change), expected)
+        assert (await client.get(ACTION)).json()["action"] == before
 
 
 async def test_put_rejects_an_unknown_action_and_a_taken_identifier(

@@ -317,11 +317,11 @@ async def test_node_for_the_agent_is_reported_and_can_be_claimed_after_a_restart
         assert claimed["identifier"] == node_run_id
 
 
-@pytest.mark.parametrize("milliseconds", [999, 600_001, 10**400, True])
-async def test_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer, milliseconds: int) -> None:
-    async with running(renderer) as (_, client):
-        body = {"installationId": "a", "visibilityTimeoutMs": milliseconds}
-        await require_invalid(client.post("/v1/workflows/runs/claim-pending", json=body), "visibilityTimeoutMs")
+async def test_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer) -> None:
+    for milliseconds in (999, 600_001, 10**400, True):
+        async with running(renderer) as (_, client):
+            body = {"installationId": "a", "visibilityTimeoutMs": milliseconds}
+            await require_invalid(client.post("/v1/workflows/runs/claim-pending", json=body), "visibilityTimeoutMs")
 
 
 @pytest.mark.parametrize("is_known", [True, False])
