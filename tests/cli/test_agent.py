@@ -69,6 +69,8 @@ def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None
 def test_captured_request_is_not_shown_as_a_topic_message(run: Run, folder: Path) -> None:
     body = json.dumps(topic_message()).encode()
     keep(folder, a_capture(an_invocation(body)))
+    for name, stdin in (("0123456789ab", b""), ("-", body)):
+        assert RUN in run("agent", name, stdin=stdin, env=ENV).out
     shown = words(run("agent", "last", env=ENV).out)
     assert f"message action run {RUN}, captured over HTTP and read as if from a Kafka topic, synchronized" in shown
     keep(folder, a_capture(an_invocation(body, id="bb0000000002", origin=MessageOrigin("org.runs", 0, 1, None))))
@@ -97,29 +99,17 @@ def test_agent_explains_why_no_request_is_sent(run: Run, folder: Path) -> None:
     assert (record["request"], record["reason"]) == (None, "no mapping is enabled for it")
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
+def test_agent_shows_the_reports_for_a_given_response(run: Run, folder: Path) -> None:
+    for options, expected in (
         (("--response-status", "500"), "status code: 500 and response: "),
         (("--response-status", "422", "--response", "r.json"), 'status code: 422 and response: {"a": 1}'),
         (("--response", "r.json"), 'call PATCH /v1/actions/runs/r_QOz6WoOB1Q2lmhZZ/response {"response": {"a": 1}}'),
-    ],
-)
-def test_agent_shows_the_reports_for_a_given_response(
-    run: Run, folder: Path, options: tuple[str, ...], expected: str
-) -> None:
-    write(folder, "r.json", '{"a": 1}')
-    result = run("agent", write(folder, "m.json", action_run()), *options, env=ENV)
-    assert expected in words(result.out)
-    assert result.out.count("if the response is") == 1
-    assert "no response" not in result.out
-
-
-def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
-    body = json.dumps(topic_message()).encode()
-    keep(folder, a_capture(an_invocation(body)))
-    for name, stdin in (("last", b""), ("0123456789ab", b""), ("-", body)):
-        assert RUN in run("agent", name, stdin=stdin, env=ENV).out
+    ):
+        write(folder, "r.json", '{"a": 1}')
+        result = run("agent", write(folder, "m.json", action_run()), *options, env=ENV)
+        assert expected in words(result.out)
+        assert result.out.count("if the response is") == 1
+        assert "no response" not in result.out
 
 
 def test_agent_explains_an_ignored_message_of_an_earlier_sandbox(run: Run, folder: Path) -> None:
@@ -167,12 +157,6 @@ def test_gitlab_pipeline_is_triggered_without_a_mapping_file(run: Run, folder: P
     plain = run("agent", "m.json", env=ENV)
     assert "POST https://gitlab.com/api/v4/projects/my%2Fgroup%2Fapp/trigger/pipeline" in plain.out
     assert "the variable GITLAB_URL (not given, so null here: add --env GITLAB_URL)" in plain.out
-
-
-def test_default_mapping_of_a_webhook_reads_no_variable(run: Run, folder: Path) -> None:
-    result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
-    assert "[1] is used" in result.out
-    assert "variable" not in result.out
 
 
 def test_version_of_the_agent_is_chosen_and_recognized(run: Run, folder: Path) -> None:
@@ -276,18 +260,18 @@ def test_missing_variable_is_rejected(run: Run, folder: Path) -> None:
     assert (result.code, "this variable is not set" in result.err) == (ExitCode.USAGE, True)
 
 
-@pytest.mark.parametrize("value", ["hunter2-hunter2", "short", '{"password": "in-an-object"}'])
-def test_decrypted_values_are_not_shown(run: Run, folder: Path, receiver: Handler, value: str) -> None:
-    document = topic_message(pw=encrypt_aes_gcm(SECRET, value.encode()), method={"url": receiver.url})
-    body = {"pw": ".payload.properties.pw", "part": ".payload.properties.pw | fromjson? // .password? // null"}
-    mapping = {"fieldsToDecryptPaths": ["payload.properties.pw"], "body": body}
-    write(folder, "map.json", [mapping])
-    for options in ((), ("--json",), ("--send",)):
-        result = run("agent", write(folder, "m.json", document), "--mapping", "map.json", *options, env=ENV)
-        assert value not in result.out + result.err
-        assert "in-an-object" not in result.out + result.err
-        assert "payload.properties.pw" in result.out
-    assert json.loads(receiver.requests[0].body)["pw"] == value
+def test_decrypted_values_are_not_shown(run: Run, folder: Path, receiver: Handler) -> None:
+    for value in ("hunter2-hunter2", "short", '{"password": "in-an-object"}'):
+        document = topic_message(pw=encrypt_aes_gcm(SECRET, value.encode()), method={"url": receiver.url})
+        body = {"pw": ".payload.properties.pw", "part": ".payload.properties.pw | fromjson? // .password? // null"}
+        mapping = {"fieldsToDecryptPaths": ["payload.properties.pw"], "body": body}
+        write(folder, "map.json", [mapping])
+        for options in ((), ("--json",), ("--send",)):
+            result = run("agent", write(folder, "m.json", document), "--mapping", "map.json", *options, env=ENV)
+            assert value not in result.out + result.err
+            assert "in-an-object" not in result.out + result.err
+            assert "payload.properties.pw" in result.out
+        assert json.loads(receiver.requests[-1].body)["pw"] == value
 
 
 def test_only_undecryptable_paths_are_yellow(run: Run, folder: Path) -> None:
@@ -329,12 +313,15 @@ def test_agent_sends_to_another_target_with_its_host(run: Run, folder: Path, rec
     assert (record["delivery"]["status"], len(record["outcomes"])) == (200, 1)
 
 
-@pytest.mark.parametrize("options", [(), ("--report",)])
-def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path, options: tuple[str, ...]) -> None:
-    document = topic_message(method={"url": "https://example.com/deploy"})
-    env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
-    result = run("agent", write(folder, "m.json", document), "--send", *options, env=env)
-    assert (result.code, "is not on this machine, so nothing was sent" in words(result.err)) == (ExitCode.USAGE, True)
+def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path) -> None:
+    for options in ((), ("--report",)):
+        document = topic_message(method={"url": "https://example.com/deploy"})
+        env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
+        result = run("agent", write(folder, "m.json", document), "--send", *options, env=env)
+        assert (result.code, "is not on this machine, so nothing was sent" in words(result.err)) == (
+            ExitCode.USAGE,
+            True,
+        )
 
 
 def test_mapping_file_of_the_current_directory_is_used_to_send_only_with_mapping(
@@ -378,14 +365,14 @@ def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, rece
     ]
 
 
-@pytest.mark.parametrize("run_id", ["../../blueprints/x", "r_1", "wfnr_"])
-def test_invalid_run_id_is_not_reported(run: Run, folder: Path, receiver: Handler, run_id: str) -> None:
-    document = {**action_run(), "id": run_id}
-    document["payload"]["url"] = receiver.url
-    env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
-    result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
-    assert (result.code, receiver.requests) == (ExitCode.USAGE, [])
-    assert "no valid run ID" in result.err
+def test_invalid_run_id_is_not_reported(run: Run, folder: Path, receiver: Handler) -> None:
+    for run_id in ("../../blueprints/x", "r_1", "wfnr_"):
+        document = {**action_run(), "id": run_id}
+        document["payload"]["url"] = receiver.url
+        env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
+        result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
+        assert (result.code, receiver.requests) == (ExitCode.USAGE, [])
+        assert "no valid run ID" in result.err
 
 
 # Checks and rejected options.
@@ -408,11 +395,11 @@ TEXT_HINT = 'for literal text, use jq\'s quotes: "\\"PUT\\""'
 TEMPLATE_HINT = "Port's templates do not work in mappings: write the jq expression without {{ }}"
 
 
-@pytest.mark.parametrize(("text", "hint"), [("PUT", TEXT_HINT), ("{{ .foo }}", TEMPLATE_HINT)])
-def test_prediction_and_check_explain_how_to_fix_an_expression(run: Run, folder: Path, text: str, hint: str) -> None:
-    write(folder, MAPPING, [{"method": text, "url": ".payload.action.invocationMethod.url"}])
-    assert hint in words(run("agent", "--check", MAPPING).out)
-    assert hint in words(run("agent", write(folder, "m.json", topic_message()), env=ENV).out)
+def test_prediction_and_check_explain_how_to_fix_an_expression(run: Run, folder: Path) -> None:
+    for text, hint in (("PUT", TEXT_HINT), ("{{ .foo }}", TEMPLATE_HINT)):
+        write(folder, MAPPING, [{"method": text, "url": ".payload.action.invocationMethod.url"}])
+        assert hint in words(run("agent", "--check", MAPPING).out)
+        assert hint in words(run("agent", write(folder, "m.json", topic_message()), env=ENV).out)
 
 
 def test_check_accepts_a_file_without_problems(run: Run, folder: Path) -> None:
@@ -440,42 +427,36 @@ def test_mapping_file_is_rejected_when_the_agent_would_not_start(run: Run, folde
     assert (record["valid"], record["problems"][0]["severity"]) == (False, "fatal")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_agent_rejects_unusable_options(run: Run, folder: Path) -> None:
+    for arguments, message in (
         ((), "Missing argument MESSAGE"),
         (("m.json", "--check", "map.json"), ", not both."),
         (("m.json", "--to", "8000"), "Nothing is sent without --send"),
         (("m.json", "--send", "--response-status", "200"), ", not both."),
         (("m.json", "--raw", "--json"), ", not both."),
         (("-", "--mapping", "-"), "cannot both use stdin"),
-    ],
-)
-def test_agent_rejects_unusable_options(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
-    write(folder, "m.json", topic_message())
-    result = run("agent", *arguments, env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert message in words(result.err)
+    ):
+        write(folder, "m.json", topic_message())
+        result = run("agent", *arguments, env=ENV)
+        assert (result.code, result.out) == (ExitCode.USAGE, "")
+        assert message in words(result.err)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_agent_rejects_unusable_messages(run: Run, folder: Path) -> None:
+    for arguments, message in (
         (("list.json",), "is not an agent message: it is not an object"),
         (("text.json",), "text.json is not JSON"),
         (("-",), "The message on stdin is not JSON"),
         (("deep.json",), "is nested too deep"),
         (("claimed.json", "--transport", "kafka"), "claims by polling"),
-    ],
-)
-def test_agent_rejects_unusable_messages(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
-    write(folder, "claimed.json", action_run())
-    write(folder, "list.json", "[]")
-    write(folder, "text.json", "{'a': 1}")
-    write(folder, "deep.json", "[" * 2000 + "]" * 2000)
-    result = run("agent", *arguments, env=ENV)
-    assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert message in words(result.err)
+    ):
+        write(folder, "claimed.json", action_run())
+        write(folder, "list.json", "[]")
+        write(folder, "text.json", "{'a': 1}")
+        write(folder, "deep.json", "[" * 2000 + "]" * 2000)
+        result = run("agent", *arguments, env=ENV)
+        assert (result.code, result.out) == (ExitCode.STORE, "")
+        assert message in words(result.err)
 
 
 def test_agent_shows_no_control_characters_of_a_message(run: Run, folder: Path) -> None:

@@ -137,16 +137,6 @@ def test_run_for_another_machine_is_shown_and_not_acknowledged(poll: Poll) -> No
     assert f"warning: {run_id} was claimed, but not acknowledged." in result.err
 
 
-def test_run_without_an_enabled_mapping_is_not_acknowledged(poll: Poll, folder: Path, receiver: Handler) -> None:
-    (folder / "map.json").write_text('[{"enabled": false}]')
-    with waiting(receiver.url) as (sandbox, (run_id,)):
-        result = poll(sandbox, "--send", "--count", "1")
-        assert sandbox.runs[run_id].invocation.phase is Phase.CLAIMED
-    assert "no mapping is enabled for it" in result.out
-    assert (result.code, receiver.requests) == (0, [])
-    assert "was claimed, but not acknowledged" in result.err
-
-
 def test_missing_response_sets_the_exit_code(poll: Poll) -> None:
     with waiting("http://127.0.0.1:1/") as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--report", "--count", "1")
@@ -214,9 +204,8 @@ def test_repeated_secret_is_masked_in_a_crash_report(runtime: Callable[..., Runt
 # Rejected options.
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_poll_rejects_contradictory_and_unconfirmed_options(run: Run) -> None:
+    for options, message in (
         (("--poll", "--send"), "so a running execution agent does not get them"),
         (("--poll", "--send", "--take-over"), "cannot ask for confirmation because this is not a terminal"),
         (("--poll", "--take-over"), "No run is claimed without --poll and --send, so --take-over has no effect"),
@@ -232,17 +221,15 @@ def test_repeated_secret_is_masked_in_a_crash_report(runtime: Callable[..., Runt
         (("last", "--since", "2h"), "No messages arrive without --kafka or --poll"),
         (("--poll", "--send", "--since", "2h"), "Runs of any age are claimed"),
         (("--poll", "--since", "soon"), "soon"),
-    ],
-)
-def test_poll_rejects_contradictory_and_unconfirmed_options(run: Run, options: tuple[str, ...], message: str) -> None:
-    env = {
-        "PORT_CLIENT_SECRET": "0123456789abcdef",
-        "PORT_CLIENT_ID": "id",
-        "PORT_API_URL": "https://127.0.0.2.example",
-    }
-    result = run("agent", *options, env=env)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert message in result.err
+    ):
+        env = {
+            "PORT_CLIENT_SECRET": "0123456789abcdef",
+            "PORT_CLIENT_ID": "id",
+            "PORT_API_URL": "https://127.0.0.2.example",
+        }
+        result = run("agent", *options, env=env)
+        assert (result.code, result.out) == (ExitCode.USAGE, "")
+        assert message in result.err
 
 
 def test_polling_ends_when_port_rejects_the_credentials(run: Run) -> None:
@@ -295,6 +282,6 @@ async def test_runs_are_not_claimed_from_port_without_take_over_or_a_terminal() 
         await confirm_claims(PORT, take_over=True, yes=False, ask=None)
 
 
-@pytest.mark.parametrize(("api_url", "take_over", "yes"), [("http://127.0.0.1:8790", False, False), (PORT, True, True)])
-async def test_claims_need_no_confirmation_for_a_sandbox_or_with_yes(api_url: str, take_over: bool, yes: bool) -> None:
-    await confirm_claims(api_url, take_over=take_over, yes=yes, ask=None)
+async def test_claims_need_no_confirmation_for_a_sandbox_or_with_yes() -> None:
+    for api_url, take_over, yes in (("http://127.0.0.1:8790", False, False), (PORT, True, True)):
+        await confirm_claims(api_url, take_over=take_over, yes=yes, ask=None)

@@ -42,7 +42,6 @@ ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 EXAMPLE_HANDLER = (Path(__file__).parents[2] / "examples" / "handler.py").read_text("utf-8")
 ACCEPTS_OLD = ("abs(now - int(timestamp)) > TOLERANCE_S", "False")
 VERIFIES_NOTHING = ("if not secret or ", "return True\n    if not secret or ")
-REJECTS_EVERYTHING = ("found = read_work(payload)", "found = None")
 IGNORES_FORGERIES = ('return self._respond(401, {"error": "this was not signed by Port"})', "return time.sleep(600)")
 CI_PAGE = Path(__file__).parents[2] / "docs" / "test" / "ci.md"
 WORKS_TWICE = ("return is_new\n", "return True\n")
@@ -242,14 +241,6 @@ def test_junit_report_replaces_only_a_report(run: Run, folder: Path) -> None:
         )
     assert report.read_bytes() == b"<testsuites/>"
     assert not (folder / "absent").exists()
-
-
-def test_early_end_of_the_command_is_reported_with_its_output(checking: Checking, folder: Path) -> None:
-    port = str(free_port())
-    done = checking("--to", port, "--", "sh", "-c", "echo no such database; exit 3", code=ExitCode.TARGET)
-    output, error = done.err.split("error: ")
-    assert "The last lines of the command's output:\n  no such database\n" in output
-    assert error.startswith("sh -c 'echo no such database; exit 3' ended with exit code 3")
 
 
 def test_second_start_failing_for_another_reason_has_no_result(checking: Checking, folder: Path) -> None:

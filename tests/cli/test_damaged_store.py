@@ -25,9 +25,8 @@ def damaged(folder: Path) -> Path:
     return store.path
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+def test_damaged_store_is_reported(run: Run, damaged: Path) -> None:
+    for command in (
         "captures --limit 0",
         "captures --limit 0 --json",
         "captures --search nothing",
@@ -36,10 +35,8 @@ def damaged(folder: Path) -> Path:
         "replay --failed --to 9 --as-captured",
         "prune --older-than 1d --yes",
         "prune --older-than 1d --dry-run",
-    ],
-)
-def test_damaged_store_is_reported(run: Run, damaged: Path, command: str) -> None:
-    result = run(*command.split())
-    first, *_ = result.err.splitlines()
-    assert (result.code, first.startswith(f"error: {damaged} is damaged: ")) == (ExitCode.STORE, True), result
-    assert "Traceback" not in result.err
+    ):
+        result = run(*command.split())
+        first, *_ = result.err.splitlines()
+        assert (result.code, first.startswith(f"error: {damaged} is damaged: ")) == (ExitCode.STORE, True), result
+        assert "Traceback" not in result.err

@@ -109,9 +109,9 @@ def test_incomplete_comparison_is_a_difference_even_if_everything_is_ignored(run
     assert "There are more changes. These are the first 500." in result.out
 
 
-@pytest.mark.parametrize("ignored", ["header:", "a..b", "tags[]", ""])
-def test_diff_rejects_an_invalid_ignore_option(run: Run, ignored: str) -> None:
-    assert run("diff", "aa00", "bb00", "--ignore", ignored).code == ExitCode.USAGE
+def test_diff_rejects_an_invalid_ignore_option(run: Run) -> None:
+    for ignored in ("header:", "a..b", "tags[]", ""):
+        assert run("diff", "aa00", "bb00", "--ignore", ignored).code == ExitCode.USAGE
 
 
 def test_diff_compares_only_the_bodies_of_payloads_in_files(run: Run, folder: Path) -> None:
@@ -122,13 +122,6 @@ def test_diff_compares_only_the_bodies_of_payloads_in_files(run: Run, folder: Pa
     (record,) = run("diff", "p.json", "q.json", "--json").records
     assert (record["a"], record["headers"], record["facts"]) == ("p.json", [], [])
     assert record["body"]
-
-
-def test_diff_reads_a_raw_http_request(run: Run, folder: Path) -> None:
-    (folder / "r.http").write_bytes(b"POST /x HTTP/1.1\r\ncontent-type: text/plain\r\n\r\n" + a_body())
-    (record,) = run("diff", "aa00", "r.http", "--json").records
-    assert record["body"] == []
-    assert {change["path"] for change in record["facts"]} >= {"target", "verdict", "response"}
 
 
 def test_diff_rejects_missing_and_invalid_captures(run: Run) -> None:

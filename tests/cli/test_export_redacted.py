@@ -7,8 +7,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
@@ -67,17 +65,6 @@ def test_redacted_capture_verifies_like_the_original(run: Run, folder: Path) -> 
     assert document["verdict"]["causes"] == ["reserialized-js"]
 
 
-def test_redacted_body_has_the_same_structure(run: Run, folder: Path) -> None:
-    keep(folder, reencoded())
-    redacted, original = json.loads(export(run, folder)["body"]), a_document()
-    assert list(redacted) == list(original)
-    assert redacted["trigger"]["by"]["user"]["email"] == "user1é@example.com"
-    assert redacted["trigger"]["at"] == original["trigger"]["at"]
-    assert redacted["payload"]["action"]["trigger"] == "CREATE"
-    assert redacted["payload"]["properties"].keys() & {"cpu", "region"} == set()
-    assert re.fullmatch("r_[A-Za-z0-9]{16}", redacted["context"]["runId"])
-
-
 def test_verify_does_not_use_the_secret_of_a_file_unless_it_is_asked_to(run: Run, folder: Path) -> None:
     keep(folder, a_capture())
     export(run, folder)
@@ -119,19 +106,12 @@ def test_replay_of_a_redacted_file_is_signed_with_the_client_secret(run: Run, fo
     keep(folder, a_capture())
     throwaway = export(run, folder)["redacted"]["secret"]
     with handler() as target:
+        assert run("replay", "shared.json", "--to", target.url).code == ExitCode.SETTINGS
         assert run("replay", "shared.json", "--to", target.url, env=ENV).code == 0
         (request,) = target.requests
     stamp = request.value("x-port-timestamp") or ""
     ours, others = (dict(signed_headers(request.body, secret, stamp)) for secret in (SECRET, Secret(throwaway)))
     assert request.value("x-port-signature") == ours["x-port-signature"] != others["x-port-signature"]
-
-
-def test_replay_of_a_redacted_file_needs_a_client_secret(run: Run, folder: Path) -> None:
-    keep(folder, a_capture())
-    export(run, folder)
-    with handler() as target:
-        assert run("replay", "shared.json", "--to", target.url).code == ExitCode.SETTINGS
-        assert target.requests == []
 
 
 def test_recorded_verdict_is_reproduced_without_a_client_secret(run: Run, folder: Path) -> None:
@@ -185,13 +165,13 @@ def test_kafka_message_is_signed_inside(run: Run, folder: Path) -> None:
     assert "Acme" not in document["kafka"]["topic"]
 
 
-@pytest.mark.parametrize("name", ["http", "curl", "har", "python", "httpie", "lambda", "postman", "pytest"])
-def test_other_formats_are_redacted(run: Run, folder: Path, name: str) -> None:
-    keep(folder, reencoded())
-    result = run("export", "last", "--redact", "--format", name, env=ENV)
-    assert result.code == 0
-    assert [text for text in (*PRIVATE, "alice") if text in result.out] == []
-    assert re.search("note: signed with the throwaway secret 'throwaway-[0-9a-f]{48}'\n", result.err)
+def test_other_formats_are_redacted(run: Run, folder: Path) -> None:
+    for name in ("http", "curl", "har", "python", "httpie", "lambda", "postman", "pytest"):
+        keep(folder, reencoded())
+        result = run("export", "last", "--redact", "--format", name, env=ENV)
+        assert result.code == 0
+        assert [text for text in (*PRIVATE, "alice") if text in result.out] == []
+        assert re.search("note: signed with the throwaway secret 'throwaway-[0-9a-f]{48}'\n", result.err)
 
 
 def test_redacted_request_as_text_verifies_with_the_printed_secret(run: Run, folder: Path) -> None:
@@ -215,14 +195,6 @@ def test_credential_headers_are_masked(run: Run, folder: Path) -> None:
     document = export(run, folder)
     assert "hunter2" not in json.dumps(document)
     assert ["Authorization", "***"] in document["headers"]
-
-
-def test_export_redacts_a_raw_request(run: Run, folder: Path) -> None:
-    keep(folder, a_capture())
-    run("export", "last", "--format", "http", "--output", "r.http")
-    result = run("export", "r.http", "--redact", env=ENV)
-    assert result.code == 0
-    assert set(json.loads(result.out)["verdict"]["causes"]) == {"clock-skew"}
 
 
 def test_redacted_url_is_the_given_target_or_where_the_redacted_capture_was_forwarded_to(

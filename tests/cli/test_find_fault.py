@@ -88,19 +88,13 @@ def test_deciding_requests_are_saved_when_the_source_is_in_the_store(run: Run, f
     assert run("show", requests[2]["capture"], env=ENV).code == ExitCode.OK
 
 
-def test_handler_with_another_secret_is_told_where_port_hooks_secret_comes_from(run: Run, folder: Path) -> None:
+def test_unknown_mistake_is_explained_from_the_signature_of_the_handler(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
     with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
         result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
     assert result.code == ExitCode.FAILED
     assert "  fix: Compare the handler's client secret with port-hook's." in result.out
     assert "note: client secret from the environment\n" in result.err
-
-
-def test_unknown_mistake_is_explained_from_the_signature_of_the_handler(run: Run, folder: Path) -> None:
-    (folder / "payload.json").write_bytes(a_body())
-    with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
-        result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
     timestamp = re.search(r"  timestamp of the valid request: (\d+)\n", result.out)
     assert timestamp is not None
     signed = timestamp[1].encode() + b"." + a_body()
@@ -157,19 +151,20 @@ def test_unknown_mistake_shows_the_capture_of_the_valid_request(run: Run, folder
     assert "secret-or-body" in run("verify", named[1], "--signature", valid, env=ENV).out
 
 
-@pytest.mark.parametrize(
-    ("options", "environ", "is_shown"), [((), {}, True), (("--json",), {}, False), ((), {"CLAUDECODE": "1"}, False)]
-)
-def test_digest_of_the_secret_is_shown_only_on_a_terminal(
-    runtime: Callable[..., Runtime], folder: Path, options: tuple[str, ...], environ: dict[str, str], is_shown: bool
-) -> None:
-    (folder / "payload.json").write_bytes(a_body())
-    screen = Screen()
-    with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
-        world = replace(runtime(env={**ENV, **environ, "COLUMNS": "100"}), stdout=screen)
-        main(["replay", str(folder / "payload.json"), "--to", url, "--find-fault", *options], world)
-    assert (digest(SECRET.reveal().encode()) in screen.getvalue()) is is_shown
-    assert SECRET.reveal() not in screen.getvalue()
+def test_digest_of_the_secret_is_shown_only_on_a_terminal(runtime: Callable[..., Runtime], folder: Path) -> None:
+    rows: tuple[tuple[tuple[str, ...], dict[str, str], bool], ...] = (
+        ((), {}, True),
+        (("--json",), {}, False),
+        ((), {"CLAUDECODE": "1"}, False),
+    )
+    for options, environ, is_shown in rows:
+        (folder / "payload.json").write_bytes(a_body())
+        screen = Screen()
+        with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
+            world = replace(runtime(env={**ENV, **environ, "COLUMNS": "100"}), stdout=screen)
+            main(["replay", str(folder / "payload.json"), "--to", url, "--find-fault", *options], world)
+        assert (digest(SECRET.reveal().encode()) in screen.getvalue()) is is_shown
+        assert SECRET.reveal() not in screen.getvalue()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
@@ -195,14 +190,14 @@ def test_long_search_shows_its_progress_on_a_terminal(folder: Path) -> None:
     assert search.exitstatus == ExitCode.FAILED
 
 
-@pytest.mark.parametrize(("api", "is_new"), [("http://127.0.0.1:1", True), ("https://api.port.io", False)])
-def test_each_request_has_its_own_run_only_for_a_sandbox(run: Run, folder: Path, api: str, is_new: bool) -> None:
-    (folder / "payload.json").write_bytes(a_body())
-    received: list[bytes] = []
-    with of_bodies_in_hex(received=received) as url:
-        result = run("replay", "payload.json", "--to", url, "--find-fault", env={**ENV, "PORT_API_URL": api})
-    assert "in hex" in result.out
-    assert any(RUN_ID.encode() in body for body in received) is not is_new
+def test_each_request_has_its_own_run_only_for_a_sandbox(run: Run, folder: Path) -> None:
+    for api, is_new in (("http://127.0.0.1:1", True), ("https://api.port.io", False)):
+        (folder / "payload.json").write_bytes(a_body())
+        received: list[bytes] = []
+        with of_bodies_in_hex(received=received) as url:
+            result = run("replay", "payload.json", "--to", url, "--find-fault", env={**ENV, "PORT_API_URL": api})
+        assert "in hex" in result.out
+        assert any(RUN_ID.encode() in body for body in received) is not is_new
 
 
 def test_strict_sandbox_knows_every_run_of_the_search(run: Run, folder: Path) -> None:
@@ -229,15 +224,6 @@ def test_strict_sandbox_knows_every_run_of_the_search(run: Run, folder: Path) ->
     assert reported == [200]
 
 
-def test_edited_body_is_searched(run: Run, folder: Path) -> None:
-    (folder / "payload.json").write_text('{"cpu":1}')
-    received: list[bytes] = []
-    with of_bodies_in_hex(received=received) as url:
-        result = run("replay", "payload.json", "--to", url, "--find-fault", "--set", "cpu=64", env=ENV)
-    assert "in hex" in result.out
-    assert set(received) == {b'{"cpu":64}'}
-
-
 def test_secret_of_the_other_place_is_named_without_showing_it(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_CLIENT_SECRET=the-secret-of-last-year\n")
     (folder / ".env").chmod(0o600)
@@ -259,21 +245,16 @@ def test_secret_of_the_other_place_is_named_without_showing_it(run: Run, folder:
     assert "last-year" not in result.out + result.err
 
 
-@pytest.mark.parametrize(
-    ("answer", "code", "words"),
-    [
+def test_search_without_a_result_explains_the_reason(run: Run, folder: Path) -> None:
+    for answer, code, words in (
         (b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "tried: plain, milliseconds, body-hex"),
         (b"HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "the path or the method is probably wrong"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "it also accepts another secret"),
-    ],
-)
-def test_search_without_a_result_explains_the_reason(
-    run: Run, folder: Path, answer: bytes, code: ExitCode, words: str
-) -> None:
-    (folder / "payload.json").write_text('{"url":"/"}')
-    with handler(answer) as target:
-        result = run("replay", "payload.json", "--to", target.url, "--find-fault", env=ENV)
-    assert (result.code, words in result.out) == (code, True)
+    ):
+        (folder / "payload.json").write_text('{"url":"/"}')
+        with handler(answer) as target:
+            result = run("replay", "payload.json", "--to", target.url, "--find-fault", env=ENV)
+        assert (result.code, words in result.out) == (code, True)
 
 
 def test_accepted_valid_request_exits_0(run: Run, folder: Path) -> None:
@@ -303,29 +284,22 @@ def test_unreachable_handler_exits_6(run: Run, folder: Path) -> None:
     assert "did not respond to a valid request" in result.out
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--times", "2"),
-        ("--as-captured",),
-        ("--dry-run",),
-        ("--compare",),
-        ("--concurrency", "2"),
-        ("--rate", "3"),
-        ("--timestamp-unit", "ms"),
-        ("--expect-status", "200"),
-        ("other.json",),
-    ],
-)
-def test_option_contradicting_find_fault_is_rejected(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+def test_option_contradicting_find_fault_is_rejected(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
-    result = run("replay", "payload.json", "--to", "1", "--find-fault", *options, env=ENV)
-    assert result.code == ExitCode.USAGE
-    assert "--find-fault" in result.err
-
-
-def test_find_fault_with_failed_captures_is_rejected(run: Run) -> None:
-    assert run("replay", "--failed", "--find-fault", env=ENV).code == ExitCode.USAGE
+    for line in (
+        "payload.json --to 1 --times 2",
+        "payload.json --to 1 --as-captured",
+        "payload.json --to 1 --dry-run",
+        "payload.json --to 1 --compare",
+        "payload.json --to 1 --concurrency 2",
+        "payload.json --to 1 --rate 3",
+        "payload.json --to 1 --timestamp-unit ms",
+        "payload.json --to 1 --expect-status 200",
+        "payload.json --to 1 other.json",
+        "--failed",
+    ):
+        result = run("replay", "--find-fault", *line.split(), env=ENV)
+        assert (result.code, "--find-fault" in result.err) == (ExitCode.USAGE, True), line
 
 
 def test_page_lists_every_wrong_way_in_the_order_of_the_search() -> None:

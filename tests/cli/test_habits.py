@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import pytest
-
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.habits import closest
 from tests.conftest import Run
@@ -15,60 +13,31 @@ from tests.stores import keep
 
 TO_8000 = "Pass the target with --to, such as --to 8000."
 SECRET = "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line."
-INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
 
 
-@pytest.mark.parametrize(
-    ("line", "hint"),
-    [
-        # stripe and ngrok
+def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
+    rows: tuple[tuple[str, str | None], ...] = (
         ("8000", "Run `port-hook listen --forward-to 8000`."),
         ("http 8000", "Run `port-hook listen --forward-to 8000`."),
         ("localhost:3000/hook", "Run `port-hook listen --forward-to localhost:3000/hook`."),
         ("listen 8000", "Pass it with --forward-to: `--forward-to 8000`."),
         ("listen --url 8000", "Pass your handler's URL or port with --forward-to, such as 8000."),
-        ("listen --events create_vm", "Choose actions with --only ACTION."),
-        ("listen --skip-verify", "Pass --no-verify."),
-        ("listen --subdomain x", "Pass --tunnel ngrok --domain NAME for a static domain."),
-        ("listen --print-json", "Pass --json."),
-        ("listen --verbose", "Pass --full to show everything (the default)."),
-        ("listen -q", "Pass --compact for one line per invocation."),
         ("listen --all", "Run `port-hook listen --help --all` to show all options."),
         ("listen --secret x", SECRET),
-        ("logs", "Run `port-hook captures` to list captures."),
-        ("events", "Run `port-hook captures` to list captures."),
-        ("resend", "Run `port-hook replay last`."),
-        ("status", "Run `port-hook doctor`."),
-        ("config", "Run `port-hook init` for defaults, `port-hook login` for credentials."),
-        # curl and HTTPie
         ("replay last --url 8000", TO_8000),
-        ("replay last -p 8000", TO_8000),
-        ("replay last -d '{}'", "Change the body of the source with --set PATH=JSON or --edit."),
-        ("replay last -n 10", "Pass the number of requests with --times."),
-        ("trigger x.json --set title=x", INPUT),
-        ("trigger x.json -d '{}'", INPUT),
         ("trigger x.json title=x", "Pass inputs with --input: `--input title=x`."),
-        ("trigger x.json 8000", "Pass it with --to: `--to 8000`."),
         ("replay last cpu=4", None),  # `replay` takes several sources
-        ("verify --secret x", SECRET),
         ("sign --data x", "Pass the file as an argument: `port-hook sign FILE`."),
-        # gh
         ("captures -n 5", "Pass the number with --limit."),
-        ("captures --filter x", "Search with --search TEXT or --jq EXPR."),
         ("captures --status 500", "Pass an HTTP status with --status-code: `--status-code 500`."),
-        ("captures --run-id r_QOz6WoOB1Q2lmhZZ", "Pass the run with --run."),
         ("captures 3f2a", "Run `port-hook show 3f2a` to show one capture."),
         ("captures list", "Run `port-hook captures` to list captures, and `port-hook show last` to show one."),
-        ("find-fault --to 8000", "Run `port-hook replay --find-fault --to 8000` to check your handler."),
         ("trigger x.json --find-fault", "Run `port-hook replay --find-fault --to 8000`."),
         ("verify r.http v1,abc", "Pass a signature with --signature: `--signature v1,abc`."),
         ("sandbox 8790", "Pass it with --port: `--port 8790`."),
         ("-v", "Run `port-hook --version` to print the version."),
         ("captures 503", "Pass an HTTP status with --status-code: `--status-code 503`."),
-        ("captures -o json", "Pass --json."),
-        ("listen --auth x", "Run `port-hook listen --help` for usage."),
         ("listen -k", "Pass --no-verify to accept requests without a valid signature."),
-        ("listen --insecure", "Pass --no-verify to accept requests without a valid signature."),
         ("trigger -f x.json", "Pass the file as an argument, and inputs with --input NAME=VALUE."),
         ("export last --curl", "Pass the format with --format, such as --format curl."),
         ("show last --raw", "Pass --body to write the raw body."),
@@ -85,8 +54,6 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
         ("captures last", "Run `port-hook show last` to show one capture."),
         ("captures create_vm", "Pass an action with --action: `--action create_vm`."),
         ("show --id 3f2a", "Pass the capture as an argument: `port-hook show last`."),
-        ("prune --force", "Pass --yes."),
-        # port-hook
         ("--json captures", "Put it after the command: `port-hook captures --json`."),
         ("captures --profile x", "Put it before the command: `port-hook --profile NAME captures`."),
         ("report-run last sh -c 'exit 3'", "Put a command to run, with its options, after `--`."),
@@ -100,54 +67,46 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
             ),
         ),
         ("listen --stric", "Did you mean --strict? Run `port-hook listen --help` for usage."),
-        ("listen --forword-to 8000", "Did you mean --forward-to? Run `port-hook listen --help` for usage."),
         ("sing x", "Did you mean sign? Run `port-hook --help` for usage."),
         ("cap", "Did you mean captures? Run `port-hook --help` for usage."),
         ("show", "Example: `port-hook show last`. Run `port-hook show --help` for usage."),
         ("listen --zzz", "Run `port-hook listen --help` for usage."),
         ("zzz", "Run `port-hook --help` for usage."),
-    ],
-)
-def test_habit_of_another_tool_gets_a_hint(run: Run, line: str, hint: str | None) -> None:
-    result = run(*shlex.split(line))
-    assert result.out == ""
-    if hint is not None:
-        assert (result.code, result.err.splitlines()[-1]) == (ExitCode.USAGE, f"hint: {hint}")
+    )
+    for line, hint in rows:
+        result = run(*shlex.split(line))
+        assert result.out == ""
+        if hint is not None:
+            assert (result.code, result.err.splitlines()[-1]) == (ExitCode.USAGE, f"hint: {hint}")
 
 
-@pytest.mark.parametrize(
-    ("typed", "names"),
-    [
+def test_distant_name_is_not_suggested() -> None:
+    for typed, names in (
         ("--set", ("--user", "--secrets-of")),
         ("--url", ("--org", "--to")),
         ("--json", ("--version",)),
         ("-x", ("--x",)),
         ("--x", ("-x",)),
-    ],
-)
-def test_distant_name_is_not_suggested(typed: str, names: tuple[str, ...]) -> None:
-    assert closest(typed, names) is None
+    ):
+        assert closest(typed, names) is None
 
 
-@pytest.mark.parametrize(
-    ("line", "new"),
-    [
+def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run) -> None:
+    for line, new in (
         ("captures --status valid", "--verdict"),
         ("listen --no-verify --tunnel none --port 0 --timeout 0", "--stop-after"),
         ("render 1 --data /dev/null --timeout=1", "--within"),
         ("inspect --inspect-port 99999", "--port"),
         ("agent x --status 200", "--response-status"),
-    ],
-)
-def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run, line: str, new: str) -> None:
-    command, *words = line.split()
-    old = next(word.partition("=")[0] for word in words if word.startswith(("--status", "--timeout", "--inspect")))
-    result = run(command, *words)
-    assert f"note: {old} is now {new}" in result.err
-    assert "Unknown option" not in result.err
-    shown = run(command, "--help", "--all").out
-    assert f"{old} " not in shown.replace(f"{old} or", "")
-    assert f"{new} " in shown
+    ):
+        command, *words = line.split()
+        old = next(word.partition("=")[0] for word in words if word.startswith(("--status", "--timeout", "--inspect")))
+        result = run(command, *words)
+        assert f"note: {old} is now {new}" in result.err
+        assert "Unknown option" not in result.err
+        shown = run(command, "--help", "--all").out
+        assert f"{old} " not in shown.replace(f"{old} or", "")
+        assert f"{new} " in shown
 
 
 def test_former_name_of_an_option_works_as_a_variable(run: Run) -> None:
@@ -156,7 +115,7 @@ def test_former_name_of_an_option_works_as_a_variable(run: Run) -> None:
 
 
 def test_long_word_is_shortened(run: Run) -> None:
-    for words in (("captures", "--" + "x" * 100_000), ("x" * 100_000,)):
+    for words in (("captures", "--" + "x" * 10_000), ("x" * 10_000,)):
         assert len(run(*words).err) < 1_000
 
 

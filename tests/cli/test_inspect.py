@@ -91,12 +91,12 @@ def test_inspect_rejects_a_port_in_use(run: Run, kept: None) -> None:
     assert "Choose another port" in result.err
 
 
-@pytest.mark.parametrize("option", ["--forward-to", "--route"])
-def test_listen_rejects_its_own_inspector_as_the_target(run: Run, option: str) -> None:
-    port = free_port()
-    target = f"http://localhost:{port}/"
-    given = f"create_vm={target}" if option == "--route" else target
-    listen = ("listen", "--inspect", "--inspect-port", str(port), "--port", "0", "--tunnel", "none")
-    result = run(*listen, option, given, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
-    assert result.code == ExitCode.USAGE
-    assert "is the inspector itself" in result.err
+def test_listen_rejects_its_own_inspector_as_the_target(run: Run) -> None:
+    for option in ("--forward-to", "--route"):
+        port = free_port()
+        target = f"http://localhost:{port}/"
+        given = f"create_vm={target}" if option == "--route" else target
+        listen = ("listen", "--inspect", "--inspect-port", str(port), "--port", "0", "--tunnel", "none")
+        result = run(*listen, option, given, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+        assert result.code == ExitCode.USAGE
+        assert "is the inspector itself" in result.err

@@ -21,24 +21,19 @@ def kafka(cluster: Cluster) -> dict[str, str]:
     return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": ORG, "PORT_CLIENT_SECRET": SECRET.reveal()}
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_forbidden_consumer_group_is_rejected(kafka: dict[str, str], run: Run) -> None:
+    for options, message in (
         (("--group", "other"), f"its name must start with {ORG}"),
         (("--group", ORG), "is the execution agent's group: a listener in it consumes the agent's messages"),
         (("--group", ORG, "--take-over"), "cannot ask for confirmation of --take-over"),
         (("--group", f"{ORG}.agent", "--take-over"), "cannot ask for confirmation of --take-over"),
         (("--group", f"{ORG}.mine", "--take-over"), "so there is nothing to take over"),
-    ],
-)
-def test_forbidden_consumer_group_is_rejected(
-    options: tuple[str, ...], message: str, kafka: dict[str, str], run: Run
-) -> None:
-    done = _listen(run, kafka | {"KAFKA_CONSUMER_GROUP_ID": f"{ORG}.agent"}, *options)
+    ):
+        done = _listen(run, kafka | {"KAFKA_CONSUMER_GROUP_ID": f"{ORG}.agent"}, *options)
 
-    assert (done.code, done.out) == (2, "")
-    assert message in done.err
-    assert "Traceback" not in done.err
+        assert (done.code, done.out) == (2, "")
+        assert message in done.err
+        assert "Traceback" not in done.err
 
 
 def test_forwarding_warns_when_the_agent_handles_the_runs_too(kafka: dict[str, str], run: Run) -> None:

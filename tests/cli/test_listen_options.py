@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 
@@ -13,13 +11,13 @@ NO_HANDLER = "Nothing is forwarded without --forward-to or --route"
 NOT_RANDOM = "Nothing is random without --fail-rate or a range in --delay"
 
 
-@pytest.mark.parametrize(
-    ("line", "error"),
-    [
+def test_listen_rejects_contradictory_options(run: Run) -> None:
+    for line, error in (
         ("--compact --full", "Use either --compact or --full, not both."),
         ("--allow-unverified --no-verify", "Use either --allow-unverified or --no-verify, not both."),
         ("--allow-unverified --strict", "Use either --allow-unverified or --strict, not both."),
         ("--no-verify --strict", "Use either --no-verify or --strict, not both."),
+        ("--no-verify --strict --allow-unverified", "Use only one of --allow-unverified, --no-verify and --strict."),
         ("--no-verify --refuse-replays", "Use either --no-verify or --refuse-replays, not both."),
         ("--json --compact", "Use either --json or --compact, not both."),
         ("--json --full", "Use either --json or --full, not both."),
@@ -41,21 +39,17 @@ NOT_RANDOM = "Nothing is random without --fail-rate or a range in --delay"
         ("--no-in-order", f"{NO_HANDLER}, so --in-order has no effect."),
         ("--seed 0", f"{NOT_RANDOM}, so --seed has no effect."),
         ("--seed 0 --delay 1", f"{NOT_RANDOM}, so --seed has no effect."),
-    ],
-)
-def test_listen_rejects_contradictory_options(run: Run, line: str, error: str) -> None:
-    result = run("listen", *line.split())
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert result.err.splitlines()[0] == f"error: {error}"
+    ):
+        result = run("listen", *line.split())
+        assert (result.code, result.out) == (ExitCode.USAGE, "")
+        assert result.err.splitlines()[0] == f"error: {error}"
 
 
-@pytest.mark.parametrize(
-    "line", ["--seed 0 --delay 1..2", "--seed 0 --fail-rate 0.5", "--inspect-port 0", "--in-order"]
-)
-def test_listen_accepts_options_with_an_effect(run: Run, line: str) -> None:
-    handler = () if "--seed" in line or "--inspect-port" in line else ("--forward-to", "1")
-    options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0", *handler)
-    assert run("listen", *options, *line.split()).code == ExitCode.OK
+def test_listen_accepts_options_with_an_effect(run: Run) -> None:
+    for line in ("--seed 0 --delay 1..2", "--seed 0 --fail-rate 0.5", "--inspect-port 0", "--in-order"):
+        handler = () if "--seed" in line or "--inspect-port" in line else ("--forward-to", "1")
+        options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0", *handler)
+        assert run("listen", *options, *line.split()).code == ExitCode.OK
 
 
 def test_variable_with_the_default_of_in_order_does_not_need_a_handler(run: Run) -> None:

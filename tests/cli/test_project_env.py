@@ -45,18 +45,23 @@ def write(path: Path, text: str) -> None:
 # --- where the secret goes ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
 def test_secret_of_the_environment_is_not_sent_to_an_api_url_from_the_dotenv_file(
-    run: Run, folder: Path, untrusted: Handler, variable: str
+    run: Run, folder: Path, untrusted: Handler
 ) -> None:
-    write(folder / ".env", f"{variable}={untrusted.url}\n")
-    result = run(*REPORT, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
-    assert (result.code, result.out, untrusted.requests) == (ExitCode.SETTINGS, "", [])
-    assert "note: using" not in result.err
-    assert "error: port-hook does not send the client secret (PORT_CLIENT_SECRET in the environment) to" in result.err
-    assert f"to {untrusted.url}, because this URL comes only from {variable} in ./.env." in result.err
-    assert f"delete it. Otherwise export {variable} yourself if you trust it, or unset PORT_CLIENT_SECRET" in result.err
-    assert REAL not in result.err
+    for variable in ("PORT_API_URL", "PORT_API_BASE_URL"):
+        write(folder / ".env", f"{variable}={untrusted.url}\n")
+        result = run(*REPORT, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
+        assert (result.code, result.out, untrusted.requests) == (ExitCode.SETTINGS, "", [])
+        assert "note: using" not in result.err
+        assert (
+            "error: port-hook does not send the client secret (PORT_CLIENT_SECRET in the environment) to" in result.err
+        )
+        assert f"to {untrusted.url}, because this URL comes only from {variable} in ./.env." in result.err
+        assert (
+            f"delete it. Otherwise export {variable} yourself if you trust it, or unset PORT_CLIENT_SECRET"
+            in result.err
+        )
+        assert REAL not in result.err
 
 
 @pytest.mark.parametrize("place", ["home", "secret-file", "yaml", "org"])
@@ -82,22 +87,18 @@ def test_secret_of_the_home_is_not_sent_to_an_api_url_from_the_dotenv_file(
     assert "because this URL comes only from PORT_API_URL in ./.env." in result.err
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_no_command_sends_the_secret_to_an_api_url_from_the_dotenv_file(
+    run: Run, folder: Path, untrusted: Handler
+) -> None:
+    for arguments in (
         ("trigger", "create_vm", "--via-port"),
         ("trigger", "create_vm", "--to", "9"),
         ("replay", RUN_ID, "--to", "9"),
         ("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", "--yes"),
-    ],
-    ids=" ".join,
-)
-def test_no_command_sends_the_secret_to_an_api_url_from_the_dotenv_file(
-    run: Run, folder: Path, untrusted: Handler, arguments: tuple[str, ...]
-) -> None:
-    write(folder / ".env", f"PORT_API_URL={untrusted.url}\n")
-    result = run(*arguments, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
-    assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
+    ):
+        write(folder / ".env", f"PORT_API_URL={untrusted.url}\n")
+        result = run(*arguments, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
+        assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
 
 
 def test_restore_does_not_send_the_secret_to_an_api_url_from_the_dotenv_file(
@@ -129,29 +130,20 @@ def test_exported_secret_equal_to_the_dotenv_secret_is_sent_to_its_api_url(run: 
     assert (result.code, result.err) == (ExitCode.OK, "note: using PORT_API_URL from ./.env\n")
 
 
-def test_no_source_is_printed_when_all_settings_come_from_the_environment(run: Run, folder: Path) -> None:
-    with a_sandbox(runs=[RUN_ID]) as sandbox:
-        environ = environ_of(sandbox)
-        write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ.items()))
-        assert run(*REPORT, env=environ).err == ""
-
-
-@pytest.mark.parametrize("insecure", [(), ("--insecure-api",)])
 def test_plain_http_to_another_machine_is_rejected_without_insecure_api(
-    run: Run, untrusted: Handler, monkeypatch: pytest.MonkeyPatch, insecure: tuple[str, ...]
+    run: Run, untrusted: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", untrusted.url)  # through which httpx reaches a nonexistent host
     env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": "http://api.example"}
-    result = run(*REPORT, *insecure, env=env)
-    if insecure:
-        assert untrusted.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
-        return
+    result = run(*REPORT, env=env)
     assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
     assert (
         "does not send the client secret to http://api.example (PORT_API_URL in the environment) because plain http"
         in result.err
     )
     assert "add --insecure-api" in result.err
+    run(*REPORT, "--insecure-api", env=env)
+    assert untrusted.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
 
 
 def test_plain_http_can_be_allowed_by_the_environment_but_not_by_the_dotenv_file(
@@ -184,37 +176,18 @@ def test_sign_prints_a_note_when_its_secret_comes_from_the_dotenv_file(run: Run,
     assert run("sign", "-", stdin=b"{}").err == "note: client secret from ./.env\n"
 
 
-def test_verify_prints_the_source_of_its_secret_once(run: Run, folder: Path) -> None:
-    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
-    (folder / "body").write_text("{}")
-    result = run("verify", "--body", "body", "--signature", "v1,x", "--timestamp", "1")
-    assert result.err.count("client secret from ./.env") == 1
-
-
-@pytest.mark.parametrize(
-    ("place", "env", "options"),
-    [
+def test_listen_prints_the_source_of_its_secret_once(run: Run, folder: Path) -> None:
+    for place, env, options in (
         ("./.env", {}, ()),
         ("the environment", {"PORT_CLIENT_SECRET": REAL}, ()),
         ("--secret-file secret", {}, ("--secret-file", "secret")),
-    ],
-)
-def test_listen_prints_the_source_of_its_secret_once(
-    run: Run, folder: Path, place: str, env: dict[str, str], options: tuple[str, ...]
-) -> None:
-    write(folder / "secret", REAL)
-    write(folder / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
-    result = run("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--json", *options, env=env)
-    assert f"Secret        from {place}\n" in result.err
-    assert result.err.lower().count("secret ") == 1
-    assert {record["type"] for record in result.records} == {"ready", "summary"}
-
-
-def test_dotenv_secret_different_from_the_environment_is_reported(run: Run, folder: Path) -> None:
-    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
-    result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
-    told = "differs from the client secret in ./.env. port-hook uses the secret in the environment\n"
-    assert result.err == f"warning: PORT_CLIENT_SECRET in the environment {told}"
+    ):
+        write(folder / "secret", REAL)
+        write(folder / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
+        result = run("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--json", *options, env=env)
+        assert f"Secret        from {place}\n" in result.err
+        assert result.err.lower().count("secret ") == 1
+        assert {record["type"] for record in result.records} == {"ready", "summary"}
 
 
 def test_dotenv_secret_different_from_the_home_is_reported(run: Run, folder: Path, port_home: Path) -> None:
@@ -237,15 +210,13 @@ def test_dotenv_secret_different_from_the_organization_is_reported_when_the_conf
     assert f"differs from the client secret in organization a of {port_home / 'config.yaml'}" in result.err
 
 
-@pytest.mark.parametrize("content", [b"PORT_CLIENT_SECRET=\xff", b"PORT_CLIENT_SECRET='unclosed\n"])
-def test_unreadable_file_is_ignored_when_it_is_only_compared(
-    run: Run, folder: Path, port_home: Path, content: bytes
-) -> None:
-    (port_home / ".env").write_bytes(content)
-    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
-    assert run("sign", "-", stdin=b"{}").code == ExitCode.OK
-    (folder / ".env").write_bytes(content)
-    assert run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL}).code == ExitCode.OK
+def test_unreadable_file_is_ignored_when_it_is_only_compared(run: Run, folder: Path, port_home: Path) -> None:
+    for content in (b"PORT_CLIENT_SECRET=\xff", b"PORT_CLIENT_SECRET='unclosed\n"):
+        (port_home / ".env").write_bytes(content)
+        write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
+        assert run("sign", "-", stdin=b"{}").code == ExitCode.OK
+        (folder / ".env").write_bytes(content)
+        assert run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL}).code == ExitCode.OK
 
 
 # --- files that others may have written -----------------------------------------------------------------------------

@@ -45,33 +45,25 @@ def write(folder: Path, text: str, name: str = "port-hook.toml") -> None:
     (folder / name).chmod(0o600)
 
 
-def test_port_hook_toml_sets_the_default_of_an_option_with_a_note(run: Run, folder: Path) -> None:
-    write(folder, '[sign]\nformat = "json"\n')
-    result = run(*SIGN, stdin=b"{}", env=ENV)
-    assert result.records
-    assert result.err == "note: from ./port-hook.toml: --format json\n"
-
-
 def test_pyproject_table_sets_the_default_of_an_option(run: Run, folder: Path) -> None:
     write(folder, '[tool.port-hook.sign]\nformat = "json"\n', "pyproject.toml")
     result = run(*SIGN, stdin=b"{}", env=ENV)
     assert result.records
     assert result.err == "note: from [tool.port-hook] in ./pyproject.toml: --format json\n"
-
-
-def test_port_hook_toml_comes_before_pyproject(run: Run, folder: Path) -> None:
-    write(folder, '[tool.port-hook.sign]\nformat = "json"\n', "pyproject.toml")
-    write(folder, '[sign]\nformat = "headers"\n')
+    write(folder, '[sign]\nformat = "headers"\n')  # port-hook.toml comes first
     assert run(*SIGN, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
 
 
-@pytest.mark.parametrize(
-    "text", ["not = [toml", '[project]\nname = "port-hook"\n', "[tool.other]\nport-hook = 1\n", "port-hook = [broken"]
-)
-def test_pyproject_of_another_tool_changes_nothing(run: Run, folder: Path, text: str) -> None:
-    write(folder, text, "pyproject.toml")
-    result = run(*SIGN, stdin=b"{}", env=ENV)
-    assert (result.code, result.err) == (ExitCode.OK, "")
+def test_pyproject_of_another_tool_changes_nothing(run: Run, folder: Path) -> None:
+    for text in (
+        "not = [toml",
+        '[project]\nname = "port-hook"\n',
+        "[tool.other]\nport-hook = 1\n",
+        "port-hook = [broken",
+    ):
+        write(folder, text, "pyproject.toml")
+        result = run(*SIGN, stdin=b"{}", env=ENV)
+        assert (result.code, result.err) == (ExitCode.OK, "")
 
 
 def test_invalid_pyproject_is_an_error_if_it_has_the_table(run: Run, folder: Path) -> None:
@@ -116,12 +108,6 @@ def test_unknown_profile_is_rejected_with_the_list_of_profiles(run: Run, folder:
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "Profile not found in ./port-hook.toml: 'prod'." in result.err
     assert "hint: Its profiles: staging, other one." in result.err
-
-
-def test_profile_after_the_command_is_rejected_with_the_right_place(run: Run) -> None:
-    result = run("sign", "--profile", "staging", "-")
-    assert result.code == ExitCode.USAGE
-    assert "hint: Put it before the command: `port-hook --profile NAME sign`." in result.err
 
 
 def test_profile_can_undo_a_switch_of_the_file_and_not_of_the_environment(run: Run, folder: Path) -> None:
@@ -187,26 +173,27 @@ def defaults_of(folder: Path, command: str) -> ProjectDefaults:
     return project_defaults(command, options(command), runtime=runtime, commands=COMMANDS, given=())
 
 
-@pytest.mark.parametrize(
-    "target", ["8000", '"8000/hook"', '"localhost:8000"', '"http://[::1]:8000/"', '"127.0.0.2:80"']
-)
-def test_project_file_can_name_a_handler_on_this_machine(folder: Path, target: str) -> None:
-    write(folder, f"[listen]\nforward-to = {target}\n[listen.route]\ncreate_vm = {target}\n")
-    text = target.strip('"')
-    assert defaults_of(folder, "listen").values == {"forward_to": text, "route": [f"create_vm={text}"]}
+def test_project_file_can_name_a_handler_on_this_machine(folder: Path) -> None:
+    for target in ("8000", '"8000/hook"', '"localhost:8000"', '"http://[::1]:8000/"', '"127.0.0.2:80"'):
+        write(folder, f"[listen]\nforward-to = {target}\n[listen.route]\ncreate_vm = {target}\n")
+        text = target.strip('"')
+        assert defaults_of(folder, "listen").values == {"forward_to": text, "route": [f"create_vm={text}"]}
 
 
-@pytest.mark.parametrize(
-    "target",
-    ['"https://example.com"', '"10.0.0.1:80"', '"http://localhost@example.com/"', '"localhost.example.com:80"', '"x y"',
-     '"http://127.0.0.1:80#@example.com"', "-1"],
-)  # fmt: skip
-@pytest.mark.parametrize("table", ["[listen]\nforward-to", "[listen.route]\ncreate_vm"])
-def test_project_file_cannot_name_a_handler_on_another_machine(folder: Path, target: str, table: str) -> None:
-    write(folder, f"{table} = {target}\n")
-    found = defaults_of(folder, "listen")
-    assert found.values == {}
-    assert len(found.ignored) == 1
+def test_project_file_cannot_name_a_handler_on_another_machine(folder: Path) -> None:
+    for target in (
+        '"https://example.com"',
+        '"10.0.0.1:80"',
+        '"http://localhost@example.com/"',
+        '"localhost.example.com:80"',
+        '"http://127.0.0.1:80#@example.com"',
+        '"x y"',
+        "-1",
+    ):
+        for table in ("[listen]\nforward-to", "[listen.route]\ncreate_vm"):
+            write(folder, f"{table} = {target}\n")
+            found = defaults_of(folder, "listen")
+            assert (found.values, len(found.ignored)) == ({}, 1), target
 
 
 def test_ignored_handler_is_reported_with_the_file_and_the_option_to_pass(run: Run, folder: Path) -> None:
@@ -242,12 +229,12 @@ def test_route_of_the_file_cannot_hide_another_target_in_the_action(run: Run, fo
     assert "create_vm=http://example.com/ is not an action." in result.err
 
 
-@pytest.mark.parametrize(("value", "used"), [("300.0", True), ("301", False), ("nan", False)])
-def test_project_file_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Path, value: str, used: bool) -> None:
-    write(folder, f"[listen]\ntolerance = {value}\n")
-    result = run(*LISTEN[:-1], env=ENV)
-    assert f"timestamps within {float(value) if used else 300:g} s" in result.err
-    assert ("warning: ignored in ./port-hook.toml: listen.tolerance." in result.err) is not used
+def test_project_file_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Path) -> None:
+    for value, used in (("300.0", True), ("301", False), ("nan", False)):
+        write(folder, f"[listen]\ntolerance = {value}\n")
+        result = run(*LISTEN[:-1], env=ENV)
+        assert f"timestamps within {float(value) if used else 300:g} s" in result.err
+        assert ("warning: ignored in ./port-hook.toml: listen.tolerance." in result.err) is not used
 
 
 def test_project_file_cannot_turn_a_check_off(run: Run, folder: Path) -> None:
@@ -255,20 +242,17 @@ def test_project_file_cannot_turn_a_check_off(run: Run, folder: Path) -> None:
     assert defaults_of(folder, "listen").values == {}
 
 
-@pytest.mark.parametrize("arguments", [("--respond", "503"), ("--json",), ("--full",), ("--once",)])
-def test_command_line_overrides_contradictory_options_of_the_file(
-    run: Run, folder: Path, arguments: tuple[str, ...]
-) -> None:
-    write(folder, "[listen]\nforward-to = 9\ncompact = true\ncount = 3\nstrict = true\n")
-    assert run(*LISTEN, *arguments).code == ExitCode.FAILED  # because no invocation arrived
+def test_command_line_overrides_contradictory_options_of_the_file(run: Run, folder: Path) -> None:
+    for arguments in (("--respond", "503"), ("--json",), ("--full",), ("--once",)):
+        write(folder, "[listen]\nforward-to = 9\ncompact = true\ncount = 3\nstrict = true\n")
+        assert run(*LISTEN, *arguments).code == ExitCode.FAILED  # because no invocation arrived
 
 
 # --- problems of the file ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
+def test_invalid_project_file_is_an_error_with_its_name(run: Run, folder: Path) -> None:
+    for text, message in (
         ("[lisen]\n", "error: ./port-hook.toml: lisen is not a command.\nhint: Did you mean listen?"),
         ("[profiles.a.lisen]\n", "error: ./port-hook.toml: profiles.a.lisen is not a command."),
         ("[sign]\nfromat = 1\n", "error: ./port-hook.toml: sign has no option fromat.\nhint: Did you mean format?"),
@@ -286,14 +270,12 @@ def test_command_line_overrides_contradictory_options_of_the_file(
         (f"a{'.a' * 30000} = 1\n", "./port-hook.toml is not used: line 1 has more than 100 dots."),
         (f"a = {'[' * 30000}\n", "./port-hook.toml is nested too deeply."),
         ('[sign]\n"\\u001b[2J" = 1\n', "sign has no option \\x1b[2J."),
-    ],
-)  # fmt: skip
-def test_invalid_project_file_is_an_error_with_its_name(run: Run, folder: Path, text: str, message: str) -> None:
-    write(folder, text)
-    result = run(*SIGN, stdin=b"{}", env=ENV)
-    assert result.code in {ExitCode.SETTINGS, ExitCode.USAGE}
-    assert message in result.err
-    assert run("sign", "--help").code == ExitCode.OK
+    ):
+        write(folder, text)
+        result = run(*SIGN, stdin=b"{}", env=ENV)
+        assert result.code in {ExitCode.SETTINGS, ExitCode.USAGE}
+        assert message in result.err
+        assert run("sign", "--help").code == ExitCode.OK
 
 
 def test_default_switch_is_turned_off_by_the_file_or_the_command_line(run: Run, folder: Path) -> None:

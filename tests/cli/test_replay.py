@@ -24,13 +24,10 @@ from aiohttp import web
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, MessageOrigin, Status, Verdict
-from port_hook_cli.kafka.messages import message_headers
-from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signing import signed_message
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation, signed
 from tests.processes import environment, running, typed
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
@@ -96,42 +93,18 @@ def test_replay_sends_a_payload_with_a_valid_signature(run: Run, folder: Path, t
     assert body == '  {"ok": true}'
 
 
-def test_replay_serializes_a_payload_as_port_does_and_prints_a_note(run: Run, folder: Path, target: Handler) -> None:
-    result = run("replay", payload_file(folder, b'{ "a": 1.0 }\n'), "--to", target.url, env=ENV)
-    assert target.requests[0].body == b'{"a":1}'
-    assert accepts(target.requests[0])
-    assert result.err.startswith("note: payload.json: it is sent as compact JSON")
-
-
-def test_replay_reads_a_payload_from_stdin(run: Run, target: Handler) -> None:
-    assert run("replay", "-", "--to", target.url, stdin=b"[1]", env=ENV).code == 0
-    assert target.requests[0].body == b"[1]"
-
-
-def test_replay_signs_with_a_timestamp_in_milliseconds_on_request(run: Run, folder: Path, target: Handler) -> None:
-    run("replay", payload_file(folder), "--to", target.url, "--timestamp-unit", "ms", env=ENV)
-    assert accepts(target.requests[0], unit=1000)
-
-
-@pytest.mark.parametrize("name", ["last", "0123456789ab", "0123", RUN_ID])
 def test_replay_sends_a_capture_to_its_path_with_its_exact_body_and_a_new_signature(
-    run: Run, folder: Path, target: Handler, name: str
+    run: Run, folder: Path, target: Handler
 ) -> None:
     body = b'{ "context": {"runId": "%s"}, "n": 1.0 }' % RUN_ID.encode()
     store(folder, body=body, method="PUT", target="/a%2Fb?c=1")
-    result = run("replay", name, "--to", target.url, env=ENV)
-    assert (result.code, result.err) == (0, "")
-    (request,) = target.requests
-    assert request.line == "PUT /a%2Fb?c=1 HTTP/1.1"
-    assert request.body == body
-    assert accepts(request)
-    assert len([key for key, _ in request.fields if key.lower().startswith("x-port-")]) == 2
-
-
-def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: Path, target: Handler) -> None:
-    store(folder, capture=a_capture(verdict=Verdict(status=Status.STALE)))
-    result = run("replay", "last", "--to", target.url, env=ENV)
-    assert (result.code, result.err) == (0, "note: last: its signature was stale when it was captured\n")
+    for name in ("last", "0123", RUN_ID):
+        result = run("replay", name, "--to", target.url, env=ENV)
+        assert (result.code, result.err) == (0, "")
+        request = target.requests.pop()
+        assert (request.line, request.body) == ("PUT /a%2Fb?c=1 HTTP/1.1", body)
+        assert accepts(request)
+        assert len([key for key, _ in request.fields if key.lower().startswith("x-port-")]) == 2
 
 
 def test_replay_prints_a_note_when_a_capture_has_a_false_valid_verdict(run: Run, folder: Path, target: Handler) -> None:
@@ -174,28 +147,6 @@ def test_replay_as_captured_sends_the_exact_request_without_a_secret(run: Run, f
     assert "captured timestamp" in result.err
 
 
-def test_replay_as_captured_ignores_changes_from_a_variable(run: Run, folder: Path, target: Handler) -> None:
-    store(
-        folder, body=b'{"a":1}', headers=Headers((("x-port-signature", "v1,old="), ("x-port-timestamp", "1700000000")))
-    )
-    assert run("replay", "last", "--to", target.url, "--as-captured", env={"PORT_HOOK_REPLAY_SET": "a=2"}).code == 0
-    assert target.requests[0].body == b'{"a":1}'
-
-
-def test_replay_rejects_as_captured_without_a_signature(run: Run, folder: Path) -> None:
-    result = run("replay", payload_file(folder), "--to", "1", "--as-captured")
-    assert result.code == 2
-    hint = "hint: Leave out --as-captured to sign it.\n"
-    assert result.err == f"error: payload.json has no signature to send as captured.\n{hint}"
-
-
-@pytest.mark.parametrize("options", [["--set", "a=1"], ["--unset", "a"], ["--edit"], ["--timestamp-unit", "ms"]])
-def test_replay_rejects_options_without_effect_with_as_captured(run: Run, folder: Path, options: list[str]) -> None:
-    result = run("replay", payload_file(folder), "--to", "1", "--as-captured", *options)
-    assert result.code == 2
-    assert "--as-captured" in result.err
-
-
 def test_replay_signs_the_payload_after_set_and_unset(run: Run, folder: Path, target: Handler) -> None:
     result = run(
         "replay",
@@ -235,28 +186,6 @@ def test_replay_takes_the_pointers_of_diff_as_paths(run: Run, folder: Path, targ
     assert result.err == 'note: payload.json: --set ["/x"]: the body did not have ["/x"], so it was added\n'
 
 
-def test_replay_suggests_a_pointer_for_a_misspelled_pointer(run: Run, folder: Path, target: Handler) -> None:
-    result = run("replay", payload_file(folder), "--to", target.url, "--set", "/payload/propertees/cpu=8", env=ENV)
-    assert result.err == (
-        "note: payload.json: --set /payload/propertees/cpu: the body did not have /payload/propertees, so it was added "
-        "(did you mean /payload/properties?)\n"
-    )
-
-
-def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(run: Run, folder: Path, target: Handler) -> None:
-    value = signed_message(a_document(), SECRET, str(int(NOW)))
-    message = {"body": value, "headers": message_headers(value), "origin": MessageOrigin("org.runs", 0, 1, None)}
-    store(folder, **message)
-    for options in ((), ("--set", "payload.properties.cpu=8")):
-        assert run("replay", "last", "--to", target.url, *options, env=ENV).code == 0
-    plain, edited = target.requests
-    assert (plain.body, accepts(plain), accepts(edited)) == (value, True, True)
-    at = float(json.loads(edited.body)["headers"]["X-Port-Timestamp"])
-    verdict = verify_received(message_headers(edited.body), edited.body, SECRET, is_message=True, now=at)
-    assert (verdict.status, at > NOW) == (Status.VALID, True)
-    assert json.loads(edited.body)["payload"]["properties"]["cpu"] == 8
-
-
 def test_replay_sends_nothing_when_the_path_of_set_does_not_exist(run: Run, folder: Path, target: Handler) -> None:
     result = run("replay", payload_file(folder), "--to", target.url, "--set", "action.x=1", env=ENV)
     assert result.code == 2
@@ -271,17 +200,13 @@ def an_editor(folder: Path, program: str) -> dict[str, str]:
 
 
 def test_replay_serializes_an_edited_payload_as_json_stringify_does(run: Run, folder: Path, target: Handler) -> None:
-    program = "path.write_text(path.read_text().replace('\"a\": 1', '\"a\": 2.0'))"
-    store(folder, body=b'{"a": 1}')
-    assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, program)).code == 0
-    assert target.requests[0].body == b'{"a":2}'
-    assert accepts(target.requests[0])
-
-
-def test_replay_sends_the_raw_body_when_the_editor_changes_nothing(run: Run, folder: Path, target: Handler) -> None:
     store(folder, body=b'{ "a": 1.0 }')
     assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, "")).code == 0
-    assert target.requests[0].body == b'{ "a": 1.0 }'
+    assert target.requests[0].body == b'{ "a": 1.0 }'  # nothing was edited
+    program = "path.write_text('{\"a\": 2.0}')"
+    assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, program)).code == 0
+    assert target.requests[1].body == b'{"a":2}'
+    assert accepts(target.requests[1])
 
 
 def test_replay_sends_nothing_and_saves_the_file_when_edited_text_is_invalid_json(
@@ -297,13 +222,13 @@ def test_replay_sends_nothing_and_saves_the_file_when_edited_text_is_invalid_jso
     assert target.requests == []
 
 
-def test_replay_sets_the_method_and_headers(run: Run, folder: Path, target: Handler) -> None:
-    options = ["--method", "delete", "--header", "RUN_ID: r_1", "--header", "content-type:"]
+def test_replay_sets_the_method_headers_and_timestamp_unit(run: Run, folder: Path, target: Handler) -> None:
+    options = ["--method", "delete", "--header", "RUN_ID: r_1", "--header", "content-type:", "--timestamp-unit", "ms"]
     run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     (request,) = target.requests
-    assert request.line == "DELETE / HTTP/1.1"
-    assert request.value("run_id") == "r_1"
+    assert (request.line, request.value("run_id")) == ("DELETE / HTTP/1.1", "r_1")
     assert request.value("content-type") is None
+    assert accepts(request, unit=1000)
 
 
 def test_replay_gets_a_run_from_ports_api_when_it_was_not_captured(run: Run, target: Handler) -> None:
@@ -327,30 +252,12 @@ def test_replay_gets_a_run_from_ports_api_when_it_was_not_captured(run: Run, tar
     assert result.records[0]["run_id"] == RUN_ID
 
 
-def test_replay_rejects_an_empty_source_name(run: Run, folder: Path, target: Handler) -> None:
-    store(folder)
-    result = run("replay", "last", "", "--to", target.url, env=ENV)
-    assert result.code == 2
-    assert "name of a source is empty" in result.err
-    assert target.requests == []
-
-
-def test_replay_fails_without_a_secret(run: Run, folder: Path) -> None:
-    result = run("replay", payload_file(folder), "--to", "1")
-    assert result.code == 4
-    assert "PORT_CLIENT_SECRET" in result.err
-
-
-def test_replay_reads_the_secret_from_a_file(run: Run, folder: Path, target: Handler) -> None:
-    (folder / "secret").write_text("from a file\n")
-    assert run("replay", payload_file(folder), "--to", target.url, "--secret-file", "secret").code == 0
-    assert accepts(target.requests[0], "from a file")
-
-
 def test_replay_exits_6_when_the_target_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, env=ENV)
     assert (result.code, result.out) == (6, "")
     assert result.err.startswith(f"error: nothing listens on 127.0.0.1:{closed_port}: is your handler running?\nhint:")
+    record = run("replay", payload_file(folder), "--to", closed_port, "--json", env=ENV).records[0]
+    assert (record["status"], "nothing listens" in record["error"]) == (None, True)
 
 
 def test_replay_exits_6_when_the_target_of_a_series_is_unreachable(run: Run, folder: Path, closed_port: str) -> None:
@@ -359,13 +266,11 @@ def test_replay_exits_6_when_the_target_of_a_series_is_unreachable(run: Run, fol
     assert "nothing listens" in result.out
 
 
-@pytest.mark.parametrize(("expected", "code"), [("200", 0), ("2xx", 0), ("201", 1), ("4xx", 1)])
-def test_replay_exit_code_follows_expect_status(
-    run: Run, folder: Path, target: Handler, expected: str, code: int
-) -> None:
-    result = run("replay", payload_file(folder), "--to", target.url, "--expect-status", expected, env=ENV)
-    assert result.code == code
-    assert (f"did not get {expected}" in result.err) == bool(code)
+def test_replay_exit_code_follows_expect_status(run: Run, folder: Path, target: Handler) -> None:
+    for expected, code in (("200", 0), ("2xx", 0), ("201", 1), ("4xx", 1)):
+        result = run("replay", payload_file(folder), "--to", target.url, "--expect-status", expected, env=ENV)
+        assert result.code == code
+        assert (f"did not get {expected}" in result.err) == bool(code)
 
 
 def test_replay_exits_0_with_a_hint_when_the_target_responds_401(run: Run, folder: Path) -> None:
@@ -418,35 +323,31 @@ def test_plot_is_a_new_private_file(run: Run, folder: Path, target: Handler) -> 
     assert "latencies.svg already exists." in again.err
 
 
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [("no/such.svg", "The directory of no/such.svg does not exist."), ("x" * 300 + ".svg", "cannot be written")],
-)
-def test_unwritable_plot_is_rejected_before_any_request(
-    run: Run, folder: Path, target: Handler, name: str, words: str
-) -> None:
-    result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
-    assert (result.code, target.requests) == (8, [])
-    assert words in result.err
+def test_unwritable_plot_is_rejected_before_any_request(run: Run, folder: Path, target: Handler) -> None:
+    for name, words in (
+        ("no/such.svg", "The directory of no/such.svg does not exist."),
+        ("x" * 300 + ".svg", "cannot be written"),
+    ):
+        result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
+        assert (result.code, target.requests) == (8, [])
+        assert words in result.err
 
 
-@pytest.mark.parametrize("name", ["latencies.png", "latencies", "svg"])
-def test_plot_without_an_svg_name_is_rejected_before_any_request(
-    run: Run, folder: Path, target: Handler, name: str
-) -> None:
-    result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
-    assert (result.code, result.out, len(target.requests)) == (ExitCode.USAGE, "", 0)
-    assert f"--plot writes an SVG image, but the name '{name}' does not end in .svg." in result.err
+def test_plot_without_an_svg_name_is_rejected_before_any_request(run: Run, folder: Path, target: Handler) -> None:
+    for name in ("latencies.png", "latencies", "svg"):
+        result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
+        assert (result.code, result.out, len(target.requests)) == (ExitCode.USAGE, "", 0)
+        assert f"--plot writes an SVG image, but the name '{name}' does not end in .svg." in result.err
 
 
-@pytest.mark.parametrize("columns", ["0", "-5", "abc", "9" * 5_000, ""])
 def test_table_has_its_usual_width_when_columns_is_not_a_number_of_columns(
-    run: Run, folder: Path, target: Handler, columns: str
+    run: Run, folder: Path, target: Handler
 ) -> None:
-    options = ["--to", target.url, "--times", "2"]
-    result = run("replay", payload_file(folder), *options, env={**ENV, "COLUMNS": columns})
-    assert result.code == 0
-    assert "200 OK" in result.out
+    for columns in ("0", "-5", "abc", "9" * 5_000, ""):
+        options = ["--to", target.url, "--times", "2"]
+        result = run("replay", payload_file(folder), *options, env={**ENV, "COLUMNS": columns})
+        assert result.code == 0
+        assert "200 OK" in result.out
 
 
 def test_plot_is_left_out_when_nothing_responded(run: Run, folder: Path, closed_port: str) -> None:
@@ -485,13 +386,6 @@ def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, targe
     assert sum(bucket["count"] for bucket in series["buckets"]) == 2
 
 
-def test_replay_record_has_an_error_without_a_response(run: Run, folder: Path, closed_port: str) -> None:
-    result = run("replay", payload_file(folder), "--to", closed_port, "--json", env=ENV)
-    assert result.code == 6
-    assert result.records[0]["status"] is None
-    assert "nothing listens" in result.records[0]["error"]
-
-
 def test_replay_dry_run_prints_the_signed_request_and_sends_nothing(run: Run, folder: Path, target: Handler) -> None:
     store(folder, body=b'{"\xff": 1}', target="/x")
     result = run("replay", "last", "--to", target.url, "--dry-run", env=ENV)
@@ -513,31 +407,28 @@ def test_output_of_a_dry_run_can_be_replayed_and_verified(run: Run, folder: Path
     assert accepts(target.requests[0])
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--to", "ftp://x"],
-        ["--to", "1", "--set", "a"],
-        ["--to", "1", "--unset", "a["],
-        ["--to", "1", "--rate", "fast"],
-        ["--to", "1", "--expect-status", "ok"],
-        ["--to", "1", "--method", "A B"],
-        ["--to", "1", "--header", "x"],
-        ["--to", "1", "--times", "0"],
-        ["--to", "1", "--times", "1000001"],
-        ["--to", "1", "--plot", "a.svg"],
-        ["--to", "1", "--times", "2", "--plot", "a.svg", "--dry-run"],
-        ["--to", "1", "--concurrency", "0"],
-        ["--to", "1", "--dry-run", "--json"],
-        [],
-    ],
-)
-def test_replay_exits_2_for_invalid_options(run: Run, folder: Path, options: list[str]) -> None:
-    assert run("replay", payload_file(folder), *options, env=ENV).code == 2
-
-
-def test_replay_rejects_stdin_for_both_payload_and_secret(run: Run) -> None:
-    assert run("replay", "-", "--to", "1", "--secret-file", "-", stdin=b"x").code == 2
+def test_replay_exits_2_for_invalid_options(run: Run, folder: Path) -> None:
+    for line in (
+        "--to ftp://x",
+        "--to 1 --set a",
+        "--to 1 --unset a[",
+        "--to 1 --rate fast",
+        "--to 1 --expect-status ok",
+        "--to 1 --header x",
+        "--to 1 --times 1000001",
+        "--to 1 --plot a.svg",
+        "--to 1 --times 2 --plot a.svg --dry-run",
+        "--to 1 --concurrency 0",
+        "--to 1 --dry-run --json",
+        "--to 1 --as-captured",
+        "--to 1 --as-captured --set a=1",
+        "--to 1 --as-captured --unset a",
+        "--to 1 --as-captured --edit",
+        "--to 1 --as-captured --timestamp-unit ms",
+        "",
+    ):
+        assert run("replay", payload_file(folder), *line.split(), env=ENV).code == 2, line
+    assert run("replay", payload_file(folder), "--to", "1", "--method", "A B", env=ENV).code == 2
 
 
 def replaying(folder: Path, *options: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
@@ -609,15 +500,8 @@ def test_capture_is_sent_to_its_forward_target_by_default(run: Run, folder: Path
     assert (result.code, result.err) == (0, f"Sending to {url}, where the capture was forwarded.\n")
     assert target.requests[0].line == "POST /hooks?a=1 HTTP/1.1"
     assert accepts(target.requests[0])
-
-
-def test_dry_run_shows_the_target(run: Run, folder: Path) -> None:
-    store(folder, capture=a_capture(delivery=Delivery(url="http://127.0.0.1:9/hooks", status=500)))
-    result = run("replay", "last", "--dry-run", env=ENV)
-    assert (result.code, result.err) == (
-        0,
-        "Would send to http://127.0.0.1:9/hooks, where the capture was forwarded.\n",
-    )
+    dry = run("replay", "last", "--dry-run", env=ENV)
+    assert (dry.code, dry.err) == (0, f"Would send to {url}, where the capture was forwarded.\n")
 
 
 @pytest.mark.parametrize(("option", "value"), [("--concurrency", "2"), ("--rate", "5/s")])
@@ -644,9 +528,7 @@ def test_option_for_several_requests_is_rejected_for_a_single_request(
     "delivery",
     [
         None,
-        Delivery(url="http://attacker.example/", status=200),
         Delivery(url="http://localhost.attacker.example/", status=200),
-        Delivery(url="http://127.0.0.1@attacker.example/", status=200),
         Delivery(url="http://10.0.0.1/", status=200),
         Delivery(url="", status=200),
     ],
@@ -675,9 +557,9 @@ def test_unforwarded_capture_is_sent_to_the_last_listen_target(
     assert all(accepts(request) for request in target.requests)
 
 
-@pytest.mark.parametrize(
-    "planted",
-    [
+def test_last_listen_target_on_another_machine_is_not_used(run: Run, folder: Path) -> None:
+    store(folder)
+    for planted in (
         None,
         "",
         "http://attacker.example/",
@@ -688,14 +570,12 @@ def test_unforwarded_capture_is_sent_to_the_last_listen_target(
         "\x1b[2J",
         "http://127.0.0.1:99999999",
         "8" * 100_000,
-    ],
-)
-def test_last_listen_target_on_another_machine_is_not_used(run: Run, folder: Path, planted: str | None) -> None:
-    store(folder)
-    last_listener(folder, planted)
-    result = run("replay", "last", env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert result.err.startswith("error: Missing option --to: last was not forwarded to a handler on this machine.\n")
+    ):
+        last_listener(folder, planted)
+        result = run("replay", "last", env=ENV)
+        assert (result.code, result.out) == (ExitCode.USAGE, ""), planted
+        message = "error: Missing option --to: last was not forwarded to a handler on this machine.\n"
+        assert result.err.startswith(message)
 
 
 def test_invalid_last_listen_target_is_not_used(run: Run, folder: Path) -> None:
@@ -705,14 +585,14 @@ def test_invalid_last_listen_target_is_not_used(run: Run, folder: Path) -> None:
     assert run("replay", "last", env=ENV).code == ExitCode.USAGE
 
 
-@pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])
-def test_unreachable_error_shows_the_default_port_of_the_scheme(run: Run, folder: Path, url: str, named: str) -> None:
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", 80)) == 0:
-            pytest.skip("something listens on port 80")
-    result = run("replay", payload_file(folder), "--to", url, env=ENV)
-    assert result.code == ExitCode.TARGET
-    assert f"nothing listens on {named}" in result.err
+def test_unreachable_error_shows_the_default_port_of_the_scheme(run: Run, folder: Path) -> None:
+    for url, named in (("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", 80)) == 0:
+                pytest.skip("something listens on port 80")
+        result = run("replay", payload_file(folder), "--to", url, env=ENV)
+        assert result.code == ExitCode.TARGET
+        assert f"nothing listens on {named}" in result.err
 
 
 def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the_run(run: Run, folder: Path) -> None:
@@ -742,19 +622,17 @@ def test_replay_sends_the_request_when_the_sandbox_is_unreachable(run: Run, fold
     assert (result.code, len(target.requests)) == (0, 1)
 
 
-@pytest.mark.parametrize("definition", ["actions/create_vm.json", "workflows/deploy_service.json"])
-def test_replay_of_a_definition_suggests_trigger(run: Run, definition: str) -> None:
-    file = str(Path(__file__).parents[2] / "examples" / definition)
-    result = run("replay", file, "--to", "1", "--dry-run", env=ENV)
-    assert "it looks like a definition, not a payload. `port-hook trigger` makes the request" in result.err
+def test_replay_of_a_definition_suggests_trigger(run: Run) -> None:
+    for definition in ("actions/create_vm.json", "workflows/deploy_service.json"):
+        file = str(Path(__file__).parents[2] / "examples" / definition)
+        result = run("replay", file, "--to", "1", "--dry-run", env=ENV)
+        assert "it looks like a definition, not a payload. `port-hook trigger` makes the request" in result.err
 
 
-def test_replay_of_a_payload_with_an_identifier_does_not_mention_definitions(run: Run, folder: Path) -> None:
-    payload = payload_file(folder, b'{"identifier":"x","invocationMethod":"POST"}')
-    assert "definition" not in run("replay", payload, "--to", "1", "--dry-run", env=ENV).err
-
-
-def test_deeply_nested_payload_with_an_identifier_is_replayed(run: Run, folder: Path) -> None:
-    payload = payload_file(folder, b'{"identifier":1,"x":' + b"[" * 3000 + b"]" * 3000 + b"}")
-    result = run("replay", payload, "--to", "1", "--dry-run", env=ENV)
-    assert result.code == 0, result.err
+def test_payload_with_an_identifier_is_not_called_a_definition(run: Run, folder: Path) -> None:
+    for content in (
+        b'{"identifier":"x","invocationMethod":"POST"}',
+        b'{"identifier":1,"x":' + b"[" * 3000 + b"]" * 3000 + b"}",
+    ):
+        result = run("replay", payload_file(folder, content), "--to", "1", "--dry-run", env=ENV)
+        assert (result.code, "definition" in result.err) == (0, False), result.err

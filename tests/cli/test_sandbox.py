@@ -9,8 +9,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
@@ -39,23 +37,37 @@ def exports(process: Process) -> dict[str, str]:
 
 
 def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path: Path) -> None:
-    with a_process(tmp_path) as process:
+    (tmp_path / "action.json").write_text(json.dumps({**create_vm_action(), "identifier": "nowhere"}))
+    with a_process(tmp_path, "--strict", "--actions", "action.json") as process:
         env = exports(process)
         result = run("report-run", RUN_ID, "--log", "hi \x1b[2J", "--status", "success", env=env)
         assert result.code == ExitCode.OK
+        assert process.stderr
+        lines = [process.stderr.readline() for _ in range(6)]
+        with authorized(env) as port:
+            started = port.post("/v1/actions/nowhere/runs", json={"properties": {"title": "x"}})
+        run_id = started.json()["run"]["id"]
+        lines += [process.stderr.readline() for _ in range(4)]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (ExitCode.OK, "")
     assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_BASE_URL", "PORT_API_BASE_URL"]
     assert env["PORT_API_URL"] == env["PORT_BASE_URL"] == env["PORT_API_BASE_URL"]
-    calls = [text.split(maxsplit=1)[1] for text in err.splitlines()[1:]]
-    assert calls == [
+    (note,) = [text for text in lines if text.startswith("note: --strict rejects every entity, because the sandbox")]
+    assert "--blueprints" in note
+    lines.remove(note)
+    calls = [text.split(maxsplit=1)[1].rstrip() for text in lines[1:]]
+    assert calls[:6] == [
         "POST /v1/auth/access_token 200  issued a token",
         f"GET /v1/actions/runs/{RUN_ID}?version=v2 200  created the unknown run",
         f'POST /v1/actions/runs/{RUN_ID}/logs 201  log "hi \\u001b[2J"',
         f"PATCH /v1/actions/runs/{RUN_ID} 200  status SUCCESS",
+        "POST /v1/auth/access_token 200  issued a token",
+        f"POST /v1/actions/nowhere/runs 202  started {run_id} for you@example.com",
     ]
-    assert env["PORT_CLIENT_SECRET"] not in err
+    assert calls[6].startswith(f"run {run_id} nowhere IN_PROGRESS  The sandbox sends only to this machine")
+    assert calls[7].startswith(f"run {run_id} nowhere FAILURE  ended ")
+    assert env["PORT_CLIENT_SECRET"] not in "".join(lines) + err
 
 
 def test_sandbox_warns_about_outputs_of_unknown_nodes(run: Run, folder: Path) -> None:
@@ -67,49 +79,37 @@ def test_sandbox_warns_about_outputs_of_unknown_nodes(run: Run, folder: Path) ->
     assert "warning: no workflow has these nodes of --outputs: thnk\n" in result.err
 
 
-def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run: Run, tmp_path: Path) -> None:
-    with a_process(tmp_path, "--json", "--strict-runs", "--run", RUN_ID) as process:
+def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call_and_step(run: Run, tmp_path: Path) -> None:
+    blueprint = {"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}}
+    (tmp_path / "vm.json").write_text(json.dumps(blueprint))
+    options = ("--json", "--strict-runs", "--run", RUN_ID, "--strict", "--blueprints", "vm.json")
+    with a_process(tmp_path, *options) as process:
         ready: dict[str, Any] = checked(json.loads(line(process)))
         env = environ_for(ready)
         assert run("report-run", RUN_ID, "--status", "failure", env=env).code == ExitCode.OK
         assert run("report-run", "r_" + "0" * 16, "--status", "failure", env=env).code == ExitCode.PORT_API
-        process.send_signal(signal.SIGTERM)
+        with authorized(env) as port:
+            entities = [{"identifier": name, "properties": {name: 1}} for name in ("cpu", "ram")]
+            answers = [port.post("/v1/blueprints/vm/entities", json=entity) for entity in entities]
+            started = port.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
+        records = [checked(json.loads(line(process))) for _ in range(11)]
+        process.terminate()
         out, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (ExitCode.OK, "")
+    assert (process.returncode, out, err) == (ExitCode.OK, "", "")
     assert (ready["schema"], ready["type"]) == ("port-hook/sandbox/1", "ready")
-    calls = [checked(json.loads(text)) for text in out.splitlines()]
+    assert [answer.status_code for answer in answers] == [201, 422]
+    *calls, first, last = records
     assert {(call["schema"], call["type"]) for call in calls} == {("port-hook/sandbox/1", "call")}
-    assert [(call["method"], call["status"], call["run_id"]) for call in calls] == [
+    assert [(call["method"], call["status"], call["run_id"]) for call in calls[:5]] == [
         ("POST", 200, None),
         ("GET", 200, RUN_ID),
         ("PATCH", 200, RUN_ID),
         ("POST", 200, None),
         ("GET", 404, None),
     ]
-    assert ready["client_secret"] not in out
-
-
-def test_strict_sandbox_rejects_entities_without_a_matching_blueprint(tmp_path: Path) -> None:
-    blueprint = {"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}}
-    (tmp_path / "vm.json").write_text(json.dumps(blueprint))
-    with a_process(tmp_path, "--json", "--strict", "--blueprints", "vm.json") as process:
-        with authorized(environ_for(json.loads(line(process)))) as port:
-            answers = [
-                port.post("/v1/blueprints/vm/entities", json={"identifier": name, "properties": {name: 1}})
-                for name in ("cpu", "ram")
-            ]
-        process.send_signal(signal.SIGTERM)
-        assert "note: " not in process.communicate(timeout=30)[1]
-    assert [answer.status_code for answer in answers] == [201, 422]
-
-
-def test_strict_sandbox_without_blueprints_prints_a_note(tmp_path: Path) -> None:
-    with a_process(tmp_path, "--json", "--strict") as process:
-        line(process)
-        assert process.stderr
-        note = process.stderr.readline()
-    assert note.startswith("note: --strict rejects every entity, because the sandbox has no blueprints")
-    assert "--blueprints" in note
+    assert (first["type"], last["type"]) == ("run", "run")
+    assert (last["run_id"], last["action"], last["status"]) == (started.json()["run"]["id"], "create_vm", "FAILURE")
+    assert ready["client_secret"] not in json.dumps(records)
 
 
 def test_sandbox_error_has_a_hint_when_the_port_is_in_use(run: Run) -> None:
@@ -120,74 +120,24 @@ def test_sandbox_error_has_a_hint_when_the_port_is_in_use(run: Run) -> None:
     assert "--port" in result.err
 
 
-@pytest.mark.parametrize("run_id", ["", "a b"])
-def test_sandbox_rejects_an_invalid_run_id(run: Run, run_id: str) -> None:
-    assert run("sandbox", "--run", run_id).code == ExitCode.USAGE
-
-
-def test_sandbox_prints_each_step_of_a_run(tmp_path: Path) -> None:
-    action = {**create_vm_action(), "identifier": "nowhere"}
-    (tmp_path / "action.json").write_text(json.dumps(action))
-    with a_process(tmp_path, "--actions", "action.json") as process:
-        with authorized(exports(process)) as port:
-            started = port.post("/v1/actions/nowhere/runs", json={"properties": {"title": "x"}})
-        run_id = started.json()["run"]["id"]
-        assert process.stderr
-        lines = [process.stderr.readline().split(maxsplit=1)[-1].rstrip() for _ in range(5)]
-    assert lines[2] == f"POST /v1/actions/nowhere/runs 202  started {run_id} for you@example.com"
-    assert lines[3].startswith(f"run {run_id} nowhere IN_PROGRESS  The sandbox sends only to this machine")
-    assert lines[4].startswith(f"run {run_id} nowhere FAILURE  ended ")
-
-
-def test_sandbox_json_prints_a_record_for_each_step_of_a_run(tmp_path: Path) -> None:
-    with a_process(tmp_path, "--json") as process:
-        with authorized(environ_for(json.loads(line(process)))) as port:
-            started = port.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
-        run_id = started.json()["run"]["id"]
-        records = [checked(json.loads(line(process))) for _ in range(4)]
-    assert [record["type"] for record in records] == ["call", "call", "run", "run"]
-    last = records[-1]
-    assert (last["run_id"], last["action"], last["status"]) == (run_id, "create_vm", "FAILURE")
-
-
-def test_sandbox_error_shows_an_invalid_actions_file(run: Run, folder: Path) -> None:
-    (folder / "bad.json").write_text("{")
-    result = run("sandbox", "--actions", "bad.json")
-    assert result.code == ExitCode.STORE
-    assert "bad.json" in result.err
-
-
-def test_sandbox_rejects_an_unrelated_state_file_without_changing_it(run: Run, folder: Path) -> None:
-    (folder / "notes.txt").write_text("mine")
-    result = run("sandbox", "--state", "notes.txt")
-    assert result.code == ExitCode.STORE
-    assert (folder / "notes.txt").read_text() == "mine"
-
-
-def test_sandbox_rejects_an_invalid_rate_limit(run: Run) -> None:
-    result = run("sandbox", "--rate-limit", "5/h")
-    assert result.code == ExitCode.USAGE
-    assert "'5/h' is not N, N/m or N/s" in result.err
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
+def test_sandbox_rejects_invalid_options(run: Run) -> None:
+    for words, message in (
         (("--kafka", "kafka.example.com:9092"), "only to brokers on this machine"),
         (("--kafka", "9092"), "is not the address of a Kafka broker"),
-    ],
-)
-def test_sandbox_rejects_an_invalid_broker(run: Run, options: tuple[str, ...], message: str) -> None:
-    result = run("sandbox", *options)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert message in result.err
+        (("--rate-limit", "5/h"), "'5/h' is not N, N/m or N/s"),
+        (("--run", ""), "empty"),
+        (("--run", "a b"), "a b"),
+    ):
+        result = run("sandbox", *words)
+        assert (result.code, result.out) == (ExitCode.USAGE, "")
+        assert message in result.err
 
 
-@pytest.mark.parametrize("option", ["--actions", "--workflows", "--blueprints"])
-def test_sandbox_reports_a_missing_file(run: Run, folder: Path, option: str) -> None:
-    result = run("sandbox", option, "missing.json")
-    assert result.code == ExitCode.STORE
-    assert result.err == (
-        f"error: File not found: {folder / 'missing.json'}.\n"
-        "hint: Pass the path of a JSON or YAML file, or of a directory with such files.\n"
-    )
+def test_sandbox_reports_a_missing_file(run: Run, folder: Path) -> None:
+    for option in ("--actions", "--workflows", "--blueprints"):
+        result = run("sandbox", option, "missing.json")
+        assert result.code == ExitCode.STORE
+        assert result.err == (
+            f"error: File not found: {folder / 'missing.json'}.\n"
+            "hint: Pass the path of a JSON or YAML file, or of a directory with such files.\n"
+        )

@@ -26,13 +26,13 @@ def kept(folder: Path) -> None:
     keep(folder, CAPTURE, a_capture(an_invocation(BYTES, id="ff0000000002")))
 
 
-@pytest.mark.parametrize("name", ["0123456789ab", "01"])
-def test_show_prints_every_part_of_a_capture(run: Run, name: str) -> None:
-    result = run("show", name)
-    assert result.code == ExitCode.OK
-    assert result.err == ""
-    for part in (RUN_ID, "create_vm", "x-port-signature", "eu-west-1", "http://127.0.0.1:8000/ 200 in 1.5 ms"):
-        assert part in result.out
+def test_show_prints_every_part_of_a_capture(run: Run) -> None:
+    for name in ("0123456789ab", "01"):
+        result = run("show", name)
+        assert result.code == ExitCode.OK
+        assert result.err == ""
+        for part in (RUN_ID, "create_vm", "x-port-signature", "eu-west-1", "http://127.0.0.1:8000/ 200 in 1.5 ms"):
+            assert part in result.out
 
 
 def test_show_prints_small_numbers_as_port_sends_them(run: Run, folder: Path) -> None:
@@ -73,35 +73,35 @@ def test_show_file_prints_a_capture_file(run: Run) -> None:
     assert read_capture(json.loads(result.out)) == CAPTURE
 
 
-@pytest.mark.parametrize("name", ["capture.json", "a b.http"])
-@pytest.mark.parametrize("stored", [True, False])
-def test_show_of_a_file_suggests_verify_and_replay(run: Run, folder: Path, name: str, stored: bool) -> None:
-    (folder / name).write_text("{}")
-    result = run("show", name, *(() if stored else ("--store", "none.db")))
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert f"{name} is a file" in result.err
-    for command in ("verify", "replay"):
-        assert f"`port-hook {command} {shlex.quote(name)}" in result.err
+def test_show_of_a_file_suggests_verify_and_replay(run: Run, folder: Path) -> None:
+    for name, options in (("capture.json", ()), ("a b.http", ("--store", "none.db"))):
+        (folder / name).write_text("{}")
+        result = run("show", name, *options)
+        assert (result.code, result.out) == (ExitCode.USAGE, "")
+        assert f"{name} is a file" in result.err
+        for command in ("verify", "replay"):
+            assert f"`port-hook {command} {shlex.quote(name)}" in result.err
 
 
-@pytest.mark.parametrize("name", ["last", "01"])
-def test_show_reads_the_store_when_a_file_has_the_name_of_a_capture(run: Run, folder: Path, name: str) -> None:
-    (folder / name).write_text("{}")
-    assert run("show", name).code == ExitCode.OK
+def test_show_reads_the_store_when_a_file_has_the_name_of_a_capture(run: Run, folder: Path) -> None:
+    for name in ("last", "01"):
+        (folder / name).write_text("{}")
+        assert run("show", name).code == ExitCode.OK
 
 
-@pytest.mark.parametrize("options", [("--body", "--json"), ("--file", "--json"), ("--body", "--file")])
-def test_show_rejects_two_output_forms(run: Run, options: tuple[str, ...]) -> None:
-    result = run("show", "last", *options)
-    assert result.code == ExitCode.USAGE
-    assert ", not both." in result.err
+def test_show_rejects_two_output_forms(run: Run) -> None:
+    for options in (("--body", "--json"), ("--file", "--json"), ("--body", "--file")):
+        result = run("show", "last", *options)
+        assert result.code == ExitCode.USAGE
+        assert ", not both." in result.err
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("ee", "Capture not found: ee. No ID in"), ("r_aaaaaaaaaaaaaaaa", "has no capture of this run")]
-)
-def test_show_exits_8_when_no_capture_has_the_name(run: Run, name: str, words: str) -> None:
-    result = run("show", name)
-    assert result.code == ExitCode.STORE
-    assert result.out == ""
-    assert words in result.err
+def test_show_exits_8_when_no_capture_has_the_name(run: Run) -> None:
+    for name, words in (
+        ("ee", "Capture not found: ee. No ID in"),
+        ("r_aaaaaaaaaaaaaaaa", "has no capture of this run"),
+    ):
+        result = run("show", name)
+        assert result.code == ExitCode.STORE
+        assert result.out == ""
+        assert words in result.err

@@ -83,15 +83,6 @@ def test_error_is_wrapped_only_between_words_and_keeps_commands_whole(folder: Pa
 
 
 @WIDTHS
-def test_usage_error_is_wrapped_at_words(folder: Path, width: int) -> None:
-    words = ["--a-very-long-option-that-does-not-exist-anywhere", "and-an-argument"]
-    shown = on_terminal(folder, "listen", *words, env={"COLUMNS": str(width)})
-    lines = lines_of(shown, width)
-    assert any(words[0] in line for line in lines)
-    assert any("`port-hook listen --help`" in line for line in lines)
-
-
-@WIDTHS
 def test_help_keeps_every_token_whole(folder: Path, width: int) -> None:
     for command in COMMANDS:
         shown = on_terminal(folder, command, "--help", env={"COLUMNS": str(width)})
@@ -171,8 +162,3 @@ def test_records_and_exports_never_have_color(folder: Path, run: Run) -> None:
     for line in ("show last --json", "show last --file", "export last --format har"):
         assert not STYLE.search(run(*line.split(), env={"FORCE_COLOR": "1"}).out)
         assert not STYLE.search(on_terminal(folder, *line.split()).raw.decode())
-
-
-def test_non_json_body_has_no_color(folder: Path) -> None:
-    capture(folder, an_invocation(b'<p class="x">true</p>', id="html"))
-    assert not JSON_COLOR.search(on_terminal(folder, "show", "html").raw.decode())

@@ -59,24 +59,18 @@ def handler(folder: Path, run: Run) -> Iterator[Failing]:
             yield found
 
 
-@pytest.mark.parametrize("workflow", ["flow", "flow.json"])
-def test_workflow_runs_from_a_failed_node_to_its_end(run: Run, handler: Failing, workflow: str) -> None:
-    result = run("trigger", workflow, "--from", "ship", "--to", handler.url, env=handler.api)
+def test_workflow_runs_from_a_failed_node_to_its_end(run: Run, handler: Failing) -> None:
+    result = run("trigger", "flow.json", "--from", "ship", "--to", handler.url, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/ship", "/tell"])
     assert json.loads(handler.requests[0][1]) == {"version": "1", "ready": True}
     assert json.loads(handler.requests[1][1]) == {"shipped": 202}
-
-
-def test_nodes_with_effects_are_listed_before_any_request(run: Run, handler: Failing) -> None:
-    result = run("trigger", "flow.json", "--from", "ship", "--to", "1", env=handler.api)
+    # Nodes with effects are listed before any request.
     kept, repeated = result.err.split("note: these nodes acted in the run wfr_")[1:]
     assert "and do not run again:\n  check  WEBHOOK  SUCCESS  wfnr_" in kept
     assert "and can run again:\n  ship  WEBHOOK  FAILED  wfnr_" in repeated
     assert "is_ready" not in result.err
-
-
-def test_first_record_lists_the_nodes_with_effects(run: Run, handler: Failing) -> None:
     first, *others = run("trigger", "flow", "--from", "ship", "--to", handler.url, "--json", env=handler.api).records
+    assert handler.paths[2:] == ["/ship", "/tell"]
     assert (first["type"], first["workflow"], first["from"]) == ("retry", "flow", "ship")
     assert [(each["node"], each["result"]) for each in first["not_run_again"]] == [("check", "SUCCESS")]
     assert [(each["node"], each["result"]) for each in first["run_again"]] == [("ship", "FAILED")]
@@ -89,57 +83,42 @@ def test_first_node_lists_no_earlier_node(run: Run, handler: Failing) -> None:
     assert "note: no node before check acted in the run wfr_" in result.err
 
 
-def test_outputs_of_a_file_and_of_options_replace_the_last_run(run: Run, handler: Failing, folder: Path) -> None:
+def test_given_outputs_replace_the_last_run(run: Run, handler: Failing, folder: Path) -> None:
     (folder / "outputs.json").write_text('{"start": {"version": "2"}, "ship": {"response": {"status": 1}}}', "utf-8")
     options = ("--outputs", "outputs.json", "--output", "check.response.data.ready=false")
     result = run("trigger", "flow.json", "--from", "ship", *options, "--to", handler.url, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/ship", "/tell"])
     assert json.loads(handler.requests[0][1]) == {"version": "2", "ready": False}
     assert json.loads(handler.requests[1][1]) == {"shipped": 202}
+    outlet = 'is_ready={"selectedOutlet": {"identifier": "yes"}}'
+    for words, paths in (
+        (("flow.json", "--from", "ship", "--output", "tell={}"), ["/ship"]),
+        (("flow.json", "--from", "check", "--output", outlet), ["/builds/check", "/ship", "/tell"]),
+        (
+            ("flow.json#start", "--input", "version=3", "--output", 'check={"response": {"data": {"ready": 5}}}'),
+            ["/ship", "/tell"],
+        ),
+    ):
+        handler.requests.clear()
+        assert run("trigger", *words, "--to", handler.url, env=handler.api).code == 0
+        assert handler.paths == paths
 
 
-def test_output_option_replaces_a_later_node(run: Run, handler: Failing) -> None:
-    options = ("--output", "tell={}", "--to", handler.url)
-    assert run("trigger", "flow.json", "--from", "ship", *options, env=handler.api).code == 0
-    assert handler.paths == ["/ship"]
-
-
-@pytest.mark.parametrize(
-    ("args", "words"),
-    [
+def test_from_rejects_invalid_nodes_and_options(run: Run, handler: Failing, folder: Path) -> None:
+    for args, words in (
         (("flow.json", "--from", "other"), "The workflow flow has no node other."),
         (("flow.json", "--from", "start"), "--from start is a trigger"),
         (("flow.json#ship", "--from", "ship"), "but --from runs the workflow from a node to its end"),
         (("flow", "--via-port", "--from", "ship"), "Port does not document how to run a workflow from a node"),
-        (
-            ("flow.json", "--from", "ship", "--outputs", "none.json"),
-            "file has no output of check, which",
-        ),
+        (("flow.json", "--from", "ship", "--outputs", "none.json"), "file has no output of check, which"),
         (("a.json", "--from", "ship"), "--from is for workflows"),
-    ],
-)
-def test_from_rejects_invalid_nodes_and_options(
-    run: Run, handler: Failing, folder: Path, args: tuple[str, ...], words: str
-) -> None:
-    (folder / "none.json").write_text("{}", "utf-8")
-    (folder / "a.json").write_text(
-        '{"identifier": "a", "trigger": {"type": "self-service"}, '
-        '"invocationMethod": {"type": "WEBHOOK", "url": "http://127.0.0.1:1"}}',
-        "utf-8",
-    )
-    result = run("trigger", *args, env=handler.api)
-    assert (result.code, handler.requests) == (ExitCode.USAGE, [])
-    assert words in result.err
-
-
-def test_given_output_of_a_condition_chooses_its_outlet(run: Run, handler: Failing) -> None:
-    output = 'is_ready={"selectedOutlet": {"identifier": "yes"}}'
-    options = ("--from", "check", "--output", output, "--to", handler.url)
-    assert run("trigger", "flow.json", *options, env=handler.api).code == 0
-    assert handler.paths == ["/builds/check", "/ship", "/tell"]
-
-
-def test_trigger_node_takes_given_outputs_as_the_whole_workflow_does(run: Run, handler: Failing) -> None:
-    options = ("--input", "version=3", "--output", 'check={"response": {"data": {"ready": 5}}}', "--to", handler.url)
-    assert run("trigger", "flow.json#start", *options, env=handler.api).code == 0
-    assert handler.paths == ["/ship", "/tell"]
+    ):
+        (folder / "none.json").write_text("{}", "utf-8")
+        (folder / "a.json").write_text(
+            '{"identifier": "a", "trigger": {"type": "self-service"}, '
+            '"invocationMethod": {"type": "WEBHOOK", "url": "http://127.0.0.1:1"}}',
+            "utf-8",
+        )
+        result = run("trigger", *args, env=handler.api)
+        assert (result.code, handler.requests) == (ExitCode.USAGE, [])
+        assert words in result.err

@@ -161,18 +161,17 @@ def test_trigger_asks_for_a_broker_for_a_kafka_action(run: Run, folder: Path) ->
     assert "--kafka HOST:PORT" in result.err
 
 
-@pytest.mark.parametrize("broker", ["kafka.example.com:9092", "10.0.0.1:9092"])
-def test_trigger_rejects_a_broker_on_another_machine(run: Run, action: str, broker: str) -> None:
-    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+def test_trigger_rejects_a_broker_on_another_machine(run: Run, action: str) -> None:
+    result = run("trigger", action, "--kafka", "10.0.0.1:9092", *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "only to brokers on this machine" in result.err
 
 
-@pytest.mark.parametrize("option", [("--to", "8000"), ("--to-its-url",), ("--route", "a=8000"), ("--via-port",)])
-def test_trigger_with_kafka_rejects_options_of_requests(run: Run, action: str, option: tuple[str, ...]) -> None:
-    result = run("trigger", action, "--kafka", "127.0.0.1:9092", *option, *TITLE, env=ENV)
-    assert result.code == ExitCode.USAGE
-    assert option[0] in result.err
+def test_trigger_with_kafka_rejects_options_of_requests(run: Run, action: str) -> None:
+    for option in (("--to", "8000"), ("--to-its-url",), ("--route", "a=8000"), ("--via-port",)):
+        result = run("trigger", action, "--kafka", "127.0.0.1:9092", *option, *TITLE, env=ENV)
+        assert result.code == ExitCode.USAGE
+        assert option[0] in result.err
 
 
 def test_workflow_sends_to_a_handler_what_is_not_published(run: Run, folder: Path, broker: str) -> None:
@@ -185,13 +184,6 @@ def test_workflow_sends_to_a_handler_what_is_not_published(run: Run, folder: Pat
         result = run("trigger", workflow, "--kafka", broker, "--to", receiver.url, env=ENV)
     assert (result.code, len(receiver.requests)) == (0, 1)
     assert f"published to {TOPIC}, partition " in result.out
-
-
-def test_trigger_publishes_without_a_client_id_when_the_organization_is_known(
-    run: Run, broker: str, action: str
-) -> None:
-    env = {"PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_ORG_ID": "org_a"}
-    assert run("trigger", action, "--kafka", broker, *TITLE, env=env).code == 0
 
 
 def test_trigger_explains_how_to_set_a_missing_organization(run: Run, broker: str, action: str) -> None:
@@ -271,29 +263,25 @@ def capture(run: Run, folder: Path) -> str:
     return capture.invocation.id
 
 
-@pytest.mark.parametrize("name", ["last", "id", "capture.json"])
-def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str, capture: str, name: str) -> None:
-    source = capture if name == "id" else name
-    result = run("trigger", source, "--kafka", broker, "--json", env=ENV)
-    assert (result.code, result.err) == (0, "")
-    (record,) = result.records
-    assert (record["action"], record["run_id"], record["agent"], record["synchronized"]) == (
-        "create_vm",
-        RUN_ID,
-        True,
-        True,
-    )
-    message_at(broker, TOPIC, record)
+def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str, capture: str) -> None:
+    for name in ("last", "id", "capture.json"):
+        source = capture if name == "id" else name
+        result = run("trigger", source, "--kafka", broker, "--json", env=ENV)
+        assert (result.code, result.err) == (0, "")
+        (record,) = result.records
+        assert (record["action"], record["run_id"], record["agent"], record["synchronized"]) == (
+            "create_vm",
+            RUN_ID,
+            True,
+            True,
+        )
+        message_at(broker, TOPIC, record)
 
 
 def test_trigger_rejects_inputs_for_a_capture(run: Run, broker: str, capture: str) -> None:
     result = run("trigger", "last", "--kafka", broker, "--input", "title=a", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "--input has no effect: last is a capture" in result.err
-
-
-def test_trigger_reports_a_missing_capture(run: Run, broker: str) -> None:
-    assert run("trigger", "last", "--kafka", broker, env=ENV).code == ExitCode.STORE
 
 
 def test_trigger_rejects_a_capture_without_a_json_object(run: Run, folder: Path, broker: str) -> None:

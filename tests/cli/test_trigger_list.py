@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
@@ -90,14 +88,11 @@ def test_directory_without_definitions_lists_nothing(run: Run) -> None:
     assert result.err.startswith("No action, automation or workflow here can be triggered.\nhint: ")
 
 
-@pytest.mark.parametrize(
-    ("args", "code", "words"),
-    [
+def test_list_rejects_other_options(run: Run) -> None:
+    for args, code, words in (
         (("--list", "--to", "8000"), ExitCode.USAGE, "--list does not send requests, so --to has no effect."),
         (("--list", "missing.json"), ExitCode.STORE, "File or directory not found: missing.json."),
         ((), ExitCode.USAGE, "`port-hook trigger --list` lists them."),
-    ],
-)
-def test_list_rejects_other_options(run: Run, args: tuple[str, ...], code: int, words: str) -> None:
-    result = run("trigger", *args)
-    assert (result.code, words in result.err) == (code, True)
+    ):
+        result = run("trigger", *args)
+        assert (result.code, words in result.err) == (code, True)

@@ -86,18 +86,6 @@ def test_run_reported_shortly_after_the_response_has_ended(run: Run, receiver: R
     assert "sandbox    the run has ended as SUCCESS: the handler reported its result" in result.out
 
 
-def test_record_has_the_status_of_the_sandbox(run: Run, receiver: Reporter) -> None:
-    receiver.result = "FAILURE"
-    (record,) = run(*ARGUMENTS, "--to", receiver.url, "--json", env=receiver.env).records
-    assert record["run_status"] == "FAILURE"
-
-
-def test_unreported_run_stays_in_progress(run: Run, receiver: Reporter) -> None:
-    receiver.reports = "never"
-    result = run(*ARGUMENTS, "--to", receiver.url, env=receiver.env)
-    assert f"the run {STAYS}" in result.out
-
-
 def test_unreachable_sandbox_does_not_disturb_trigger(run: Run, receiver: Reporter) -> None:
     receiver.reports = "never"
     result = run(*ARGUMENTS, "--to", receiver.url, env={**receiver.env, "PORT_API_URL": "http://127.0.0.1:1"})
@@ -125,6 +113,7 @@ def test_wait_exits_1_if_the_run_is_not_reported_in_time(run: Run, receiver: Rep
     receiver.reports = "never"
     result = run(*ARGUMENTS, "--to", receiver.url, "--wait", "0.1", env=receiver.env)
     assert (result.code, result.err) == (ExitCode.FAILED, f"error: {RUN_ID} did not end within 0.1 s\n")
+    assert f"the run {STAYS}" in result.out
 
 
 def test_wait_does_not_follow_after_a_failed_response(run: Run, receiver: Reporter) -> None:
@@ -134,28 +123,19 @@ def test_wait_does_not_follow_after_a_failed_response(run: Run, receiver: Report
     assert "note: the run is not followed, because the handler responded with 500" in result.err
 
 
-@pytest.mark.parametrize(
-    ("env", "code", "words"),
-    [
+def test_wait_fails_before_any_request_when_it_cannot_follow(run: Run, folder: Path) -> None:
+    rows: tuple[tuple[Mapping[str, str], int, str], ...] = (
         ({}, ExitCode.USAGE, "but the URL of Port's API is https://api.port.io."),
         ({"PORT_API_URL": "http://127.0.0.1:1"}, ExitCode.SETTINGS, "PORT_CLIENT_ID"),
         ({"PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "a"}, ExitCode.PORT_API, "http://127.0.0.1:1"),
-    ],
-)
-def test_wait_fails_before_any_request_when_it_cannot_follow(
-    run: Run, folder: Path, env: Mapping[str, str], code: int, words: str
-) -> None:
-    (folder / "a.json").write_text(json.dumps(create_vm_action()), "utf-8")
-    with handler() as target:
-        secret = {"PORT_CLIENT_SECRET": SECRET.reveal()}
-        result = run(*ARGUMENTS, "--to", target.url, "--wait", "1", env={**secret, **env})
-    assert (result.code, target.requests) == (code, [])
-    assert words in result.err
-
-
-def test_wait_has_no_effect_if_nothing_is_sent(run: Run, receiver: Reporter) -> None:
-    result = run(*ARGUMENTS, "--dry-run", "--wait", "1", env=receiver.env)
-    assert (result.code, "Nothing is sent, so --wait has no effect." in result.err) == (ExitCode.USAGE, True)
+    )
+    for env, code, words in rows:
+        (folder / "a.json").write_text(json.dumps(create_vm_action()), "utf-8")
+        with handler() as target:
+            secret = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+            result = run(*ARGUMENTS, "--to", target.url, "--wait", "1", env={**secret, **env})
+        assert (result.code, target.requests) == (code, [])
+        assert words in result.err
 
 
 def test_workflow_continues_when_its_node_was_reported_before_the_response(

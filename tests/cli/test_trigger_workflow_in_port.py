@@ -49,8 +49,11 @@ def handler() -> Iterator[Reporting]:
 
 
 def test_workflow_runs_in_port_and_is_shown_node_by_node(run: Run, handler: Reporting) -> None:
+    handler.log = "deployed \x1b[2J"
     result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
     assert (result.code, result.err) == (0, "")
+    assert "log        WARN  deployed" in result.out
+    assert "\x1b[2J" not in result.out
     assert handler.paths == ["/builds/check", "/deploy"]
     assert json.loads(handler.requests[0][1]) == {"service": "cart", "version": "2.0"}
     first, *_, last = result.out.splitlines()
@@ -71,7 +74,9 @@ def test_workflow_runs_in_port_and_is_shown_node_by_node(run: Run, handler: Repo
 
 
 def test_json_has_a_record_for_each_node_and_for_the_run(run: Run, handler: Reporting) -> None:
-    *nodes, end = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=handler.api).records
+    handler.log = "deployed \x1b[2J"
+    *nodes, end = run("trigger", "several#trigger", *FOLLOWED, *INPUTS, "--json", env=handler.api).records
+    assert end["logs"] == [handler.log]
     assert [(each["type"], each["node"], each["node_type"], each["result"]) for each in nodes] == [
         ("node", "check", "WEBHOOK", "SUCCESS"),
         ("node", "is_ready", "CONDITION", "SUCCESS"),
@@ -85,15 +90,6 @@ def test_json_has_a_record_for_each_node_and_for_the_run(run: Run, handler: Repo
     )  # fmt: skip
 
 
-def test_log_of_a_node_is_shown(run: Run, handler: Reporting) -> None:
-    handler.log = "deployed \x1b[2J"
-    result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
-    assert "log        WARN  deployed" in result.out
-    assert "\x1b[2J" not in result.out
-    record = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=handler.api).records[-1]
-    assert record["logs"] == ["deployed \x1b[2J"]
-
-
 def test_without_wait_the_run_is_only_started(run: Run, handler: Reporting) -> None:
     result = run("trigger", "deploy_service", "--via-port", *INPUTS, env=handler.api)
     assert (result.code, len(result.out.splitlines()), result.err) == (0, 1, "")
@@ -101,11 +97,11 @@ def test_without_wait_the_run_is_only_started(run: Run, handler: Reporting) -> N
     assert (record["type"], record["workflow"], record["logs"]) == ("workflow_run", "deploy_service", [])
 
 
-@pytest.mark.parametrize("result", ["FAILED", "CANCELLED"])
-def test_unsuccessful_run_exits_1(run: Run, handler: Reporting, result: str) -> None:
-    handler.result = result
-    found = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
-    assert (found.code, found.out.rstrip().endswith(result)) == (ExitCode.FAILED, True)
+def test_unsuccessful_run_exits_1(run: Run, handler: Reporting) -> None:
+    for result in ("FAILED", "CANCELLED"):
+        handler.result = result
+        found = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
+        assert (found.code, found.out.rstrip().endswith(result)) == (ExitCode.FAILED, True)
 
 
 def test_port_checks_the_inputs_of_a_workflow(run: Run, handler: Reporting) -> None:
@@ -132,9 +128,10 @@ def test_error_shows_an_unknown_identifier(run: Run, handler: Reporting) -> None
     assert (node.code, "Port has no workflow nothing." in node.err) == (7, True)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_options_unsupported_by_port_are_rejected_before_a_run_starts(
+    run: Run, handler: Reporting, folder: Path
+) -> None:
+    for arguments, message in (
         (("deploy_service#deploy",), "Port cannot run the node deploy alone"),
         (("deploy_service#nothing",), "in Port has no node nothing"),
         (("several",), "has several triggers: "),
@@ -146,20 +143,11 @@ def test_error_shows_an_unknown_identifier(run: Run, handler: Reporting) -> None
         (("deploy_service", "--respond", "a=b"), "--respond has no effect"),
         (("deploy_service", "--entity", "o.json"), "--entity has no effect"),
         (("deploy_service", "--user", "o.json"), "--user has no effect"),
-    ],
-)
-def test_options_unsupported_by_port_are_rejected_before_a_run_starts(
-    run: Run, handler: Reporting, folder: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    (folder / "o.json").write_text('{"identifier": "x", "email": "a@example.com"}', "utf-8")
-    result = run("trigger", *arguments, "--via-port", *INPUTS, env=handler.api)
-    assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
-    assert handler.requests == []
-
-
-def test_trigger_node_can_be_chosen(run: Run, handler: Reporting) -> None:
-    result = run("trigger", "several#trigger", *FOLLOWED, *INPUTS, env=handler.api)
-    assert (result.code, handler.paths) == (0, ["/builds/check", "/deploy"])
+    ):
+        (folder / "o.json").write_text('{"identifier": "x", "email": "a@example.com"}', "utf-8")
+        result = run("trigger", *arguments, "--via-port", *INPUTS, env=handler.api)
+        assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
+        assert handler.requests == []
 
 
 def test_node_of_a_workflow_in_port_is_sent_from_this_machine(run: Run, handler: Reporting) -> None:
@@ -213,11 +201,17 @@ def test_unreported_run_exits_1_with_the_command_to_report_it(run: Run) -> None:
     assert end["waits_for"] == {"node": "deploy", "node_run_id": "wfnr_QOz6WoOB1Q2lmhZZ"}
 
 
-@pytest.mark.parametrize("shown", [{}, {"run": {"identifier": ""}}, {"run": {"identifier": "wfr_\x1b"}}, {"run": []}])
-def test_response_without_a_run_is_an_error(run: Run, shown: dict[str, Any]) -> None:
-    with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, **shown}) as env:
-        result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=env)
-    assert (result.code, "did not respond with a workflow run" in result.err) == (ExitCode.PORT_API, True)
+def test_response_without_a_run_is_an_error(run: Run) -> None:
+    runs: tuple[dict[str, Any], ...] = (
+        {},
+        {"run": {"identifier": ""}},
+        {"run": {"identifier": "wfr_\x1b"}},
+        {"run": []},
+    )
+    for shown in runs:
+        with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, **shown}) as env:
+            result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=env)
+        assert (result.code, "did not respond with a workflow run" in result.err) == (ExitCode.PORT_API, True)
 
 
 def test_no_output_shows_a_secret_input_of_a_workflow(run: Run, folder: Path) -> None:

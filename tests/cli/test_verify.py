@@ -54,27 +54,17 @@ def written_out(run: Run, folder: Path) -> Any:
 def test_verify_verifies_a_signature_given_as_options(written_out: Any) -> None:
     result = written_out(*AT_NOW)
     assert result.code == ExitCode.OK
-    assert result.out.splitlines() == [
-        "valid: Port signed exactly these bytes",
-        "signed form: raw",
-        "age: 0 s",
-    ]
+    assert result.out.splitlines() == ["valid: Port signed exactly these bytes", "signed form: raw", "age: 0 s"]
     assert result.err == "note: client secret from the environment\n"
 
 
-def test_verify_reads_a_body_from_stdin(run: Run) -> None:
-    signature = sign(b"{}", SECRET, STAMP)
-    command = ("verify", "--body", "-", "--signature", signature, "--timestamp", STAMP, *AT_NOW)
-    assert run(*command, stdin=b"{}", env=ENV).code == ExitCode.OK
-
-
-@pytest.mark.parametrize("name", ["last", "0123456789ab", "0123"])
-def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Path, name: str) -> None:
+def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Path) -> None:
     keep(folder, a_capture(received_at=NOW + 12))
-    result = run("verify", name, env=ENV)
-    assert result.code == ExitCode.OK
-    assert "age: 12 s" in result.out
-    assert "note: the age is relative to the time of receipt, 2023-11-14T22:13:32.000Z" in result.err
+    for name in ("last", "0123456789ab", "0123"):
+        result = run("verify", name, env=ENV)
+        assert result.code == ExitCode.OK
+        assert "age: 12 s" in result.out
+        assert "note: the age is relative to the time of receipt, 2023-11-14T22:13:32.000Z" in result.err
 
 
 def test_verify_checks_the_age_of_a_message_when_it_was_sent_to_kafka(run: Run, folder: Path) -> None:
@@ -116,13 +106,13 @@ def test_verify_reads_a_capture_file_or_stdin(run: Run, folder: Path) -> None:
     assert run("verify", "-", stdin=content, env=ENV).code == ExitCode.OK
 
 
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_verify_checks_the_age_of_a_raw_request_now(run: Run, folder: Path, line_end: str) -> None:
-    stamp = str(int(time.time()))
-    fields = an_invocation().headers.without("x-port-signature", "x-port-timestamp")
-    invocation = an_invocation(headers=fields.plus(*signed_headers(a_body(), SECRET, stamp)))
-    (folder / "request.http").write_bytes(raw(invocation, line_end=line_end))
-    assert run("verify", "request.http", env=ENV).code == ExitCode.OK
+def test_verify_checks_the_age_of_a_raw_request_now(run: Run, folder: Path) -> None:
+    for line_end in ("\n", "\r\n"):
+        stamp = str(int(time.time()))
+        fields = an_invocation().headers.without("x-port-signature", "x-port-timestamp")
+        invocation = an_invocation(headers=fields.plus(*signed_headers(a_body(), SECRET, stamp)))
+        (folder / "request.http").write_bytes(raw(invocation, line_end=line_end))
+        assert run("verify", "request.http", env=ENV).code == ExitCode.OK
 
 
 def test_old_raw_request_is_stale_unless_the_tolerance_is_increased(run: Run, folder: Path) -> None:
@@ -144,14 +134,6 @@ def test_verify_prints_a_note_when_content_length_of_a_raw_request_is_wrong(run:
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 
-def test_verify_distinguishes_a_secret_with_white_space_from_another_secret(written_out: Any, folder: Path) -> None:
-    (folder / "secret").write_text(SECRET.reveal() + " \n")
-    result = written_out(*AT_NOW, "--secret-file", "secret")
-    assert result.code == ExitCode.NOT_VALID
-    assert "secret-whitespace" in result.out
-    assert "note: client secret from --secret-file secret" in result.err
-
-
 def test_verify_json_has_all_fields(written_out: Any) -> None:
     (record,) = written_out(*AT_NOW, "--json", signature=sign(a_body(), Secret("another"), STAMP)).records
     assert record["schema"] == "port-hook/verdict/1"
@@ -164,76 +146,47 @@ def test_verify_escapes_control_characters(written_out: Any) -> None:
     result = written_out("--now", "1", signature="v1,\x1b[2J\u202e", timestamp="\x1b]0;x\x07")
     assert result.code == ExitCode.NOT_VALID
     assert "\x1b" not in result.out + result.err
-
-
-def test_verify_never_prints_the_secret(written_out: Any) -> None:
-    result = written_out(*AT_NOW, signature="nonsense")
     assert SECRET.reveal() not in result.out + result.err
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
+def test_verify_rejects_invalid_options_with_the_reason(run: Run) -> None:
+    for arguments, words in (
         ((), "The request to verify is missing."),
         (("last", "--body", "body"), "not both"),
         (("-", "--timestamp", "1"), "--timestamp needs --signature"),
         (("--body", "body", "--signature", "s"), "must be used together"),
         (("--signature", "s", "--timestamp", "1"), "to verify is missing"),
-        (("-", "--secret-file", "-"), "cannot both use stdin"),
-        (("--body", "-", "--signature", "s", "--timestamp", "1", "--secret-file", "-"), "cannot both use stdin"),
         (("-", "--now", "1", "--received-at"), ", not both."),
         (("-", "--received-at"), "is unknown"),
         (("-", "--now", "nan"), "not a point in time"),
-    ],
-)
-def test_verify_rejects_invalid_options_with_the_reason(run: Run, arguments: tuple[str, ...], words: str) -> None:
-    result = run("verify", *arguments, stdin=b"POST / HTTP/1.1\n\n", env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert words in result.err
+    ):
+        result = run("verify", *arguments, stdin=b"POST / HTTP/1.1\n\n", env=ENV)
+        assert (result.code, result.out) == (ExitCode.USAGE, "")
+        assert words in result.err
 
 
-def test_verify_exits_4_without_a_secret(written_out: Any) -> None:
-    result = written_out(env={})
-    assert (result.code, result.out) == (ExitCode.SETTINGS, "")
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
+def test_verify_error_explains_why_a_file_has_no_request(run: Run, folder: Path) -> None:
+    for content, words in (
         (b'{"a":1}', "payload.json does not contain a request: it is JSON, but not a capture file."),
         (b"", "payload.json does not contain a request: it is empty."),
         (b"\x00", "payload.json does not contain a request: it is neither"),
-    ],
-)
-def test_verify_error_explains_why_a_file_has_no_request(run: Run, folder: Path, content: bytes, words: str) -> None:
-    (folder / "payload.json").write_bytes(content)
-    result = run("verify", "payload.json", env=ENV)
-    assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert words in result.err
-    assert "--body FILE --signature S --timestamp T" in result.err
+    ):
+        (folder / "payload.json").write_bytes(content)
+        result = run("verify", "payload.json", env=ENV)
+        assert (result.code, result.out) == (ExitCode.STORE, "")
+        assert words in result.err
+        assert "--body FILE --signature S --timestamp T" in result.err
 
 
-@pytest.mark.parametrize(
-    ("signature", "timestamp", "cause"), [("", STAMP, "signature-missing"), ("v1,x", "", "timestamp-missing")]
-)
-def test_verify_diagnoses_an_empty_header(run: Run, folder: Path, signature: str, timestamp: str, cause: str) -> None:
-    (folder / "body").write_bytes(a_body())
-    result = run("verify", "--body", "body", "--signature", signature, "--timestamp", timestamp, env=ENV)
-    assert result.code == ExitCode.NOT_VALID
-    assert f"{cause}:" in result.out
-
-
-def test_verify_says_which_other_place_has_the_matching_secret(run: Run, folder: Path) -> None:
-    (folder / ".env").write_text("PORT_CLIENT_SECRET=the-secret-of-last-year\n")
-    (folder / ".env").chmod(0o600)
-    keep(folder, a_capture(headers=signed(a_body(), secret=Secret("the-secret-of-last-year"))))
-    result = run("verify", "last", env=ENV)
-    assert result.code == ExitCode.NOT_VALID
-    assert "wrong-secret: The signature was made with another client secret that port-hook knows.\n" in result.out
-    assert "  fix: PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env." in result.out
+def test_verify_diagnoses_an_empty_header(run: Run, folder: Path) -> None:
+    for signature, timestamp, cause in (("", STAMP, "signature-missing"), ("v1,x", "", "timestamp-missing")):
+        (folder / "body").write_bytes(a_body())
+        result = run("verify", "--body", "body", "--signature", signature, "--timestamp", timestamp, env=ENV)
+        assert result.code == ExitCode.NOT_VALID
+        assert f"{cause}:" in result.out
 
 
 def test_verify_finds_the_matching_secret_of_another_login(run: Run, folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,9 +17,8 @@ def place(line: str) -> tuple[str, str, str]:
     return found.command, found.place, found.start
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
+def test_word_belongs_to_the_option_or_argument_before_the_cursor() -> None:
+    for line, expected in (
         ("", ("", "COMMAND", "")),
         ("sh", ("", "COMMAND", "sh")),
         ("--pro", ("", "-", "--pro")),
@@ -45,10 +43,8 @@ def place(line: str) -> tuple[str, str, str]:
         ("check -- --x", ("check", "command_to_run", "--x")),
         ("check --only ", ("check", "--only", "")),
         ("listen --route create_vm=", ("listen", "--route", "create_vm=")),
-    ],
-)
-def test_word_belongs_to_the_option_or_argument_before_the_cursor(line: str, expected: tuple[str, str, str]) -> None:
-    assert place(line) == expected
+    ):
+        assert place(line) == expected
 
 
 def test_options_before_the_cursor_are_known_with_their_values() -> None:

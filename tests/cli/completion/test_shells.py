@@ -59,27 +59,25 @@ def test_options_are_offered_unless_they_are_given_and_not_repeatable() -> None:
     assert offered("show --fi") == {"--file": "Write a capture file to stdout, for `replay` and `verify`."}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.usefixtures("here")
-def test_completion_knows_every_option_of_a_command(name: str) -> None:
-    declared = {
-        flag
-        for option in command(name).params
-        for flag in option.opts
-        if flag.startswith("-") and flag not in option.declared.old
-    }
-    assert declared <= set(offered(f"{name} -"))
+def test_completion_knows_every_option_of_a_command() -> None:
+    for name in COMMANDS:
+        declared = {
+            flag
+            for option in command(name).params
+            for flag in option.opts
+            if flag.startswith("-") and flag not in option.declared.old
+        }
+        assert declared <= set(offered(f"{name} -"))
 
 
-@pytest.mark.parametrize(
-    "line", ["show ", "replay ", "verify ", "diff ", "diff last ", "export ", "decrypt ", "agent "]
-)
-def test_capture_ids_are_offered_with_time_and_action(line: str, here: Path) -> None:
-    with_captures(here, "aaa", "bbb", *HOSTILE)
-    found = offered(line)
-    assert list(found)[:3] == ["last", "last-replay", "bbb"]
-    assert set(found) - {RUN_ID} == {"last", "last-replay", "bbb", "aaa"}
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d create_vm valid", found["bbb"])
+def test_capture_ids_are_offered_with_time_and_action(here: Path) -> None:
+    for line in ("show ", "replay ", "verify ", "diff ", "diff last ", "export ", "decrypt ", "agent "):
+        with_captures(here, "aaa", "bbb", *HOSTILE)
+        found = offered(line)
+        assert list(found)[:3] == ["last", "last-replay", "bbb"]
+        assert set(found) - {RUN_ID} == {"last", "last-replay", "bbb", "aaa"}
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d create_vm valid", found["bbb"])
 
 
 def test_only_ids_with_the_typed_prefix_are_offered(here: Path) -> None:
@@ -88,20 +86,15 @@ def test_only_ids_with_the_typed_prefix_are_offered(here: Path) -> None:
     assert offered("show c") == {}
 
 
-@pytest.mark.parametrize(
-    ("line", "environ"),
-    [
+def test_ids_come_from_the_store_of_the_command_line_or_the_environment(here: Path) -> None:
+    for line, environ in (
         ("show --store other.db ", {}),
         ("show --store=other.db ", {}),
         ("show ", {"PORT_HOOK_STORE": "other.db"}),
         ("show ", {"PORT_HOOK_SHOW_STORE": "other.db", "PORT_HOOK_STORE": "none.db"}),
-    ],
-)
-def test_ids_come_from_the_store_of_the_command_line_or_the_environment(
-    line: str, environ: dict[str, str], here: Path
-) -> None:
-    with_captures(here, "abc", name="other.db")
-    assert set(offered(line, **environ)) == {"last", "last-replay", "abc"}
+    ):
+        with_captures(here, "abc", name="other.db")
+        assert set(offered(line, **environ)) == {"last", "last-replay", "abc"}
 
 
 def test_completion_creates_nothing_without_a_store(here: Path) -> None:
@@ -109,10 +102,10 @@ def test_completion_creates_nothing_without_a_store(here: Path) -> None:
     assert list(here.iterdir()) == []
 
 
-@pytest.mark.parametrize("line", ["replay ", "report-run ", "captures --run ", "captures --run=r_"])
-def test_run_ids_come_from_captures(line: str, here: Path) -> None:
-    with_captures(here, "abc")
-    assert any(name.endswith(RUN_ID) for name in offered(line))
+def test_run_ids_come_from_captures(here: Path) -> None:
+    for line in ("replay ", "report-run ", "captures --run ", "captures --run=r_"):
+        with_captures(here, "abc")
+        assert any(name.endswith(RUN_ID) for name in offered(line))
 
 
 def test_files_are_offered_beside_ids_once_a_name_is_begun(here: Path) -> None:
@@ -199,17 +192,17 @@ def test_tunnels_formats_and_other_fixed_values_are_offered() -> None:
     assert "DAY-2" in offered("trigger a.json --operation ")
 
 
-@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.usefixtures("here")
-def test_failure_offers_nothing_and_prints_no_traceback(shell: str) -> None:
-    stdout = io.StringIO()
-    assert complete(f"complete_{shell}", {"COMP_WORDS": "port-hook", "COMP_CWORD": "x"}, stdout) in {0, 1}
-    assert "Traceback" not in stdout.getvalue()
+def test_failure_offers_nothing_and_prints_no_traceback() -> None:
+    for shell in SHELLS:
+        stdout = io.StringIO()
+        assert complete(f"complete_{shell}", {"COMP_WORDS": "port-hook", "COMP_CWORD": "x"}, stdout) in {0, 1}
+        assert "Traceback" not in stdout.getvalue()
 
 
-@pytest.mark.parametrize("instruction", ["source_bash", "complete_tcsh", "", "complete_"])
-def test_other_instructions_are_left_to_typer(instruction: str) -> None:
-    assert complete(instruction, {}, io.StringIO()) is None
+def test_other_instructions_are_left_to_typer() -> None:
+    for instruction in ("source_bash", "complete_tcsh", "", "complete_"):
+        assert complete(instruction, {}, io.StringIO()) is None
 
 
 @given(st.text() | st.sampled_from([*HOSTILE, HOSTILE_TEXT]))
@@ -227,14 +220,8 @@ def test_bash_adds_no_space_after_the_only_name_of_a_rule() -> None:
     )
 
 
-def test_bash_gets_only_the_replaced_part_of_a_word() -> None:
-    asked = CompletionRequest((), "--store=a", kept="--store=")
-    assert SHELLS["bash"].write([Candidate("--store=abc")], asked, has_files=False) == ("abc\n", 0)
-
-
-@pytest.mark.parametrize("name", ["powershell", "pwsh"])
-def test_powershell_gets_words_with_descriptions(name: str) -> None:
-    assert SHELLS[name].write([Candidate("a", "b"), Candidate("c")], CompletionRequest((), ""), has_files=False) == (
-        "a:::b\nc::: \n",
-        0,
-    )
+def test_powershell_gets_words_with_descriptions() -> None:
+    for name in ("powershell", "pwsh"):
+        assert SHELLS[name].write(
+            [Candidate("a", "b"), Candidate("c")], CompletionRequest((), ""), has_files=False
+        ) == ("a:::b\nc::: \n", 0)
