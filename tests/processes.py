@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.headers import Headers
 from tests.factories import SECRET
+from tests.prepared import Popen, run
 from tests.record_schemas import checked
 
 # Tests don't open a tunnel to the internet, unless they select one.
@@ -43,7 +44,7 @@ def environment_without_coverage() -> dict[str, str]:
 
 def python(script: str, *args: object, cwd: Path | None = None, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start a Python process, with the words `before` its command, that runs a script with the tests' modules."""
-    return subprocess.Popen(
+    return Popen(
         [*before, sys.executable, "-c", script, *map(str, args)],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
@@ -59,11 +60,11 @@ PORT_HOOK = (sys.executable, "-m", "port_hook_cli")
 def port_hook(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
-    """Run port-hook in `folder` to its end. `options` go to `subprocess.run`. By default, stdin is empty."""
+    """Run port-hook in `folder` to its end. `options` are those of `subprocess.run`. By default, stdin is empty."""
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 50, **options}
     if "input" not in options:
         given.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.run(
+    return run(
         [*PORT_HOOK, *arguments], cwd=folder, env=environment(folder) if env is None else env, check=False, **given
     )
 
@@ -74,7 +75,7 @@ def running(
 ) -> Iterator[subprocess.Popen[Any]]:
     """Run port-hook in `folder` until the end of the context, which kills it. `options` go to `Popen`."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(
+    with Popen(
         [*PORT_HOOK, *arguments], cwd=folder, env=environment(folder) if env is None else env, **(pipes | options)
     ) as process:
         try:
@@ -85,12 +86,10 @@ def running(
 
 def typed(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> Any:
     """Start port-hook in `folder` on a pseudo-terminal, for pexpect."""
-    import pexpect  # type: ignore[import-untyped]  # not on Windows
+    from tests.prepared_terminal import Spawn  # not on Windows
 
     environ = environment(folder, TERM="dumb") if env is None else env
-    return pexpect.spawn(
-        PORT_HOOK[0], [*PORT_HOOK[1:], *arguments], cwd=str(folder), env=environ, timeout=30, **options
-    )
+    return Spawn(PORT_HOOK[0], [*PORT_HOOK[1:], *arguments], cwd=str(folder), env=environ, timeout=30, **options)
 
 
 # pytest as a process that loads only port-hook's plugin: the others take seconds to import.
@@ -156,14 +155,14 @@ def listener(
     folder: Path, *options: str, env: Mapping[str, str] | None = None, preexec_fn: Callable[[], None] | None = None
 ) -> Iterator[Listener]:
     """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the end of the context."""
-    process = subprocess.Popen(
+    process = Popen(
         [*PORT_HOOK, "listen", "--json", "--port", "0", *options],
         cwd=folder,
         env=environment(folder, PYTHONFAULTHANDLER="1", **(env or {})),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=preexec_fn,  # noqa: PLW1509 - no threads here, and a limit must be set in the child
+        preexec_fn=preexec_fn,
     )
     try:
         assert process.stdout is not None

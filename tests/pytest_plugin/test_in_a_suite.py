@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.prepared import Popen
 
 ROOT = Path(__file__).parents[2]
 pytest_plugins = ["pytester"]
@@ -54,10 +60,18 @@ def url(port_sandbox, monkeypatch):
 # Other plugins: port-hook's plugin must work without them, and a suite may have any of them. Loading the plugins of
 # this environment takes three times as long as a suite, so a suite loads only the plugins in its options.
 ALONE = ("-p", "port_hook", "-p", "no:cacheprovider", "-W", "error")
+# pytest in a new interpreter, which has imported nothing: the others run in a fork of one that has imported much.
+NEW = (sys.executable, "-m", "pytest")
 
 
 @pytest.fixture(autouse=True)
-def _no_other_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+def _only_selected_plugins(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(command: Sequence[str], stdin: object, **files: Any) -> subprocess.Popen[Any]:
+        if command[1] != "-mpytest":
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, **files)
+        return Popen([sys.executable, "-m", "pytest", *command[2:]], stdin=subprocess.DEVNULL, **files)
+
+    monkeypatch.setattr(pytester, "popen", start)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
@@ -97,7 +111,7 @@ def test_fixtures_work_with_pytest_asyncio_and_all_plugins_of_the_environment(
             assert (await port_hook.ainvoke("create_vm", {"title": "x"}, to=url)).summary == "up"
         """
     )
-    suite.runpytest_subprocess("-W", "error").assert_outcomes(passed=1)
+    suite.run(*NEW, "-W", "error").assert_outcomes(passed=1)
 
 
 def test_failure_report_shows_requests_and_responses_without_secrets(suite: pytest.Pytester) -> None:
@@ -159,7 +173,7 @@ def test_unused_plugin_does_not_import_modules(pytester: pytest.Pytester) -> Non
             assert {"aiohttp", "httpx", "jq", "asyncio"} & set(sys.modules) == set()
         """
     )
-    pytester.runpytest_subprocess(*ALONE).assert_outcomes(passed=1)
+    pytester.run(*NEW, *ALONE).assert_outcomes(passed=1)
 
 
 def test_xdist_workers_are_isolated(suite: pytest.Pytester) -> None:

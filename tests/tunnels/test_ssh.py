@@ -388,7 +388,7 @@ class TestAService:
 
     async def test_service_without_output_is_reported_after_the_timeout(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", says="")) as server:
-            problem = await user.problem(at(user, server), user.opening(timeout_s=0.3))
+            problem = await user.problem(at(user, server), user.opening(timeout_s=2))
         assert problem.message == "serveo.net did not print a public URL."
 
     async def test_error_is_reported_when_a_service_does_not_forward(self, user: User) -> None:

@@ -1,0 +1,155 @@
+"""The interpreter of tests/prepared.py: it imports what port-hook imports, and forks for each program to run."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import fcntl
+import gc
+import importlib
+import io
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+# What most commands import. The modules of a command, or of pytest, are imported when it is first run.
+_OFTEN = (
+    *("http.server", "port_hook_cli.cli.app", "port_hook_cli.cli.failures", "port_hook_cli.cli.listen_process"),
+    *("port_hook_cli.cli.listen_requests", "port_hook_cli.port_api.access", "port_hook_cli.terminal.console"),
+)
+_OF_THE_PLUGIN = ("pytest", "port_hook_cli.pytest_plugin.hook", "port_hook_cli.pytest_plugin.world")
+
+
+def next_start(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Return what to run in this process, a fork. Return None in the parent, when nobody asks for anything anymore."""
+    for name in _OFTEN:
+        importlib.import_module(name)
+    gc.collect()
+    while True:
+        size, descriptors, _, _ = socket.recv_fds(connection, 4, 4)
+        if not size:
+            return None
+        rest = int.from_bytes(size, "big")
+        text = b""
+        while len(text) < rest:
+            text += connection.recv(rest - len(text))
+        start = json.loads(text)
+        _import_modules_of(start["command"])
+        gc.freeze()
+        adopted, is_adopted = os.pipe()
+        parent = os.fork()
+        if not parent:
+            if os.fork():
+                os._exit(0)  # so that the fork gets another parent
+            os.read(adopted, 1)
+            return start, descriptors
+        os.waitpid(parent, 0)
+        os.write(is_adopted, b"-")
+        for descriptor in (adopted, is_adopted, *descriptors):
+            os.close(descriptor)
+
+
+def _import_modules_of(command: list[str]) -> None:
+    if command[1:3] == ["-m", "port_hook_cli"]:
+        from port_hook_cli.cli.app import _MODULES, COMMANDS
+
+        names = [
+            f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}" for name in COMMANDS.keys() & command[3:]
+        ]
+    elif command[1:3] == ["-m", "pytest"]:
+        from _pytest.config import default_plugins
+
+        names = [*(f"_pytest.{name}" for name in default_plugins), *_OF_THE_PLUGIN]
+    else:
+        names = []
+    for name in names:
+        importlib.import_module(name)
+
+
+def become(start: dict[str, Any], descriptors: list[int]) -> None:
+    """Make this process what a new interpreter would be."""
+    *streams, started = descriptors
+    if start["has_session"]:
+        os.setsid()
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+    if start["has_terminal"]:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    os.chdir(start["cwd"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.write(started, str(os.getpid()).encode())
+    os.closerange(3, 1 << 16)
+    coerced, path = os.environ.get("LC_CTYPE"), os.environ.get("PYTHONPATH")
+    os.environ.clear()
+    os.environ.update(start["environ"])
+    if coerced:
+        os.environ.setdefault("LC_CTYPE", coerced)
+    if os.environ.get("PYTHONPATH") != path:
+        sys.path.insert(0, os.environ["PYTHONPATH"])
+    time.tzset()
+    tempfile.tempdir = None
+    is_unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdin = sys.__stdin__ = _stream(sys.stdin, 0, is_unbuffered)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _stream(sys.stdout, 1, is_unbuffered)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _stream(sys.stderr, 2, is_unbuffered)  # type: ignore[misc]
+    if os.environ.get("PYTHONFAULTHANDLER"):
+        faulthandler.enable()
+
+
+def _stream(before: Any, number: int, is_unbuffered: bool) -> io.TextIOWrapper:
+    """Return the stream that a new interpreter would have."""
+    raw: Any = io.FileIO(number, "wb" if number else "rb", closefd=False)
+    raw.name = before.name
+    buffered: Any = io.BufferedReader(raw) if not number else raw if is_unbuffered else io.BufferedWriter(raw)
+    text = io.TextIOWrapper(
+        buffered,
+        before.encoding,
+        before.errors,
+        newline="\n" if number else None,
+        line_buffering=not is_unbuffered and (number == 2 or raw.isatty()),
+        write_through=is_unbuffered,
+    )
+    text.mode = "w" if number else "r"  # type: ignore[misc]
+    return text
+
+
+def run(command: list[str]) -> None:
+    """Run the words of a Python command in a new `__main__`."""
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    vars(main).update(__builtins__=__builtins__)
+    sys.orig_argv = command
+    option, *words = command[1:]
+    if option == "-m":
+        sys.argv = ["-m", *words[1:]]
+        sys.path.insert(0, str(Path.cwd()))
+        runpy._run_module_as_main(words[0])  # type: ignore[attr-defined]  # noqa: SLF001 - what `python -m` calls
+        return
+    if option == "-c":
+        sys.argv = ["-c", *words[1:]]
+        sys.path.insert(0, "")
+        code = compile(words[0], "<string>", "exec")
+    else:
+        sys.argv = [option, *words]
+        sys.path.insert(0, str(Path(option).resolve().parent))
+        code = compile(Path(option).read_bytes(), option, "exec")
+        vars(main).update(__file__=option)
+    exec(code, vars(main))  # noqa: S102 - what Python does with a program
+
+
+if __name__ == "__main__":
+    del sys.path[0]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.closing(socket.socket(fileno=int(sys.argv[1]))) as connection:
+        asked = next_start(connection)
+    if asked:
+        become(*asked)
+        run(asked[0]["command"])
