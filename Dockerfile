@@ -1,4 +1,4 @@
-# An image with port-hook, built from the wheel: `make image`. By default it is a listener on port 8787.
+# An image with port-hook, built from the wheel: `.ci/build && docker build --tag port-hook .`. By default it is a listener on port 8787.
 #
 #   docker run --rm -p 127.0.0.1:8787:8787 -e PORT_CLIENT_SECRET port-hook
 #

@@ -29,7 +29,7 @@ def render(bodies: int = 3_000, rounds: int = 5) -> None:
     rate = bodies / median(taken["ours"])
     row("bodies of ten expressions rendered", "", rate, at_least(2_000, "/s"))
     if "theirs" not in taken:
-        print("Port's engine is not built here (`make conformance` builds it): not compared")
+        print("Port's engine is not built here (`tests/campaign conformance` builds it): not compared")
         return
     row(
         f"… compared with Port's engine {RELEASE} in Node",

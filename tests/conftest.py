@@ -55,7 +55,7 @@ _SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
 _REPEATED: dict[str, Any] = {"derandomize": True, "database": None} if os.environ.get("PORT_HOOK_CI") else {}
 settings.register_profile("port-hook", deadline=None, max_examples=10, suppress_health_check=_SIZES, **_REPEATED)
 settings.register_profile("all", settings.get_profile("port-hook"), max_examples=100)
-# `make mutants` asks only whether a test fails. Searching for the smallest failing example would take longer.
+# tests/mutants/run.py asks only whether a test fails. Searching for the smallest failing example would take longer.
 _PHASES = [Phase.explicit, Phase.generate]
 settings.register_profile("mutants", settings.get_profile("all"), phases=_PHASES, database=None)
 settings.load_profile("port-hook")

@@ -24,8 +24,8 @@ from tests.record_schemas import checked
 # Tests don't open a tunnel to the internet, unless they select one.
 NO_TUNNEL = {"PORT_HOOK_LISTEN_TUNNEL": "none"}
 
-# The number of kills in tests at full size (`make kill`), or 0 for quick tests. Read before a test removes all PORT_
-# variables from the environment.
+# The number of kills in tests at full size (`tests/campaign kill`), or 0 for quick tests. Read before a test removes
+# all PORT_ variables from the environment.
 KILLS = int(os.environ.get("PORT_HOOK_KILLS") or 0)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 EXPECTED = {
-    r"`make kafka` runs this: .*": "A campaign: `make kafka` runs it at full size.",
-    r"`make kill` runs this: .*": "A campaign: `make kill` runs it.",
-    r"`make pyjq` builds what this needs: .*": "It takes minutes. tests/prediction/jq15_corpus.json has its results.",
+    r"`tests/campaign kafka` runs this: .*": "A campaign: `tests/campaign kafka` runs it at full size.",
+    r"`tests/campaign kill` runs this: .*": "A campaign: `tests/campaign kill` runs it.",
+    r"`\.ci/pyjq` builds what this needs: .*": "It takes minutes. tests/prediction/jq15_corpus.json has its results.",
     r"Port's OpenAPI document is not on this machine[;.] .*": "This repository doesn't include Port's document.",
     r"the workflow routes in OpenAPI are not on this machine[;.] .*": "This repository doesn't include it.",
     r"this copy of Port's OpenAPI document has no PUT of an action": "A copy may be partial.",

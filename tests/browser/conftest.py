@@ -23,7 +23,7 @@ from tests.servers import Handler, handler
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-# The full size of the size tests (`make browser`). Read before a test removes PORT_ from the environment.
+# The full size of the size tests (`tests/campaign browser`). Read before a test removes PORT_ from the environment.
 IS_FULL = bool(os.environ.get("PORT_HOOK_BROWSER"))
 
 # Frames over 50 ms, as the browser reports them.

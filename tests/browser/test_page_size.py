@@ -1,4 +1,4 @@
-"""How fast the page is with many captures. `make browser` does it at full size and prints the numbers.
+"""How fast the page is with many captures. `tests/campaign browser` does it at full size and prints the numbers.
 
 On a developer's machine, the first content takes under 200 ms, a filter or a search under 100 ms, and no frame while
 scrolling over 50 ms, with 10,000 captures. With 1,000,000, at most three times as long. The limits are generous,

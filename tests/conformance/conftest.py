@@ -1,4 +1,4 @@
-"""These tests judge the sandbox with programs from npm and PyPI, so only `make conformance` runs them."""
+"""These tests judge the sandbox with programs from npm and PyPI, so only `tests/campaign conformance` runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare `port-hook render` with Port's own engine: `make conformance`.
+"""Compare `port-hook render` with Port's own engine: `tests/campaign conformance`.
 
 The engine is npm `@port-labs/jq-node-bindings` in the release below, the latest published release. It is built into
 `.bench/` and needs npm, a C++ compiler, autoconf, automake, libtool, flex and bison. All examples in guides, every rule

@@ -1,4 +1,4 @@
-"""The bounds of dependencies are true: `make test-lowest` runs tests with the lowest versions that they allow.
+"""The bounds of dependencies are true: `.ci/test-lowest` runs tests with the lowest versions that they allow.
 
 It installs `requirements.lock` and `requirements-dev.lock`, then replaces the versions in `requirements-lowest.lock`.
 """

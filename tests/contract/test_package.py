@@ -1,11 +1,12 @@
 """What is published: the text of an index page, the changelog, the container image and the workflows.
 
-Docker is not needed: the Dockerfile and the workflows are parsed. `make test-install` installs the packages.
+Docker is not needed: the Dockerfile and the workflows are parsed. `.ci/test-install` installs the packages.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -166,7 +167,7 @@ def test_workflow_uses_pinned_actions_and_minimal_permissions(file: Path) -> Non
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
     # Text from a pull request must not become part of a command.
     assert set(re.findall(r"\$\{\{ ([^}]*) \}\}", "".join(str(step) for step in steps))) <= {
-        "matrix.target",
+        "matrix.run",
         "matrix.python",
         "needs.build.outputs.hashes",  # only as a variable, and only base64
     }
@@ -174,27 +175,36 @@ def test_workflow_uses_pinned_actions_and_minimal_permissions(file: Path) -> Non
     assert "pull_request_target" not in text
 
 
-def made(workflow: dict[str, Any]) -> list[str]:
-    """Return the targets of the Makefile that a workflow runs, including targets in a matrix."""
-    found: list[str] = []
-    for job in workflow["jobs"].values():
-        matrix = job.get("strategy", {}).get("matrix", {})
-        targets = [*matrix.get("target", []), *(entry["target"] for entry in matrix.get("include", []))]
-        for command in re.findall(r"(?m)^make (.+)$", "\n".join(step.get("run", "") for step in job["steps"])):
-            found += targets if command == "${{ matrix.target }}" else command.split()
-    return found
+def commands(job: dict[str, Any]) -> str:
+    """Return the commands of a job, including the ones in its matrix."""
+    matrix = job.get("strategy", {}).get("matrix", {})
+    in_matrix = [*matrix.get("run", []), *(entry["run"] for entry in matrix.get("include", []))]
+    return "\n".join([*in_matrix, *(step.get("run", "") for step in job["steps"])])
+
+
+def is_made(words: list[str]) -> bool:
+    """Check that a command runs targets of the Makefile, or a script."""
+    program, *arguments = words
+    if program != "make":
+        return os.access(ROOT / program, os.X_OK)
+    targets = [word for word in arguments if not word.startswith("-")]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    return bool(targets) and all(re.search(rf"(?m)^\.PHONY:.* {name}\b", makefile) for name in targets)
 
 
 @needs_sources
-def test_workflows_and_ci_run_targets_of_the_makefile() -> None:
-    targets = {file.name: made(yaml.safe_load(file.read_text("utf-8"))) for file in workflow_files()}
-    for file in (".ci/run", "CONTRIBUTING.md"):
-        lines = re.findall(r"(?m)^\s*(?:make|two_at_once) ((?:[a-z-]+ ?)+)$", (ROOT / file).read_text("utf-8"))
-        targets[file] = [name for line in lines for name in line.split()]
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    for file, names in targets.items():
-        assert names or file == "CONTRIBUTING.md", file
-        assert [name for name in names if f".PHONY: {name}\n" not in makefile] == [], file
+def test_workflows_hooks_and_ci_run_targets_of_the_makefile_and_scripts() -> None:
+    texts = {
+        file.name: "\n".join(commands(job) for job in yaml.safe_load(file.read_text("utf-8"))["jobs"].values())
+        for file in workflow_files()
+    }
+    texts |= {file: (ROOT / file).read_text("utf-8") for file in (".ci/run", "CONTRIBUTING.md", "tests/campaign")}
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"][0]["hooks"]
+    texts["hooks"] = "\n".join(hook["entry"] for hook in hooks)
+    for name, text in texts.items():
+        found = re.findall(r"(?m)^\s*(?:step )?((?:make|\.ci/[\w-]+|tests/campaign)(?: [a-z-]+)*)(?: |$)", text)
+        assert found, name
+        assert [line for line in found if not is_made(line.split())] == [], name
 
 
 @needs_sources
@@ -211,16 +221,10 @@ def test_pull_requests_are_checked_with_every_python_and_on_windows_and_macos() 
 
 
 @needs_sources
-def test_hooks_run_targets_of_the_makefile_and_download_nothing() -> None:
+def test_hooks_download_nothing() -> None:
     repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
-    hooks = [hook for repository in repositories for hook in repository["hooks"]]
-    makefile = (ROOT / "Makefile").read_text("utf-8")
     assert [repository["repo"] for repository in repositories] == ["local"]
-    for hook in hooks:
-        program, _quiet, *targets = hook["entry"].split()
-        assert (program, hook["language"]) == ("make", "system")
-        assert targets
-        assert [name for name in targets if f".PHONY: {name}\n" not in makefile] == []
+    assert {hook["language"] for hook in repositories[0]["hooks"]} == {"system"}
 
 
 def test_placeholders_of_urls_are_not_published() -> None:
@@ -235,18 +239,11 @@ def release() -> dict[str, Any]:
     return dict(jobs)
 
 
-def commands(job: dict[str, Any]) -> str:
-    return "\n".join(step.get("run", "") for step in job["steps"])
-
-
 @needs_sources
 def test_build_job_runs_no_tests_and_installs_no_test_packages() -> None:
-    targets = re.findall(r"\bmake (.+)", commands(release()["build"]))
-    assert targets == ["build"]
-    rules = (ROOT / "Makefile").read_text("utf-8")
-    assert re.search(r"^build: \$\(VENV\)-build/\.done ##", rules, re.MULTILINE)
-    (installed,) = re.findall(r"^\t\$\(VENV\)-build/.*pip install (.*)$", rules, re.MULTILINE)
-    assert installed == "$(LOCKED) -r requirements-build.lock"
+    assert re.findall(r"\bmake .+|\.ci/.+", commands(release()["build"])) == [".ci/build"]
+    installed = re.findall(r"pip install (.+)", (ROOT / ".ci/build").read_text("utf-8"))
+    assert installed == ["--quiet --no-deps --require-hashes -r requirements-build.lock"]
 
 
 @needs_sources
@@ -276,4 +273,4 @@ def test_every_package_of_the_express_example_is_locked_with_its_hash() -> None:
     assert packages.pop("")["dependencies"] == wanted
     assert len(packages) > 50
     assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []
-    assert "npm ci " in (ROOT / ".ci/run").read_text("utf-8")
+    assert "npm ci " in (ROOT / "Makefile").read_text("utf-8")

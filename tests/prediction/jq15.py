@@ -1,6 +1,6 @@
 """Runs expressions with the real pyjq 2.6.0 in a separate process, because some expressions crash or hang it.
 
-`make pyjq` builds it, which needs a C toolchain, autoconf, automake, libtool and a Python that has lib2to3 (before
+`.ci/pyjq` builds it, which needs a C toolchain, autoconf, automake, libtool and a Python that has lib2to3 (before
 3.13). `python tests/prediction/jq15.py` runs every expression in `jq15_corpus.json` again and writes the results.
 """
 

@@ -17,7 +17,7 @@ from port_hook_cli.prediction.jq15_functions import NAMES
 from tests.prediction.jq15 import CRASH, ENVIRONMENT, HANG, PYTHON, ask, read_corpus
 
 GROUPS = read_corpus()
-needs_pyjq = pytest.mark.skipif(not PYTHON.exists(), reason="`make pyjq` builds what this needs: pyjq 2.6.0")
+needs_pyjq = pytest.mark.skipif(not PYTHON.exists(), reason="`.ci/pyjq` builds what this needs: pyjq 2.6.0")
 
 
 @pytest.fixture(scope="module")

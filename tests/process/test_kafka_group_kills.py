@@ -28,7 +28,7 @@ from tests.processes import KILLS, PORT_HOOK, environment
 
 pytestmark = [
     pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu for this system"),
-    pytest.mark.skipif(not KILLS, reason="`make kill` runs this: it takes minutes"),
+    pytest.mark.skipif(not KILLS, reason="`tests/campaign kill` runs this: it takes minutes"),
     pytest.mark.timeout(300 + 60 * KILLS),
 ]
 ORG = "org_1"

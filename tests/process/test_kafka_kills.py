@@ -1,7 +1,7 @@
 """Random kills and connection losses of a listener that reads topics: nothing acknowledged is lost.
 
-The suite sends a few messages. `make kafka` sends 10,000, also to consumer groups. The broker detects a killed member
-of a group after ten seconds.
+The suite sends a few messages. `tests/campaign kafka` sends 10,000, also to consumer groups. The broker detects
+a killed member of a group after ten seconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MESSAGES, ROUNDS = (10_000, 3) if KILLS else (300, 1)
 ROUND_S = 2 if KILLS else 1
 """How long messages are sent for each kill."""
 PATIENCE_S = 120
-at_full_size = pytest.mark.skipif(not KILLS, reason="`make kafka` runs this: it takes a minute")
+at_full_size = pytest.mark.skipif(not KILLS, reason="`tests/campaign kafka` runs this: it takes a minute")
 
 
 @asynccontextmanager
