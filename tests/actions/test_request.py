@@ -138,17 +138,15 @@ def test_error_about_a_null_url_contains_the_failed_expression() -> None:
         assemble(ACTION, RUN, {}, (error,))
 
 
-@pytest.mark.parametrize(
-    ("changed", "expected"),
-    [
+def test_action_needs_jq_for_its_condition_form_and_templates() -> None:
+    rows: list[tuple[Any, Any]] = [
         ({}, False),
         ({"method": {"body": {"a": "{{ .inputs.a }}"}}}, True),
         ({"inputs": {"a": {"type": "string", "default": {"jqQuery": ".user.email"}}}}, True),
         ({"required": {"jqQuery": "[]"}}, True),
         ({"condition": {"type": "JQ", "expressions": [".a"]}}, True),
         ({"method": {"body": "{{ .a"}}, False),
-    ],
-)
-def test_action_needs_jq_for_its_condition_form_and_templates(changed: dict[str, Any], *, expected: bool) -> None:
-    plain = replace(ACTION, method={"type": "WEBHOOK", "url": "https://example.com"}, inputs={}, required=())
-    assert needs_jq(replace(plain, **changed)) is expected
+    ]
+    for changed, expected in rows:
+        plain = replace(ACTION, method={"type": "WEBHOOK", "url": "https://example.com"}, inputs={}, required=())
+        assert needs_jq(replace(plain, **changed)) is expected

@@ -32,7 +32,7 @@ from tests.processes import environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the listener is ended with SIGTERM")
 
-CASES = 400  # in a round
+CASES = 200  # in a round
 AT_ONCE = 24
 DEADLINE_S = 20.0
 QUIET_S = 0.1

@@ -8,8 +8,7 @@ import json
 import random
 from dataclasses import dataclass
 from functools import partial
-
-import pytest
+from typing import Any
 
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Status
@@ -18,7 +17,7 @@ from port_hook_cli.text.secret import Secret
 from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
 
-CASES = 500  # in a round
+CASES = 250  # in a round
 NOW = 1_700_000_000.0
 NAMES = ("x-port-signature", "X-Port-Signature", "X-PORT-SIGNATURE"), ("x-port-timestamp", "X-Port-Timestamp")
 
@@ -154,20 +153,18 @@ def test_oracle_signs_like_openssl() -> None:
     assert oracle.sign("a-client-secret", "1700000000", b'{"a":1}') == "v1,fzohPxYY67giOAAL6etHZMjp6OZmjr1eYaw4C5lNFNM="
 
 
-@pytest.mark.parametrize(
-    ("change", "valid"),
-    [
+def test_oracle_recognizes_valid_signatures() -> None:
+    rows: list[tuple[Any, Any]] = [
         ({}, True),
         ({"body": b"[]"}, False),
         ({"secret": "b"}, False),
         ({"secret": ""}, False),
         ({"now": NOW + 301}, False),
-    ],
-)
-def test_oracle_recognizes_valid_signatures(change: dict[str, object], valid: bool) -> None:
-    fields = (("X-Port-Signature", oracle.sign("a", "1700000000", b"{}")), ("X-Port-Timestamp", " 1700000000"))
-    given = {"fields": fields, "body": b"{}", "secret": "a", "now": NOW, **change}
-    assert oracle.is_valid(**given) is valid  # type: ignore[arg-type]
+    ]
+    for change, valid in rows:
+        fields = (("X-Port-Signature", oracle.sign("a", "1700000000", b"{}")), ("X-Port-Timestamp", " 1700000000"))
+        given = {"fields": fields, "body": b"{}", "secret": "a", "now": NOW, **change}
+        assert oracle.is_valid(**given) is valid
 
 
 def test_verification_agrees_with_the_oracle_and_never_raises() -> None:

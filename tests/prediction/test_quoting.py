@@ -60,11 +60,11 @@ def test_latest_agent_fails_when_python_cannot_read_the_response(text: str, faul
         quoted(text, KNOWN)
 
 
-@pytest.mark.parametrize("text", ["eyJa." * 200_000, "bearer" + " " * 500_000, "client-id-" * 100_000])
-def test_long_response_is_quoted_quickly(text: str) -> None:
-    start = time.process_time()
-    quoted(text, KNOWN)
-    assert time.process_time() - start < 5
+def test_long_response_is_quoted_quickly() -> None:
+    for text in ("eyJa." * 200_000, "bearer" + " " * 500_000, "client-id-" * 100_000):
+        start = time.process_time()
+        quoted(text, KNOWN)
+        assert time.process_time() - start < 5
 
 
 @given(json_values(st.floats() | st.text(), max_leaves=100))
@@ -81,21 +81,21 @@ LEAK = AgentResponse(
 QUOTED = f'{{"token": "{R}", "\\u00e9": "{R}", "n": 1}}'
 
 
-@pytest.mark.parametrize("document", [action_run(), node_run(), topic_message()])
-def test_latest_agent_masks_the_response_in_logs_and_summary(jq: AgentJq, document: dict[str, Any]) -> None:
-    calls = predicted(jq, document).outcome(LEAK).calls
-    logs = [call.log for call in calls if call.log is not None]
-    assert f"Action invocation failed with status code: 500 and response: {QUOTED}" in logs
-    summaries = [call.body["summary"] for call in calls if "Failed to invoke" in str(call.body.get("summary"))]
-    expected = f"Failed to invoke the webhook with status code: 500. Response: {QUOTED}"
-    assert summaries == ([] if "config" in document else [expected])
+def test_latest_agent_masks_the_response_in_logs_and_summary(jq: AgentJq) -> None:
+    for document in (action_run(), node_run(), topic_message()):
+        calls = predicted(jq, document).outcome(LEAK).calls
+        logs = [call.log for call in calls if call.log is not None]
+        assert f"Action invocation failed with status code: 500 and response: {QUOTED}" in logs
+        summaries = [call.body["summary"] for call in calls if "Failed to invoke" in str(call.body.get("summary"))]
+        expected = f"Failed to invoke the webhook with status code: 500. Response: {QUOTED}"
+        assert summaries == ([] if "config" in document else [expected])
 
 
-@pytest.mark.parametrize("document", [action_run(), topic_message()])
-def test_agent_of_may_2026_quotes_the_response_unchanged(jq: AgentJq, document: dict[str, Any]) -> None:
-    calls = predicted(jq, document, version=AgentVersion.MAY_2026).outcome(LEAK).calls
-    assert any(f"and response: {LEAK.text}" in (call.log or "") for call in calls)
-    assert any(f"Response: {LEAK.text}" in str(call.body.get("summary")) for call in calls)
+def test_agent_of_may_2026_quotes_the_response_unchanged(jq: AgentJq) -> None:
+    for document in (action_run(), topic_message()):
+        calls = predicted(jq, document, version=AgentVersion.MAY_2026).outcome(LEAK).calls
+        assert any(f"and response: {LEAK.text}" in (call.log or "") for call in calls)
+        assert any(f"Response: {LEAK.text}" in str(call.body.get("summary")) for call in calls)
 
 
 def test_client_id_is_masked_in_the_response(jq: AgentJq) -> None:

@@ -121,31 +121,28 @@ def test_agent_reports_each_response_like_its_source(
     assert reports(prediction.outcome(RESPONSES[response]).calls) == expected
 
 
-@pytest.mark.parametrize(
-    ("transport", "run", "expected"),
-    [
+def test_agent_reports_a_node_run_only_when_no_mapping_is_enabled(jq: AgentJq) -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         ("polling", "action", []),
         ("kafka", "action", []),
         ("polling", "node", [NODE_FAILED]),
         ("kafka", "node", [NODE_FAILED]),
-    ],
-)
-def test_agent_reports_a_node_run_only_when_no_mapping_is_enabled(
-    jq: AgentJq, transport: str, run: str, expected: list[str]
-) -> None:
-    mappings = mappings_of({"enabled": False}, {"enabled": '.action == "other"'}, {"enabled": ".a +"})
-    prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings)
-    reason, _, other_agents = prediction.reason.partition(". ")
-    assert (prediction.wire, reason) == (None, "no mapping is enabled for it")
-    assert ("another agent on the same topic" in other_agents) == ((transport, run) == ("kafka", "node"))
-    assert (reports(unsent(prediction)), logs(unsent(prediction))) == (expected, [])
+    ]
+    for transport, run, expected in rows:
+        mappings = mappings_of({"enabled": False}, {"enabled": '.action == "other"'}, {"enabled": ".a +"})
+        prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings)
+        reason, _, other_agents = prediction.reason.partition(". ")
+        assert (prediction.wire, reason) == (None, "no mapping is enabled for it")
+        assert ("another agent on the same topic" in other_agents) == ((transport, run) == ("kafka", "node"))
+        assert (reports(unsent(prediction)), logs(unsent(prediction))) == (expected, [])
 
 
-@pytest.mark.parametrize(("run_id", "expected"), [(RUN, []), (NODE_RUN, [NODE_FAILED])])
-def test_agent_ignores_a_message_with_another_signature(jq: AgentJq, run_id: str, expected: list[str]) -> None:
-    prediction = predicted(jq, topic_message(run_id, secret=Secret("another")))
-    assert "signature does not match" in prediction.reason
-    assert reports(unsent(prediction)) == expected
+def test_agent_ignores_a_message_with_another_signature(jq: AgentJq) -> None:
+    rows: list[tuple[Any, Any]] = [(RUN, []), (NODE_RUN, [NODE_FAILED])]
+    for run_id, expected in rows:
+        prediction = predicted(jq, topic_message(run_id, secret=Secret("another")))
+        assert "signature does not match" in prediction.reason
+        assert reports(unsent(prediction)) == expected
 
 
 @pytest.mark.parametrize("transport", ["polling", "kafka"])
@@ -160,9 +157,8 @@ def test_agent_ignores_a_message_for_other_receivers(jq: AgentJq, transport: str
 INVALID = "ValidationError: 1 validation error for RequestPayload"
 
 
-@pytest.mark.parametrize(
-    ("version", "changes", "fault"),
-    [
+def test_agent_gives_up_an_unreadable_run(jq: AgentJq) -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         (MAY, {"body": None}, "AttributeError: 'NoneType' object has no attribute 'copy'"),
         (MAY, {"body": ["a"]}, "TypeError: list indices must be integers or slices, not str"),
         (MAY, {"url": None}, f"{INVALID}: url: none is not an allowed value"),
@@ -175,14 +171,11 @@ INVALID = "ValidationError: 1 validation error for RequestPayload"
             "TypeError: 'int' object is not a mapping",
         ),
         (LATEST, {"method": None}, f"{INVALID}: method: none is not an allowed value"),
-    ],
-)
-def test_agent_gives_up_an_unreadable_run(
-    jq: AgentJq, version: AgentVersion, changes: dict[str, Any], fault: str
-) -> None:
-    prediction = predicted(jq, action_run(**changes), version=version)
-    assert prediction.reason == f"the agent fails: {fault}"
-    assert reports(unsent(prediction)) == [GIVEN_UP]
+    ]
+    for version, changes, fault in rows:
+        prediction = predicted(jq, action_run(**changes), version=version)
+        assert prediction.reason == f"the agent fails: {fault}"
+        assert reports(unsent(prediction)) == [GIVEN_UP]
 
 
 def test_node_without_a_url_fails_before_the_agent_of_may_2026_sends(jq: AgentJq) -> None:
@@ -193,11 +186,11 @@ def test_node_without_a_url_fails_before_the_agent_of_may_2026_sends(jq: AgentJq
     assert logs(unsent(prediction)) == NODE_LOGS[:1]
 
 
-@pytest.mark.parametrize("run_id", [RUN, NODE_RUN])
-def test_agent_does_not_report_an_unverified_message_of_a_topic(jq: AgentJq, run_id: str) -> None:
-    prediction = predicted(jq, topic_message(run_id, name="\ud800"))
-    assert prediction.reason.startswith("the agent fails: UnicodeEncodeError: 'utf-8' codec can't encode")
-    assert unsent(prediction) == ()
+def test_agent_does_not_report_an_unverified_message_of_a_topic(jq: AgentJq) -> None:
+    for run_id in (RUN, NODE_RUN):
+        prediction = predicted(jq, topic_message(run_id, name="\ud800"))
+        assert prediction.reason.startswith("the agent fails: UnicodeEncodeError: 'utf-8' codec can't encode")
+        assert unsent(prediction) == ()
 
 
 NO_METHOD = {"method": ".nothing"}, "AttributeError: 'NoneType' object has no attribute 'upper'"
@@ -211,22 +204,18 @@ UNSENDABLE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("mapping", "fault", "transport", "run", "expected"),
-    [
+def test_agent_logs_the_sending_before_its_request_fails(jq: AgentJq) -> None:
+    rows: list[tuple[Any, Any, Any, Any, Any]] = [
         *((*each, "polling", "action", [GIVEN_UP]) for each in UNSENDABLE),
         (*NO_METHOD, "kafka", "action", []),
         (*NO_METHOD, "polling", "node", [NODE_FAILED, NODE_FAILED]),
         (*NO_METHOD, "kafka", "node", [NODE_FAILED]),
-    ],
-)
-def test_agent_logs_the_sending_before_its_request_fails(
-    jq: AgentJq, mapping: dict[str, Any], fault: str, transport: str, run: str, expected: list[str]
-) -> None:
-    prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings_of(mapping))
-    assert (prediction.wire, prediction.reason) == (None, f"the agent fails: {fault}")
-    assert reports(unsent(prediction)) == expected
-    assert logs(unsent(prediction))[-1] == "Sending the request"
+    ]
+    for mapping, fault, transport, run, expected in rows:
+        prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings_of(mapping))
+        assert (prediction.wire, prediction.reason) == (None, f"the agent fails: {fault}")
+        assert reports(unsent(prediction)) == expected
+        assert logs(unsent(prediction))[-1] == "Sending the request"
 
 
 ACTION_LOGS = ["An action message has been received", "Preparing the payload for the request", "Sending the request"]
@@ -238,26 +227,24 @@ OK, FAILED = (
 )
 
 
-@pytest.mark.parametrize(
-    ("run", "response", "expected"),
-    [
+def test_agent_writes_the_logs_of_its_source(jq: AgentJq) -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         ("action", "200", [*ACTION_LOGS, OK, *ANSWERED, "Port agent finished processing the action run"]),
         ("action", "200 empty", [*ACTION_LOGS, OK, "Port agent finished processing the action run"]),
         ("action", "404", [*ACTION_LOGS, f'{FAILED}404 and response: {{"no": 1}}', *ANSWERED]),
         ("action", "refused", ACTION_LOGS),
         ("node", "200", [*NODE_LOGS, OK, "Port agent finished processing the workflow node run"]),
         ("node", "404", [*NODE_LOGS, f'{FAILED}404 and response: {{"no": 1}}']),
-    ],
-)
-def test_agent_writes_the_logs_of_its_source(jq: AgentJq, run: str, response: str, expected: list[str]) -> None:
-    prediction = predicted(jq, a_message("polling", run, synchronized=True))
-    calls = prediction.outcome(RESPONSES[response]).calls
-    assert logs(calls) == expected
-    bodies = [call.body for call in calls if call.log is not None]
-    assert bodies == [
-        {"logs": [{"level": "INFO", "message": text}]} if run == "node" else {"message": text} for text in expected
     ]
-    assert logs(prediction.before) == (NODE_LOGS if run == "node" else ACTION_LOGS)
+    for run, response, expected in rows:
+        prediction = predicted(jq, a_message("polling", run, synchronized=True))
+        calls = prediction.outcome(RESPONSES[response]).calls
+        assert logs(calls) == expected
+        bodies = [call.body for call in calls if call.log is not None]
+        assert bodies == [
+            {"logs": [{"level": "INFO", "message": text}]} if run == "node" else {"message": text} for text in expected
+        ]
+        assert logs(prediction.before) == (NODE_LOGS if run == "node" else ACTION_LOGS)
 
 
 def test_agent_without_detailed_logging_does_not_quote_the_response(jq: AgentJq) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,14 +49,15 @@ def test_response_is_read_like_in_requests(status: int, kind: str, body: bytes) 
     assert made.document()["headers"] == {"Content-Type": kind}
 
 
-@pytest.mark.parametrize("body", [b'{"a": "\xc3\xa9"}', '{"ü": 1}'.encode("utf-16"), b"\xef\xbb\xbf[1]", b"", b"\xff{"])
-def test_json_without_a_content_type_is_recognized_by_its_first_bytes(body: bytes) -> None:
-    real = a_response(200, body)
-    made = AgentResponse(name="", status=200, body=body)
-    try:
-        assert made.content == real.json()
-    except requests.exceptions.JSONDecodeError:
-        assert made.document()["json"] is None
+def test_json_without_a_content_type_is_recognized_by_its_first_bytes() -> None:
+    rows: list[Any] = [b'{"a": "\xc3\xa9"}', '{"ü": 1}'.encode("utf-16"), b"\xef\xbb\xbf[1]", b"", b"\xff{"]
+    for body in rows:
+        real = a_response(200, body)
+        made = AgentResponse(name="", status=200, body=body)
+        try:
+            assert made.content == real.json()
+        except requests.exceptions.JSONDecodeError:
+            assert made.document()["json"] is None
 
 
 def test_repeated_headers_are_joined() -> None:

@@ -30,18 +30,16 @@ def test_source_from_a_capture_has_its_whole_request_and_id() -> None:
     assert (source.name, source.run_id, source.is_signed, source.notes) == ("last", RUN_ID, True, ())
 
 
-@pytest.mark.parametrize(
-    ("verdict", "words"),
-    [
+def test_source_from_an_invalid_capture_has_a_note() -> None:
+    rows: list[tuple[Any, Any]] = [
         (
             Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "w", "f"),)),
             "its signature was invalid (secret-or-body) when it was captured",
         ),
         (Verdict(status=Status.UNCHECKED), "its signature was not checked when it was captured"),
-    ],
-)
-def test_source_from_an_invalid_capture_has_a_note(verdict: Verdict, words: str) -> None:
-    assert from_capture("x", a_capture(verdict=verdict)).notes == (words,)
+    ]
+    for verdict, words in rows:
+        assert from_capture("x", a_capture(verdict=verdict)).notes == (words,)
 
 
 def test_payload_is_posted_as_json_serialized_like_in_port() -> None:
@@ -101,19 +99,21 @@ def test_request_stored_by_port_is_sent_unchanged() -> None:
     assert not source.is_signed
 
 
-@pytest.mark.parametrize("headers", [None, []])
-def test_request_from_port_without_headers_is_json(headers: Any) -> None:
-    source = from_run(RUN_ID, a_run(headers=headers))
-    assert source.invocation.headers == Headers((("content-type", "application/json"),))
+def test_request_from_port_without_headers_is_json() -> None:
+    rows: list[Any] = [None, []]
+    for headers in rows:
+        source = from_run(RUN_ID, a_run(headers=headers))
+        assert source.invocation.headers == Headers((("content-type", "application/json"),))
 
 
 def test_text_body_from_port_is_sent_as_text() -> None:
     assert from_run(RUN_ID, a_run(body='{"a": 1.0}')).invocation.body == b'{"a": 1.0}'
 
 
-@pytest.mark.parametrize(("url", "target"), [("", "/"), ("http://[", "/")])
-def test_path_and_query_come_from_the_url_stored_by_port(url: str, target: str) -> None:
-    assert from_run(RUN_ID, a_run(url=url, method=None)).invocation.target == target
+def test_path_and_query_come_from_the_url_stored_by_port() -> None:
+    rows: list[tuple[Any, Any]] = [("", "/"), ("http://[", "/")]
+    for url, target in rows:
+        assert from_run(RUN_ID, a_run(url=url, method=None)).invocation.target == target
 
 
 @given(

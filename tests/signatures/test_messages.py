@@ -6,7 +6,6 @@ import hmac
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,9 +81,9 @@ def test_message_with_another_secret_or_a_missing_signature_is_not_valid() -> No
     assert verdict.slugs == ("secret-whitespace",)
 
 
-@pytest.mark.parametrize("value", [b"", b'{"headers":[]}', b"\xff", b'{"headers":' + b"[" * 100_000])
-def test_message_without_headers_is_verified_unchanged(value: bytes) -> None:
-    assert signed_value(value) == value
+def test_message_without_headers_is_verified_unchanged() -> None:
+    for value in (b"", b'{"headers":[]}', b"\xff", b'{"headers":' + b"[" * 100_000):
+        assert signed_value(value) == value
 
 
 STAMP = str(int(NOW))
@@ -132,9 +131,9 @@ def test_message_is_signed_only_with_a_secret_and_loses_other_signatures() -> No
     assert signed_message({"a": 1}, None, STAMP) == b'{"a":1,"headers":{}}'
 
 
-@pytest.mark.parametrize("document", [[1, 2], "text"])
-def test_non_object_message_does_not_have_a_signature(document: Any) -> None:
-    assert json.loads(signed_message(document, SECRET, STAMP)) == document
+def test_non_object_message_does_not_have_a_signature() -> None:
+    for document in ([1, 2], "text"):
+        assert json.loads(signed_message(document, SECRET, STAMP)) == document
 
 
 def test_edited_message_gets_a_new_signature_inside() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +53,7 @@ def test_replaced_characters_do_not_make_two_keys_equal() -> None:
     assert json.loads(plain.body) == {"x": 1, "xx": 2, "xxx": 3}
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff", b"NaN", b'{"a":', b"[" * 5000, b'"' + b"a" * MOST_BYTES + b'"'])
-def test_unreadable_body_has_no_plain_form(body: bytes) -> None:
-    assert [rung.body for rung in ladder(body)] == [body]
+def test_unreadable_body_has_no_plain_form() -> None:
+    rows: list[Any] = [b"", b"\xff", b"NaN", b'{"a":', b"[" * 5000, b'"' + b"a" * MOST_BYTES + b'"']
+    for body in rows:
+        assert [rung.body for rung in ladder(body)] == [body]

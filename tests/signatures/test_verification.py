@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Cause, Status, Verdict
+from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import HASHED_BYTES, LAYOUT_BYTES, MILLISECONDS_BODY_BYTES, Budget
@@ -67,12 +67,12 @@ def test_header_names_in_any_case_and_white_space_around_values_are_accepted() -
 
 
 class TestTime:
-    @pytest.mark.parametrize("direction", [1, -1])
-    def test_matching_signature_outside_the_tolerance_is_stale(self, direction: int) -> None:
-        assert verdict_on(signed(BODY), now=NOW + 300 * direction).status is Status.VALID
-        verdict = verdict_on(signed(BODY), now=NOW + 301 * direction)
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.STALE, "raw", ("clock-skew",))
-        assert verdict.age_s == 301 * direction
+    def test_matching_signature_outside_the_tolerance_is_stale(self) -> None:
+        for direction in (1, -1):
+            assert verdict_on(signed(BODY), now=NOW + 300 * direction).status is Status.VALID
+            verdict = verdict_on(signed(BODY), now=NOW + 301 * direction)
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.STALE, "raw", ("clock-skew",))
+            assert verdict.age_s == 301 * direction
 
     def test_tolerance_can_be_changed(self) -> None:
         assert verdict_on(signed(BODY), now=NOW + 302, tolerance_s=302).status is Status.VALID
@@ -86,11 +86,12 @@ class TestTime:
         verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}000"), now=NOW + 301)
         assert (verdict.status, verdict.slugs) == (Status.STALE, ("clock-skew", "timestamp-unit"))
 
-    @pytest.mark.parametrize(("signed_as", "sent_as"), [(STAMP, f"{STAMP}000"), (f"{STAMP}000", STAMP)])
-    def test_timestamp_sent_in_another_unit_than_signed_is_invalid(self, signed_as: str, sent_as: str) -> None:
-        verdict = verdict_on(sent(sign(BODY, SECRET, signed_as), sent_as))
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
-        assert "Sign the exact text" in verdict.hint
+    def test_timestamp_sent_in_another_unit_than_signed_is_invalid(self) -> None:
+        rows: list[tuple[Any, Any]] = [(STAMP, f"{STAMP}000"), (f"{STAMP}000", STAMP)]
+        for signed_as, sent_as in rows:
+            verdict = verdict_on(sent(sign(BODY, SECRET, signed_as), sent_as))
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
+            assert "Sign the exact text" in verdict.hint
 
     @given(st.binary(max_size=MILLISECONDS_BODY_BYTES), st.integers(0, 10**11 - 1), st.integers(0, 999))
     def test_signed_timestamp_in_milliseconds_is_found_for_a_timestamp_sent_in_seconds(
@@ -111,27 +112,27 @@ class TestTime:
         (cause,) = verdict_on(sent(sign(body, SECRET, f"{STAMP}000"), STAMP), body).causes
         assert cause.slug == "timestamp-unit"
 
-    @pytest.mark.parametrize("stamp", [f"{STAMP}123", "soon"])
-    def test_milliseconds_are_not_reported_as_untried_when_the_timestamp_is_not_in_seconds(self, stamp: str) -> None:
-        verdict = verdict_on(sent(sign(b"", SECRET, STAMP), stamp), bytes(MILLISECONDS_BODY_BYTES + 1))
-        assert not any("milliseconds were not tried" in cause.explanation for cause in verdict.causes)
+    def test_milliseconds_are_not_reported_as_untried_when_the_timestamp_is_not_in_seconds(self) -> None:
+        for stamp in (f"{STAMP}123", "soon"):
+            verdict = verdict_on(sent(sign(b"", SECRET, STAMP), stamp), bytes(MILLISECONDS_BODY_BYTES + 1))
+            assert not any("milliseconds were not tried" in cause.explanation for cause in verdict.causes)
 
-    @pytest.mark.parametrize("timestamp", ["1700000000.5", "1_700_000_000", "٣", "²", "9" * 64, "+1"])
-    def test_non_integer_timestamp_is_malformed_even_if_signed(self, timestamp: str) -> None:
-        verdict = verdict_on(sent(sign(BODY, SECRET, STAMP), timestamp))
-        assert (verdict.status, verdict.slugs, verdict.age_s) == (Status.MALFORMED, ("timestamp-malformed",), None)
-        verdict = verdict_on(sent(sign(BODY, SECRET, timestamp), timestamp))
-        assert (verdict.status, verdict.signed_form) == (Status.MALFORMED, "raw")
-        assert verdict.slugs == ("timestamp-malformed",)
+    def test_non_integer_timestamp_is_malformed_even_if_signed(self) -> None:
+        for timestamp in ("1700000000.5", "1_700_000_000", "٣", "²", "9" * 64, "+1"):
+            verdict = verdict_on(sent(sign(BODY, SECRET, STAMP), timestamp))
+            assert (verdict.status, verdict.slugs, verdict.age_s) == (Status.MALFORMED, ("timestamp-malformed",), None)
+            verdict = verdict_on(sent(sign(BODY, SECRET, timestamp), timestamp))
+            assert (verdict.status, verdict.signed_form) == (Status.MALFORMED, "raw")
+            assert verdict.slugs == ("timestamp-malformed",)
 
-    @pytest.mark.parametrize("timestamp", ["9" * 65, f"{STAMP}, " * 20_000])
-    def test_overlong_timestamp_is_malformed_without_hashing(self, timestamp: str) -> None:
-        headers = sent(sign(BODY, SECRET, timestamp), timestamp)
-        verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW)
-        assert verdict is not None
-        assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("timestamp-malformed",))
-        later = verdict_on(Headers(((TIMESTAMP_HEADER, STAMP), *headers)))
-        assert (later.status, later.slugs) == (Status.INVALID, ("secret-or-body", "header-doubled"))
+    def test_overlong_timestamp_is_malformed_without_hashing(self) -> None:
+        for timestamp in ("9" * 65, f"{STAMP}, " * 20_000):
+            headers = sent(sign(BODY, SECRET, timestamp), timestamp)
+            verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW)
+            assert verdict is not None
+            assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("timestamp-malformed",))
+            later = verdict_on(Headers(((TIMESTAMP_HEADER, STAMP), *headers)))
+            assert (later.status, later.slugs) == (Status.INVALID, ("secret-or-body", "header-doubled"))
 
     def test_signature_is_invalid_when_the_clock_or_the_tolerance_is_nan(self) -> None:
         assert verdict_on(signed(BODY), now=float("nan")).status is Status.STALE
@@ -152,40 +153,34 @@ class TestTime:
         assert {age_s: words in said[age_s] for age_s, words in expected.items()} == dict.fromkeys(expected, True)
         assert not any("time zone" in said[age_s] for age_s in (5_000, 30 * 3_600))
 
-    @pytest.mark.parametrize(("zeros", "unit"), [("000000", "microseconds"), ("000000000", "nanoseconds")])
-    def test_timestamp_in_a_smaller_unit_has_the_unit_as_its_only_cause(self, zeros: str, unit: str) -> None:
-        verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}{zeros}"))
-        assert (verdict.status, verdict.slugs) == (Status.STALE, ("timestamp-unit",))
-        assert verdict.causes[0].explanation == f"The timestamp looks like {unit}, not seconds."
-        unsigned = verdict_on(signed(b"other", timestamp=f"{STAMP}{zeros}"))
-        assert unsigned.slugs == ("secret-or-body", "timestamp-unit")
+    def test_timestamp_in_a_smaller_unit_has_the_unit_as_its_only_cause(self) -> None:
+        rows: list[tuple[Any, Any]] = [("000000", "microseconds"), ("000000000", "nanoseconds")]
+        for zeros, unit in rows:
+            verdict = verdict_on(signed(BODY, timestamp=f"{STAMP}{zeros}"))
+            assert (verdict.status, verdict.slugs) == (Status.STALE, ("timestamp-unit",))
+            assert verdict.causes[0].explanation == f"The timestamp looks like {unit}, not seconds."
+            unsigned = verdict_on(signed(b"other", timestamp=f"{STAMP}{zeros}"))
+            assert unsigned.slugs == ("secret-or-body", "timestamp-unit")
 
 
 class TestPlainly:
-    @pytest.mark.parametrize(
-        ("headers", "status"),
-        [
+    def test_verify_without_diagnosis_decides_when_no_diagnosis_is_needed(self) -> None:
+        rows: list[tuple[Any, Any]] = [
             (signed(BODY), Status.VALID),
             (signed(BODY, timestamp="1"), Status.STALE),
             (Headers((*signed(BODY), *signed(BODY))), Status.VALID),
             (Headers(), Status.MISSING),
             (sent("nonsense"), Status.MALFORMED),
-        ],
-    )
-    def test_verify_without_diagnosis_decides_when_no_diagnosis_is_needed(
-        self, headers: Headers, status: Status
-    ) -> None:
-        verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW, seen=NOW)
-        assert verdict is not None
-        assert verdict.status is status
-        assert verdict == verdict_on(headers, seen=NOW)
+        ]
+        for headers, status in rows:
+            verdict = verify_without_diagnosis(headers, BODY, SECRET, now=NOW, seen=NOW)
+            assert verdict is not None
+            assert verdict.status is status
+            assert verdict == verdict_on(headers, seen=NOW)
 
-    @pytest.mark.parametrize(
-        "headers",
-        [signed(BODY + b"\n"), sent(bare_signature())],
-    )
-    def test_verify_without_diagnosis_returns_none_when_something_may_match(self, headers: Headers) -> None:
-        assert verify_without_diagnosis(headers, BODY, SECRET, now=NOW) is None
+    def test_verify_without_diagnosis_returns_none_when_something_may_match(self) -> None:
+        for headers in (signed(BODY + b"\n"), sent(bare_signature())):
+            assert verify_without_diagnosis(headers, BODY, SECRET, now=NOW) is None
 
     def test_verify_without_diagnosis_decides_when_the_secret_is_empty(self) -> None:
         verdict = verify_without_diagnosis(signed(BODY, secret=Secret("")), BODY, Secret(""), now=NOW)
@@ -206,9 +201,9 @@ class TestSignatureKey:
         ):
             assert signature_key(headers) == raw_digest()
 
-    @pytest.mark.parametrize("headers", [Headers(), sent("nonsense"), sent("x" * 65_536)])
-    def test_signature_key_is_none_without_a_digest(self, headers: Headers) -> None:
-        assert signature_key(headers) is None
+    def test_signature_key_is_none_without_a_digest(self) -> None:
+        for headers in (Headers(), sent("nonsense"), sent("x" * 65_536)):
+            assert signature_key(headers) is None
 
 
 NOTATIONS: dict[str, tuple[Callable[[bytes], str], tuple[str, ...]]] = {
@@ -234,16 +229,12 @@ class TestLayout:
     """What is signed around the body. Port signs the timestamp and a dot before it."""
 
     @pytest.mark.parametrize("slug", LAYOUTS)
-    @pytest.mark.parametrize(
-        ("notation", "size"), [*((notation, 0) for notation in NOTATIONS), ("hex", 2**16), ("v1 base64", 2**20)]
-    )
-    def test_missing_timestamp_or_dot_is_found_for_a_raw_body_of_any_size(
-        self, slug: str, notation: str, size: int
-    ) -> None:
-        write, others = NOTATIONS[notation]
-        body = BODY + b"x" * size
-        verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", (slug, *others))
+    def test_missing_timestamp_or_dot_is_found_for_a_raw_body_of_any_size(self, slug: str) -> None:
+        for notation, size in (*((notation, 0) for notation in NOTATIONS), ("hex", 2**16), ("v1 base64", 2**20)):
+            write, others = NOTATIONS[notation]
+            body = BODY + b"x" * size
+            verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", (slug, *others))
 
     def test_other_order_or_separator_is_found_for_small_bodies(self) -> None:
         for slug, before, after in RARE_LAYOUTS:
@@ -269,20 +260,16 @@ class TestLayout:
         assert verdict.slugs[0] == slug
         assert {cause.slug for cause in form.causes} <= set(verdict.slugs)
 
-    @pytest.mark.parametrize(
-        ("body", "signing", "configured", "slug"),
-        [
+    def test_missing_timestamp_is_found_with_a_changed_secret(self) -> None:
+        rows: list[tuple[Any, Any, Any, Any]] = [
             (BODY, KEY, f'"{KEY}"', "secret-quoted"),
             (BODY, f"{KEY}\n", KEY, "secret-whitespace"),
             (json.dumps(a_document()).encode(), f"'{KEY}'", KEY, "secret-quoted"),
-        ],
-    )
-    def test_missing_timestamp_is_found_with_a_changed_secret(
-        self, body: bytes, signing: str, configured: str, slug: str
-    ) -> None:
-        verdict = verdict_on(sent(framed("", body, secret=signing).hex()), secret=Secret(configured))
-        assert verdict.status is Status.INVALID
-        assert verdict.slugs[:2] == (slug, "timestamp-not-signed")
+        ]
+        for body, signing, configured, slug in rows:
+            verdict = verdict_on(sent(framed("", body, secret=signing).hex()), secret=Secret(configured))
+            assert verdict.status is Status.INVALID
+            assert verdict.slugs[:2] == (slug, "timestamp-not-signed")
 
     def test_missing_timestamp_is_reported_with_the_age(self) -> None:
         verdict = verdict_on(sent(framed("", BODY).hex()), now=NOW + 900)
@@ -323,9 +310,8 @@ class TestHash:
 
 
 class TestMissing:
-    @pytest.mark.parametrize(
-        ("headers", "slugs"),
-        [
+    def test_absent_and_empty_headers_are_missing(self) -> None:
+        rows: list[tuple[Any, Any]] = [
             (Headers(), ("signature-missing", "timestamp-missing")),
             (Headers(((TIMESTAMP_HEADER, STAMP),)), ("signature-missing",)),
             (Headers(((SIGNATURE_HEADER, sign(BODY, SECRET, STAMP)),)), ("timestamp-missing",)),
@@ -335,17 +321,15 @@ class TestMissing:
             ),
             (sent(" ", STAMP), ("signature-missing",)),
             (sent("v1,abc", ""), ("timestamp-missing",)),
-        ],
-    )
-    def test_absent_and_empty_headers_are_missing(self, headers: Headers, slugs: tuple[str, ...]) -> None:
-        verdict = verdict_on(headers)
-        assert (verdict.status, verdict.slugs) == (Status.MISSING, slugs)
+        ]
+        for headers, slugs in rows:
+            verdict = verdict_on(headers)
+            assert (verdict.status, verdict.slugs) == (Status.MISSING, slugs)
 
 
 class TestHeaderNotation:
-    @pytest.mark.parametrize(
-        ("rewrite", "slugs"),
-        [
+    def test_correct_digest_in_another_notation_is_invalid_with_a_cause(self) -> None:
+        rows: list[tuple[Any, Any]] = [
             (lambda raw: f"v1,v1,{base64.b64encode(raw).decode()}", ("prefix-version",)),
             (lambda raw: f"v2,{base64.b64encode(raw).decode()}", ("prefix-version",)),
             (lambda raw: f"V1,{base64.b64encode(raw).decode()}", ("prefix-version",)),
@@ -355,13 +339,10 @@ class TestHeaderNotation:
             (lambda raw: f"v1,{base64.b64encode(raw.hex().encode()).decode()}", ("hex-encoded",)),
             (lambda raw: f"v1,{base64.b64encode(raw).decode().rstrip('=')}", ("base64-padding",)),
             (lambda raw: f"v1,{base64.b64encode(raw).decode()}=", ("base64-padding",)),
-        ],
-    )
-    def test_correct_digest_in_another_notation_is_invalid_with_a_cause(
-        self, rewrite: Callable[[bytes], str], slugs: tuple[str, ...]
-    ) -> None:
-        verdict = verdict_on(sent(rewrite(raw_digest())))
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", slugs)
+        ]
+        for rewrite, slugs in rows:
+            verdict = verdict_on(sent(rewrite(raw_digest())))
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", slugs)
 
     def test_url_safe_base64_is_reported_as_a_cause(self) -> None:
         body = next(body for n in range(1_000) if b"\xfb" in raw_digest(body := b"%d" % n)[::3])
@@ -376,10 +357,11 @@ class TestHeaderNotation:
         verdict = verdict_on(sent(stray))
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("base64-padding",))
 
-    @pytest.mark.parametrize("value", ["v1,", "v1,abc", "v1," + "A" * 42, "x" * 65_536, "é\ud800", "v1,===="])
-    def test_header_without_a_digest_is_malformed(self, value: str) -> None:
-        verdict = verdict_on(sent(value))
-        assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("not-a-signature",))
+    def test_header_without_a_digest_is_malformed(self) -> None:
+        rows: list[Any] = ["v1,", "v1,abc", "v1," + "A" * 42, "x" * 65_536, "é\ud800", "v1,===="]
+        for value in rows:
+            verdict = verdict_on(sent(value))
+            assert (verdict.status, verdict.slugs) == (Status.MALFORMED, ("not-a-signature",))
 
     def test_unusual_notation_and_malformed_timestamp_are_reported_with_the_first_cause(self) -> None:
         verdict = verdict_on(sent(raw_digest(b"other").hex()))
@@ -399,9 +381,8 @@ class TestSecret:
 
         assert verdict_on(signed(BODY), secret=Secret("x"), now=NOW + 999).slugs == ("secret-or-body", "clock-skew")
 
-    @pytest.mark.parametrize(
-        ("signing", "configured", "slugs"),
-        [
+    def test_white_space_and_quotes_around_a_secret_are_reported_for_the_affected_side(self) -> None:
+        rows: list[tuple[Any, Any, Any]] = [
             (KEY, f"{KEY}\n", ("secret-whitespace",)),
             (KEY, f"\ufeff{KEY}", ("secret-whitespace",)),
             (KEY, f"\t{KEY}\u200b ", ("secret-whitespace",)),
@@ -412,15 +393,12 @@ class TestSecret:
             (f"'{KEY}'", KEY, ("secret-quoted",)),
             (f'"{KEY}"', KEY, ("secret-quoted",)),
             (KEY, f'"{KEY} "\n', ("secret-quoted", "secret-whitespace")),
-        ],
-    )
-    def test_white_space_and_quotes_around_a_secret_are_reported_for_the_affected_side(
-        self, signing: str, configured: str, slugs: tuple[str, ...]
-    ) -> None:
-        verdict = verdict_on(signed(BODY, secret=Secret(signing)), secret=Secret(configured))
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", slugs)
-        assert ("configured" in verdict.causes[0].explanation) is (signing == KEY)
-        assert ("where the request is signed" in verdict.hint) is (configured == KEY)
+        ]
+        for signing, configured, slugs in rows:
+            verdict = verdict_on(signed(BODY, secret=Secret(signing)), secret=Secret(configured))
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", slugs)
+            assert ("configured" in verdict.causes[0].explanation) is (signing == KEY)
+            assert ("where the request is signed" in verdict.hint) is (configured == KEY)
 
     def test_signature_is_invalid_with_an_empty_secret(self) -> None:
         assert verdict_on(signed(BODY, secret=Secret("")), secret=Secret("")).status is Status.INVALID
@@ -451,9 +429,8 @@ BOM = b"\xef\xbb\xbf"
 
 
 class TestReserialized:
-    @pytest.mark.parametrize(
-        ("signed_body", "body", "signed_form", "slug"),
-        [
+    def test_other_form_of_the_same_json_is_reencoded_with_its_signed_form(self) -> None:
+        rows: list[tuple[Any, Any, Any, Any]] = [
             (BODY, as_python(), "js", "reserialized-js"),
             (as_python(), BODY, "python", "reserialized-python"),
             (as_python(ensure_ascii=False), BODY, "python-unescaped", "reserialized-python"),
@@ -478,13 +455,10 @@ class TestReserialized:
                 "python-indented-unescaped-2",
                 "reserialized-indented",
             ),
-        ],
-    )
-    def test_other_form_of_the_same_json_is_reencoded_with_its_signed_form(
-        self, signed_body: bytes, body: bytes, signed_form: str, slug: str
-    ) -> None:
-        verdict = verdict_on(signed(signed_body), body)
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.REENCODED, signed_form, (slug,))
+        ]
+        for signed_body, body, signed_form, slug in rows:
+            verdict = verdict_on(signed(signed_body), body)
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.REENCODED, signed_form, (slug,))
 
     def test_likelier_of_two_equal_forms_is_chosen_by_the_form_of_the_body(self) -> None:
         compact = json.dumps(ASCII_DOCUMENT, separators=(",", ":")).encode()
@@ -506,11 +480,10 @@ class TestReserialized:
 
         assert verdict_on(signed(b'{"a":NaN}'), b'{"a": NaN}').status is Status.REENCODED
 
-    @pytest.mark.parametrize(
-        "body", [b"[" * 10_000 + b"]" * 10_000, b"[1, " + b"1" * 5_000 + b"]", b'["\xed\xa0\x80"]']
-    )
-    def test_documents_beyond_the_limits_of_parsers_are_verified(self, body: bytes) -> None:
-        assert verdict_on(signed(b"other"), body).slugs == ("secret-or-body",)
+    def test_documents_beyond_the_limits_of_parsers_are_verified(self) -> None:
+        rows: list[Any] = [b"[" * 10_000 + b"]" * 10_000, b"[1, " + b"1" * 5_000 + b"]", b'["\xed\xa0\x80"]']
+        for body in rows:
+            assert verdict_on(signed(b"other"), body).slugs == ("secret-or-body",)
 
     def test_verdict_on_a_large_body_lists_untried_forms(self) -> None:
         indented = json.dumps([a_document()] * 400, indent=2, ensure_ascii=False).encode()
@@ -526,9 +499,8 @@ class TestReserialized:
 class TestMeaning:
     """Bodies of which a serializer writes the signed form, although for some parsers they are another document."""
 
-    @pytest.mark.parametrize(
-        ("signed_body", "body", "cause"),
-        [
+    def test_body_is_reencoded_only_when_it_is_the_same_document_for_every_parser(self) -> None:
+        rows: list[tuple[Any, Any, Any]] = [
             (b'{"admin":false}', b'{"admin":true,"admin":false}', causes.KEY_REPEATED),
             (b'{"admin":false}', b'{"admin":true,"\\u0061dmin":false}', causes.KEY_REPEATED),
             (b'[{"a":{"b":1}}]', b'[{"a":{"b":2, "b":1}}]', causes.KEY_REPEATED),
@@ -546,54 +518,49 @@ class TestMeaning:
             (b"[1e+21]", b"[1000000000000000000000.0]", None),
             (b'{"1":true,"b":1}', b'{"b": 1, "1": true}', None),
             (b'["\xf0\x9f\x98\x80/"]', b'["\\ud83d\\uDE00\\/"]', None),
-        ],
-    )
-    def test_body_is_reencoded_only_when_it_is_the_same_document_for_every_parser(
-        self, signed_body: bytes, body: bytes, cause: Cause | None
-    ) -> None:
-        verdict = verdict_on(signed(signed_body), body)
-        assert verdict.status is (Status.INVALID if cause else Status.REENCODED)
-        assert ("meaning-changed" in verdict.slugs) is (cause is not None)
-        assert cause is None or cause in verdict.causes
-        assert verdict.signed_form is not None
+        ]
+        for signed_body, body, cause in rows:
+            verdict = verdict_on(signed(signed_body), body)
+            assert verdict.status is (Status.INVALID if cause else Status.REENCODED)
+            assert ("meaning-changed" in verdict.slugs) is (cause is not None)
+            assert cause is None or cause in verdict.causes
+            assert verdict.signed_form is not None
 
     def test_body_with_a_changed_meaning_is_invalid_even_outside_the_tolerance(self) -> None:
         verdict = verdict_on(signed(b"[0]"), b"[1e-400]", now=NOW + 900)
         assert verdict.status is Status.INVALID
         assert {"meaning-changed", "clock-skew"} <= set(verdict.slugs)
 
-    @pytest.mark.parametrize("body", [b"[" + b"1," * 20_000 + b"1]", b'["' + b"x" * 2**20 + b'"]', b"1e9" + b"9" * 30])
-    def test_incomparable_body_is_not_reencoded(self, body: bytes) -> None:
-        verdict = verdict_on(signed(body + b"\n"), body)
-        assert (verdict.status, verdict.slugs) == (Status.INVALID, ("trailing-newline", "meaning-changed"))
-        assert causes.NOT_COMPARED in verdict.causes
+    def test_incomparable_body_is_not_reencoded(self) -> None:
+        rows: list[Any] = [b"[" + b"1," * 20_000 + b"1]", b'["' + b"x" * 2**20 + b'"]', b"1e9" + b"9" * 30]
+        for body in rows:
+            verdict = verdict_on(signed(body + b"\n"), body)
+            assert (verdict.status, verdict.slugs) == (Status.INVALID, ("trailing-newline", "meaning-changed"))
+            assert causes.NOT_COMPARED in verdict.causes
 
-    @pytest.mark.parametrize("depth", [900, 990, 9_000])
-    def test_nesting_around_the_limits_of_python_raises_no_exception(self, depth: int) -> None:
-        # The depth at which Python fails depends on its version.
-        body = b'["' + b"x" * 8 * depth + b'"' + b",[0" * depth + b"]" * depth + b"]"
-        verdict = verdict_on(signed(body + b"\n"), body)
-        is_compared = causes.NOT_COMPARED not in verdict.causes
-        assert verdict.status is (Status.REENCODED if is_compared else Status.INVALID)
-        assert is_compared or depth > 900
+    def test_nesting_around_the_limits_of_python_raises_no_exception(self) -> None:
+        for depth in (900, 990, 9_000):
+            # The depth at which Python fails depends on its version.
+            body = b'["' + b"x" * 8 * depth + b'"' + b",[0" * depth + b"]" * depth + b"]"
+            verdict = verdict_on(signed(body + b"\n"), body)
+            is_compared = causes.NOT_COMPARED not in verdict.causes
+            assert verdict.status is (Status.REENCODED if is_compared else Status.INVALID)
+            assert is_compared or depth > 900
 
 
 class TestCost:
     """The limits of a diagnosis are counts, which the verdict reports. Measured times would fail on a busy machine."""
 
-    @pytest.mark.parametrize(
-        ("body", "words"),
-        [
+    def test_verdict_on_an_unusual_body_lists_untried_forms(self) -> None:
+        rows: list[tuple[Any, Any]] = [
             (b"[" + b"1.5," * 15_000 + b"1]", "too many values"),
             ("é".encode() * 2**19 + b"x", "Other character sets were not tried"),
             (bytes(HASHED_BYTES + 1), "Not all forms were tried"),
             (b'{"a":' * 900 + b"1" + b"}" * 900, "nested too deeply"),
             (b"[" + b"1" * 4_000 + b"]", "a number has 400 digits or more"),
-        ],
-        ids=["many values", "large text", "large body", "deep", "long number"],
-    )
-    def test_verdict_on_an_unusual_body_lists_untried_forms(self, body: bytes, words: str) -> None:
-        assert words in verdict_on(signed(b"other"), body).causes[0].explanation
+        ]
+        for body, words in rows:
+            assert words in verdict_on(signed(b"other"), body).causes[0].explanation
 
     def test_number_of_400_digits_is_tried_in_the_form_of_node(self) -> None:
         assert verdict_on(signed(b"[null]"), b"[ " + b"1" * 400 + b"]").signed_form == "js"
@@ -609,9 +576,8 @@ class TestCost:
 
 
 class TestBytes:
-    @pytest.mark.parametrize(
-        ("signed_body", "body", "signed_form", "slugs"),
-        [
+    def test_line_break_or_byte_order_mark_on_one_side_is_reencoded(self) -> None:
+        rows: list[tuple[Any, Any, Any, Any]] = [
             (BODY, BODY + b"\n", "without-trailing-newline", ("trailing-newline",)),
             (BODY, BODY + b"\r\n", "without-trailing-newline", ("trailing-newline",)),
             (BODY, BODY + b"\n\n", "without-trailing-newline", ("trailing-newline",)),
@@ -621,41 +587,36 @@ class TestBytes:
             (BODY, BOM + BODY, "without-bom", ("bom",)),
             (BOM + BODY, BODY, "with-bom", ("bom",)),
             (BODY, BOM + as_python(), "without-bom+js", ("bom", "reserialized-js")),
-        ],
-    )
-    def test_line_break_or_byte_order_mark_on_one_side_is_reencoded(
-        self, signed_body: bytes, body: bytes, signed_form: str, slugs: tuple[str, ...]
-    ) -> None:
-        verdict = verdict_on(signed(signed_body), body)
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.REENCODED, signed_form, slugs)
+        ]
+        for signed_body, body, signed_form, slugs in rows:
+            verdict = verdict_on(signed(signed_body), body)
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.REENCODED, signed_form, slugs)
 
     def test_unsigned_line_break_makes_a_non_json_body_invalid(self) -> None:
         verdict = verdict_on(signed(b"text"), b"text\n")
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("trailing-newline",))
 
-    @pytest.mark.parametrize(
-        ("encoding", "body"),
-        [
+    def test_compressed_body_is_reencoded(self) -> None:
+        rows: list[tuple[Any, Any]] = [
             ("gzip", gzip.compress(BODY, mtime=0)),
             ("x-gzip", gzip.compress(BODY, mtime=0)),
             ("deflate", zlib.compress(BODY)),
             ("Deflate", zlib.compress(BODY, wbits=-15)),
-        ],
-    )
-    def test_compressed_body_is_reencoded(self, encoding: str, body: bytes) -> None:
-        verdict = verdict_on(signed(BODY).plus(("content-encoding", encoding)), body)
-        assert (verdict.status, verdict.slugs) == (Status.REENCODED, ("content-encoding",))
-        assert verdict.signed_form == f"decoded-{encoding.lower().removeprefix('x-')}"
+        ]
+        for encoding, body in rows:
+            verdict = verdict_on(signed(BODY).plus(("content-encoding", encoding)), body)
+            assert (verdict.status, verdict.slugs) == (Status.REENCODED, ("content-encoding",))
+            assert verdict.signed_form == f"decoded-{encoding.lower().removeprefix('x-')}"
 
-    @pytest.mark.parametrize("encoding", ["", "deflate", "gzip, gzip"])
-    def test_compressed_body_without_the_matching_content_encoding_is_reported_as_invalid(self, encoding: str) -> None:
-        verdict = verdict_on(signed(BODY).plus(("content-encoding", encoding)), gzip.compress(BODY))
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (
-            Status.INVALID,
-            "decoded-gzip",
-            ("content-encoding",),
-        )
-        assert "missing, incorrect or ambiguous" in verdict.causes[0].explanation
+    def test_compressed_body_without_the_matching_content_encoding_is_reported_as_invalid(self) -> None:
+        for encoding in ("", "deflate", "gzip, gzip"):
+            verdict = verdict_on(signed(BODY).plus(("content-encoding", encoding)), gzip.compress(BODY))
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (
+                Status.INVALID,
+                "decoded-gzip",
+                ("content-encoding",),
+            )
+            assert "missing, incorrect or ambiguous" in verdict.causes[0].explanation
 
     def test_body_valid_in_both_forms_of_deflate_is_invalid(self) -> None:
         body, content = both_deflates()
@@ -665,13 +626,15 @@ class TestBytes:
         verdict = verdict_on(signed(content).plus(("content-encoding", "deflate")), body)
         assert (verdict.status, verdict.causes) == (Status.INVALID, (causes.COMPRESSED_UNDECLARED,))
 
-    @pytest.mark.parametrize(
-        "body", [gzip.compress(b"1", mtime=0) + gzip.compress(b"23", mtime=0), gzip.compress(b"1", mtime=0) + b"23"]
-    )
-    def test_bytes_after_a_compressed_stream_make_the_signature_invalid(self, body: bytes) -> None:
-        for signed_body in (b"1", b"123"):
-            verdict = verdict_on(signed(signed_body).plus(("content-encoding", "gzip")), body)
-            assert (verdict.status, verdict.slugs) == (Status.INVALID, ("secret-or-body",))
+    def test_bytes_after_a_compressed_stream_make_the_signature_invalid(self) -> None:
+        rows: list[Any] = [
+            gzip.compress(b"1", mtime=0) + gzip.compress(b"23", mtime=0),
+            gzip.compress(b"1", mtime=0) + b"23",
+        ]
+        for body in rows:
+            for signed_body in (b"1", b"123"):
+                verdict = verdict_on(signed(signed_body).plus(("content-encoding", "gzip")), body)
+                assert (verdict.status, verdict.slugs) == (Status.INVALID, ("secret-or-body",))
 
     def test_undeclared_compressed_body_is_decompressed_up_to_a_lower_limit(self) -> None:
         large = b'["' + b"x" * 2**18 + b'"]'
@@ -681,26 +644,27 @@ class TestBytes:
         declared = signed(large).plus(("content-encoding", "gzip"))
         assert verdict_on(declared, gzip.compress(large)).status is Status.REENCODED
 
-    @pytest.mark.parametrize("body", [b"\x1f\x8b", gzip.compress(b"0" * 20_000_000), gzip.compress(BODY, mtime=0)[:-9]])
-    def test_corrupt_compressed_body_is_invalid(self, body: bytes) -> None:
-        assert verdict_on(signed(BODY), body).slugs == ("secret-or-body",)
+    def test_corrupt_compressed_body_is_invalid(self) -> None:
+        rows: list[Any] = [b"\x1f\x8b", gzip.compress(b"0" * 20_000_000), gzip.compress(BODY, mtime=0)[:-9]]
+        for body in rows:
+            assert verdict_on(signed(BODY), body).slugs == ("secret-or-body",)
 
-    @pytest.mark.parametrize(
-        ("charset", "content_type", "name"),
-        [
+    def test_body_in_another_character_set_than_declared_is_reported_as_invalid(self) -> None:
+        rows: list[tuple[Any, Any, Any]] = [
             ("latin-1", "application/json", "latin-1"),
             ("latin-1", "application/json; charset=koi8-r", "latin-1"),
             ("utf-16", "application/json", "utf-16"),
             ("utf-16-le", "application/json; charset=utf-16be", "utf-16-le"),
             ("utf-32-le", "application/json; charset=latin-1", "utf-32-le"),
-        ],
-    )
-    def test_body_in_another_character_set_than_declared_is_reported_as_invalid(
-        self, charset: str, content_type: str, name: str
-    ) -> None:
-        headers = signed(BODY).without("content-type").plus(("content-type", content_type))
-        verdict = verdict_on(headers, BODY.decode().encode(charset))
-        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, f"decoded-{name}", ("charset",))
+        ]
+        for charset, content_type, name in rows:
+            headers = signed(BODY).without("content-type").plus(("content-type", content_type))
+            verdict = verdict_on(headers, BODY.decode().encode(charset))
+            assert (verdict.status, verdict.signed_form, verdict.slugs) == (
+                Status.INVALID,
+                f"decoded-{name}",
+                ("charset",),
+            )
 
     def test_declared_character_set_is_ignored_when_the_body_is_utf_8(self) -> None:
         headers = signed(BODY).plus(("content-type", "application/json; charset=latin-1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -22,10 +23,10 @@ def good_signature(secret: str = SECRET) -> str:
     return sign(BODY, secret, timestamp=NOW)[0]["x-port-signature"]
 
 
-@pytest.mark.parametrize("stray", ["!", " ", "\n", ",", "é"])
-def test_stray_character_in_base64_makes_a_signature_malformed(stray: str) -> None:
-    signature = good_signature()
-    assert status_of(f"{signature[:20]}{stray}{signature[20:]}") is Status.MALFORMED
+def test_stray_character_in_base64_makes_a_signature_malformed() -> None:
+    for stray in ("!", " ", "\n", ",", "é"):
+        signature = good_signature()
+        assert status_of(f"{signature[:20]}{stray}{signature[20:]}") is Status.MALFORMED
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "v1,\ud800"])
@@ -34,35 +35,34 @@ def test_signature_followed_by_a_lone_surrogate_is_never_valid(odd: str) -> None
     assert status_of(f"{good_signature()}{odd}") in {Status.MALFORMED, Status.INVALID}
 
 
-@pytest.mark.parametrize("number", [3, 46])
-def test_lone_surrogate_inside_a_signature_makes_it_malformed(number: int) -> None:
-    signature = good_signature()
-    assert status_of(f"{signature[:number]}\ud800{signature[number + 1 :]}") is Status.MALFORMED
+def test_lone_surrogate_inside_a_signature_makes_it_malformed() -> None:
+    for number in (3, 46):
+        signature = good_signature()
+        assert status_of(f"{signature[:number]}\ud800{signature[number + 1 :]}") is Status.MALFORMED
 
 
 def test_timestamp_with_a_lone_surrogate_is_malformed() -> None:
     assert status_of(good_signature(), timestamp=f"{NOW}\ud800") is Status.MALFORMED
 
 
-@pytest.mark.parametrize("secret", ["sécret", "\ud800"])
-def test_secret_of_any_characters_can_sign_and_verify(secret: str) -> None:
-    assert status_of(good_signature(secret), secret=secret) is Status.VALID
-    assert status_of(good_signature(secret)) is Status.INVALID
+def test_secret_of_any_characters_can_sign_and_verify() -> None:
+    for secret in ("sécret", "\ud800"):
+        assert status_of(good_signature(secret), secret=secret) is Status.VALID
+        assert status_of(good_signature(secret)) is Status.INVALID
 
 
-@pytest.mark.parametrize("quote", ['"', "'"])
-def test_quotes_around_a_secret_of_one_character_are_recognized(quote: str) -> None:
-    headers, _ = sign(BODY, "x", timestamp=NOW)
-    verdict = verify(headers, BODY, f"{quote}x{quote}", now=NOW)
-    assert verdict.status is Status.INVALID
-    assert "secret-or-body" not in [cause.slug for cause in verdict.causes]
-    of_quotes_alone = verify(headers, BODY, quote * 2, now=NOW)
-    assert [cause.slug for cause in of_quotes_alone.causes] == ["secret-or-body"]
+def test_quotes_around_a_secret_of_one_character_are_recognized() -> None:
+    for quote in ('"', "'"):
+        headers, _ = sign(BODY, "x", timestamp=NOW)
+        verdict = verify(headers, BODY, f"{quote}x{quote}", now=NOW)
+        assert verdict.status is Status.INVALID
+        assert "secret-or-body" not in [cause.slug for cause in verdict.causes]
+        of_quotes_alone = verify(headers, BODY, quote * 2, now=NOW)
+        assert [cause.slug for cause in of_quotes_alone.causes] == ["secret-or-body"]
 
 
-@pytest.mark.parametrize(
-    ("declared", "charset", "text"),
-    [
+def test_body_in_the_declared_character_set_is_recognized() -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         ("ISO-8859-1", "latin-1", "é"),
         ("latin-1", "latin-1", "é"),
         ("iso-8859-15", "iso-8859-15", "3 €"),
@@ -73,19 +73,19 @@ def test_quotes_around_a_secret_of_one_character_are_recognized(quote: str) -> N
         ("utf-32le", "utf-32-le", "3 €"),
         ("utf-32be", "utf-32-be", "3 €"),
         ("utf-32", "utf-32", "3 €"),
-    ],
-)
-def test_body_in_the_declared_character_set_is_recognized(declared: str, charset: str, text: str) -> None:
-    headers, body = sign({"price": text}, SECRET, timestamp=NOW)
-    headers["content-type"] = f"application/json; charset={declared}"
-    verdict = verify(headers, body.decode().encode(charset), SECRET, now=NOW)
-    assert (verdict.status, verdict.signed_form) == (Status.REENCODED, f"decoded-{charset}")
+    ]
+    for declared, charset, text in rows:
+        headers, body = sign({"price": text}, SECRET, timestamp=NOW)
+        headers["content-type"] = f"application/json; charset={declared}"
+        verdict = verify(headers, body.decode().encode(charset), SECRET, now=NOW)
+        assert (verdict.status, verdict.signed_form) == (Status.REENCODED, f"decoded-{charset}")
 
 
-@pytest.mark.parametrize(("size", "status"), [(2**20, Status.REENCODED), (2**20 + 1, Status.INVALID)])
-def test_body_of_up_to_1_mib_is_recognized_in_another_form(size: int, status: Status) -> None:
-    document = {"filler": "x" * (size - len(json.dumps({"filler": ""})))}
-    headers, _ = sign(document, SECRET, timestamp=NOW)
-    body = json.dumps(document).encode()
-    assert len(body) == size
-    assert verify(headers, body, SECRET, now=NOW).status is status
+def test_body_of_up_to_1_mib_is_recognized_in_another_form() -> None:
+    rows: list[tuple[Any, Any]] = [(2**20, Status.REENCODED), (2**20 + 1, Status.INVALID)]
+    for size, status in rows:
+        document = {"filler": "x" * (size - len(json.dumps({"filler": ""})))}
+        headers, _ = sign(document, SECRET, timestamp=NOW)
+        body = json.dumps(document).encode()
+        assert len(body) == size
+        assert verify(headers, body, SECRET, now=NOW).status is status

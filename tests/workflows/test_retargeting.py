@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from port_hook_cli.actions.retargeting import Rejection, Standing, UrlChange
 from port_hook_cli.workflows.retargeting import (
     node_settings,
@@ -71,31 +69,29 @@ def test_settable_workflow_leaves_out_nulls_except_in_templates() -> None:
     assert json.dumps(settable_workflow(shown(document))) == json.dumps(a_workflow())
 
 
-@pytest.mark.parametrize("extra", [{}, {"title": None, "category": None}])
-def test_put_body_is_valid_for_the_route(extra: dict[str, Any]) -> None:
-    document = require_workflows_openapi()
-    body = {"$ref": "#/components/schemas/WorkflowBody"}
-    now = {**shown(a_workflow()), **extra}
-    del node_config(now, "check")["body"]["é"]
-    for put in (planned(now, "check", ONE).body, restored_workflow(now, "check", settings(now))):
-        assert faults(document, put, body) == []
-        assert not put.keys() & {"orgId", "version", "id", "createdAt", "createdBy", "updatedAt", "updatedBy"}
+def test_put_body_is_valid_for_the_route() -> None:
+    for extra in ({}, {"title": None, "category": None}):
+        document = require_workflows_openapi()
+        body = {"$ref": "#/components/schemas/WorkflowBody"}
+        now = {**shown(a_workflow()), **extra}
+        del node_config(now, "check")["body"]["é"]
+        for put in (planned(now, "check", ONE).body, restored_workflow(now, "check", settings(now))):
+            assert faults(document, put, body) == []
+            assert not put.keys() & {"orgId", "version", "id", "createdAt", "createdBy", "updatedAt", "updatedBy"}
 
 
-@pytest.mark.parametrize(
-    ("node", "config", "message"),
-    [
+def test_plan_node_change_is_rejected_with_a_reason() -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         ("build", {}, "does not exist. The WEBHOOK nodes of the workflow are: check, deploy"),
         ("trigger", {}, "is a SELF_SERVE_TRIGGER node, but only a WEBHOOK node has a URL to change"),
         ("check", {"url": "https://{{ .outputs.trigger.host }}/x"}, "computes its `url` for each run"),
         ("check", {"agent": "yes"}, "neither true nor false"),
         ("check", {"url": None}, "has no URL that could be restored"),
-    ],
-)
-def test_plan_node_change_is_rejected_with_a_reason(node: str, config: dict[str, Any], message: str) -> None:
-    refusal = plan_node_change(shown(a_workflow(**config)), node, ONE)
-    assert isinstance(refusal, Rejection)
-    assert message in refusal.reason
+    ]
+    for node, config, message in rows:
+        refusal = plan_node_change(shown(a_workflow(**config)), node, ONE)
+        assert isinstance(refusal, Rejection)
+        assert message in refusal.reason
 
 
 def test_plan_node_change_rejects_a_malformed_workflow() -> None:

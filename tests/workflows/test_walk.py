@@ -205,11 +205,11 @@ def test_request_in_progress_when_the_process_ended_is_not_sent_again(renderer: 
     assert "The request may have arrived" in ended.node_runs[-1].output["error"]["message"]
 
 
-@pytest.mark.parametrize("status", [301, 500])
-def test_synchronized_node_fails_when_the_response_is_not_2xx(renderer: Renderer, status: int) -> None:
-    run = walked(one_node(), renderer, Outside(handlers={"do": answering(status)}))
-    assert run.result == "FAILED"
-    assert run.node_runs[-1].output == {"error": {"message": f"The webhook responded with status {status}."}}
+def test_synchronized_node_fails_when_the_response_is_not_2xx(renderer: Renderer) -> None:
+    for status in (301, 500):
+        run = walked(one_node(), renderer, Outside(handlers={"do": answering(status)}))
+        assert run.result == "FAILED"
+        assert run.node_runs[-1].output == {"error": {"message": f"The webhook responded with status {status}."}}
 
 
 def test_run_continues_after_a_failed_node_with_on_failure_continue(renderer: Renderer) -> None:
@@ -219,21 +219,17 @@ def test_run_continues_after_a_failed_node_with_on_failure_continue(renderer: Re
     assert run.result == "SUCCESS"
 
 
-@pytest.mark.parametrize(
-    ("config", "result", "output"),
-    [
+def test_on_timeout_determines_the_result_of_a_timeout(renderer: Renderer) -> None:
+    rows: list[tuple[Any, Any, Any]] = [
         ({}, "FAILED", {"error": {"message": "No response within 1 s."}}),
         ({"onTimeout": "continue"}, "SUCCESS", {"timeout": True}),
         ({"onTimeout": "continue", "synchronized": False}, None, {}),
-    ],
-)
-def test_on_timeout_determines_the_result_of_a_timeout(
-    renderer: Renderer, config: dict[str, Any], result: str | None, output: dict[str, Any]
-) -> None:
+    ]
     late = Delivery(url="https://hooks.example.com/do", fault="timeout", error="No response within 1 s.")
-    run = walked(one_node(**config), renderer, Outside(handlers={"do": lambda _: late}))
-    node_run = run.node_runs[1]
-    assert (node_run.result, node_run.output) == (result, output)
+    for config, result, output in rows:
+        run = walked(one_node(**config), renderer, Outside(handlers={"do": lambda _: late}))
+        node_run = run.node_runs[1]
+        assert (node_run.result, node_run.output) == (result, output)
 
 
 def test_variables_replace_the_output_of_a_node(renderer: Renderer) -> None:
