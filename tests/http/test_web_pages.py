@@ -10,38 +10,18 @@ OURS.add("https://Abc.Tunnel.example/path")
 
 def test_local_host_name_is_accepted() -> None:
     for host in [
-        None,
-        "",
-        "localhost",
-        "LOCALHOST:8787",
-        "localhost.",
-        "app.localhost:1",
-        "127.0.0.1:8787",
-        "192.168.0.7",
-        "[::1]:8787",
-        "[fe80::1%eth0]",
-        "host.docker.internal:8787",
-        "abc.tunnel.example",
-        "ABC.tunnel.example.:443",
-    ]:
+        None, "", "localhost", "LOCALHOST:8787", "localhost.", "app.localhost:1", "127.0.0.1:8787", "192.168.0.7",
+        "[::1]:8787", "[fe80::1%eth0]", "host.docker.internal:8787", "abc.tunnel.example", "ABC.tunnel.example.:443",
+    ]:  # fmt: skip
         assert find_web_page_request(host, None, None, names=OURS) is None
 
 
 def test_any_other_host_is_rejected() -> None:
     for host in [
-        "page.example",
-        "tunnel.example",
-        "x.abc.tunnel.example",
-        "localhost.page.example",
-        "127.0.0.1.page.example",
-        "internal",
-        "internal.page.example",
-        "127.0.0.1@page.example",
-        "[page.example]",
-        "0x7f.1",
-        "mymachine:8787",
+        "page.example", "tunnel.example", "x.abc.tunnel.example", "localhost.page.example", "127.0.0.1.page.example",
+        "internal", "internal.page.example", "127.0.0.1@page.example", "[page.example]", "0x7f.1", "mymachine:8787",
         "a, localhost",
-    ]:
+    ]:  # fmt: skip
         found = find_web_page_request(host, None, None, names=OURS)
         assert found is not None
         assert found.status == 421
@@ -50,13 +30,9 @@ def test_any_other_host_is_rejected() -> None:
 
 def test_own_or_local_origin_is_accepted() -> None:
     for origin in [
-        "http://localhost:3000",
-        "http://127.0.0.1:8787",
-        "http://[::1]:8787",
-        "http://app.localhost",
-        "https://abc.tunnel.example",
-        "http://10.0.0.1:8787",
-    ]:
+        "http://localhost:3000", "http://127.0.0.1:8787", "http://[::1]:8787", "http://app.localhost",
+        "https://abc.tunnel.example", "http://10.0.0.1:8787",
+    ]:  # fmt: skip
         assert find_web_page_request("10.0.0.1:8787", origin, None, names=OURS) is None
 
 

@@ -32,19 +32,8 @@ def test_route_is_split_before_its_target() -> None:
 
 def test_route_without_a_rule_or_a_target_is_rejected() -> None:
     for text in [
-        "",
-        "=",
-        "a",
-        "a=",
-        "=8001",
-        "blueprint:=8001",
-        "jq:=8001",
-        "jq: =8001",
-        "jq:.a",
-        "#=1",
-        "a#=1",
-        "#b=1",
-    ]:
+        "", "=", "a", "a=", "=8001", "blueprint:=8001", "jq:=8001", "jq: =8001", "jq:.a", "#=1", "a#=1", "#b=1",
+    ]:  # fmt: skip
         with pytest.raises(BadRoute):
             split_route(text)
 

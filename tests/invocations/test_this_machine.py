@@ -12,16 +12,9 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.targets import is_loopback, is_on_this_machine, may_be_on_this_machine
 
 CERTAIN = [
-    "localhost",
-    "LocalHost",
-    "127.0.0.1",
-    "127.0.0.2",
-    "127.255.255.254",
-    "[::1]",
-    "[0:0:0:0:0:0:0:1]",
-    "[0000:0000:0000:0000:0000:0000:0000:0001]",
-    "[0::1]",
-]
+    "localhost", "LocalHost", "127.0.0.1", "127.0.0.2", "127.255.255.254", "[::1]", "[0:0:0:0:0:0:0:1]",
+    "[0000:0000:0000:0000:0000:0000:0000:0001]", "[0::1]",
+]  # fmt: skip
 # Some resolvers, systems or Python versions find this machine for these hosts, and others don't.
 UNCERTAIN = [
     "localhost.",
@@ -49,47 +42,14 @@ UNCERTAIN = [
     "127.0.0\n.1",
 ]
 ELSEWHERE = [
-    "example.com",
-    "10.0.0.1",
-    "126.255.255.255",
-    "128.0.0.1",
-    "127.999.0.1",
-    "127.0.0.256",
-    "1.2.3.4.5",
-    "0x",
-    "08.0.0.1",
-    "127_0.0.1",
-    "[2001:db8::1]",
-    "[fe80::1]",
-    "[fe80::1%eth0]",
-    "[::2]",
-    "[::127.0.0.1]",
-    "localhost.example.com",
-    "mylocalhost",
-    "localhosts",
-    "127.0.0.1.example.com",
-    "127.0.0.1@example.com",
-    "127.0.0.1:80@example.com",
-    "localhost\\@example.com",
-    "127.0.0.1\\.example.com",
-    "127.0.0.1\n.example.com",
-    "127.0.0.1;example.com",
-    "127.0.0.1,example.com",
-    "127.0.0.1 example.com",
-    "127.0.0.1%00.example.com",
-    "127%2e0.0.1",
-    "\u0661\u0662\u0667.1",
-    "\uff11\uff12\uff17.0.0.1",
-    "127\u30020\u30020\u30021",
-    "localho\u017ft",
-    "\u24dbocalhost",
-    "[::1]@example.com",
-    "[localhost]",
-    "[127.0.0.1]",
-    "::1",
-    "[",
-    "",
-]
+    "example.com", "10.0.0.1", "126.255.255.255", "128.0.0.1", "127.999.0.1", "127.0.0.256", "1.2.3.4.5", "0x",
+    "08.0.0.1", "127_0.0.1", "[2001:db8::1]", "[fe80::1]", "[fe80::1%eth0]", "[::2]", "[::127.0.0.1]",
+    "localhost.example.com", "mylocalhost", "localhosts", "127.0.0.1.example.com", "127.0.0.1@example.com",
+    "127.0.0.1:80@example.com", "localhost\\@example.com", "127.0.0.1\\.example.com", "127.0.0.1\n.example.com",
+    "127.0.0.1;example.com", "127.0.0.1,example.com", "127.0.0.1 example.com", "127.0.0.1%00.example.com",
+    "127%2e0.0.1", "\u0661\u0662\u0667.1", "\uff11\uff12\uff17.0.0.1", "127\u30020\u30020\u30021", "localho\u017ft",
+    "\u24dbocalhost", "[::1]@example.com", "[localhost]", "[127.0.0.1]", "::1", "[", "",
+]  # fmt: skip
 
 
 def test_loopback_in_every_notation_is_this_machine() -> None:
@@ -119,29 +79,12 @@ def test_other_host_is_not_this_machine() -> None:
 
 def test_non_http_url_is_not_this_machine() -> None:
     for url in [
-        "127.0.0.1",
-        "localhost:8000",
-        "//127.0.0.1/",
-        "ftp://127.0.0.1/",
-        "file://localhost/etc/hosts",
-        "http:127.0.0.1",
-        "http:/127.0.0.1/",
-        "http:///127.0.0.1/",
-        "http:\\\\127.0.0.1/",
-        "http:/\\127.0.0.1/",
-        " http://127.0.0.1/",
-        "http://127.0.0.1:port/",
-        "http://127.0.0.1:80:80/",
-        "http://127.0.0.1:-1/",
-        "http://127.0.0.1:\u0661/",
-        "http://127.0.0.1\\",
-        "http://127.0.0.1 /",
-        "http://127.0.0.1\x00/",
-        "http://example.com\n@127.0.0.1/",
-        "http://[::1].example.com/",
-        "http://[::1]example.com/",
-        "http://[::1",
-    ]:
+        "127.0.0.1", "localhost:8000", "//127.0.0.1/", "ftp://127.0.0.1/", "file://localhost/etc/hosts",
+        "http:127.0.0.1", "http:/127.0.0.1/", "http:///127.0.0.1/", "http:\\\\127.0.0.1/", "http:/\\127.0.0.1/",
+        " http://127.0.0.1/", "http://127.0.0.1:port/", "http://127.0.0.1:80:80/", "http://127.0.0.1:-1/",
+        "http://127.0.0.1:\u0661/", "http://127.0.0.1\\", "http://127.0.0.1 /", "http://127.0.0.1\x00/",
+        "http://example.com\n@127.0.0.1/", "http://[::1].example.com/", "http://[::1]example.com/", "http://[::1",
+    ]:  # fmt: skip
         assert not is_on_this_machine(url)
 
 

@@ -12,32 +12,11 @@ from tests.conftest import Run
 
 def test_value_of_an_example_is_a_placeholder() -> None:
     for value in [
-        "...",
-        "…",
-        " '...' ",
-        "xxx",
-        "XXXXXXXX",
-        "****",
-        "<your secret>",
-        "<secret>",
-        "[client secret]",
-        "{{ port_secret }}",
-        "$PORT_CLIENT_SECRET",
-        "${PORT_CLIENT_SECRET}",
-        "%SECRET%",
-        "changeme",
-        "CHANGE_ME",
-        "change-me",
-        "your-client-secret",
-        "your_secret_here",
-        "YOUR_PORT_CLIENT_ID",
-        "client_secret",
-        "PORT_CLIENT_SECRET",
-        "todo",
-        "null",
-        "undefined",
-        "redacted",
-    ]:
+        "...", "…", " '...' ", "xxx", "XXXXXXXX", "****", "<your secret>", "<secret>", "[client secret]",
+        "{{ port_secret }}", "$PORT_CLIENT_SECRET", "${PORT_CLIENT_SECRET}", "%SECRET%", "changeme", "CHANGE_ME",
+        "change-me", "your-client-secret", "your_secret_here", "YOUR_PORT_CLIENT_ID", "client_secret",
+        "PORT_CLIENT_SECRET", "todo", "null", "undefined", "redacted",
+    ]:  # fmt: skip
         assert is_placeholder(value)
 
 

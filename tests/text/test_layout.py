@@ -77,13 +77,9 @@ def test_cell_width_is_never_less_than_cell_len(text: str) -> None:
 def test_parts_of_a_heading_stay_whole() -> None:
     for width in [60, 80]:
         parts = [
-            "22:13:20",
-            "provision_a_cluster CREATE",
-            "POST /webhooks/port",
-            "signature valid",
-            "-> 202",
+            "22:13:20", "provision_a_cluster CREATE", "POST /webhooks/port", "signature valid", "-> 202",
             "3f2a9c0b1d4e",
-        ]
+        ]  # fmt: skip
         lines = fitted(Styled("  ".join(parts)), width=width)
         assert len(lines) > 1
         assert [part for line in lines for part in line.strip().split("  ")] == parts

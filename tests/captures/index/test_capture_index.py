@@ -380,7 +380,8 @@ def test_planted_value_damages_only_its_own_row(path: Path) -> None:
 def test_huge_planted_value_damages_only_its_own_row(path: Path) -> None:
     fill(path, FILTERED)
     for column in ("body", "headers"):
-        edit(path, f"UPDATE captures SET {column} = CAST(zeroblob(80000000) AS TEXT) WHERE seq = 3")  # noqa: S608
+        size = 68_000_000 if column == "body" else 3_000_000
+        edit(path, f"UPDATE captures SET {column} = CAST(zeroblob({size}) AS TEXT) WHERE seq = 3")  # noqa: S608
         with indexed(path) as index:
             _, capture = index.get("bb")
             assert capture.payload.problem == (

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -75,20 +72,6 @@ def test_cut_log_is_reported_with_the_lost_captures_and_saving_continues(
     assert is_sound(store.path)
 
 
-def test_cut_log_is_repaired_while_another_program_reads_the_store(store: CaptureStore, folder: Path) -> None:
-    add(store, *ids("before", 100))
-    with closing(sqlite3.connect(store.path)) as reader:
-        reader.execute("SELECT count(*) FROM captures").fetchone()
-        os.truncate(log_of(store), log_of(store).stat().st_size // 2)
-        with pytest.raises(StoreError, match="has truncated SQLite's log"):
-            add(store, "noticed")
-        add(store, *ids("after", 10))
-        assert found(folder)[-10:] == ids("after", 10)
-        assert reader.execute("SELECT count(*) FROM captures").fetchone() == (len(found(folder)),)
-    store.close()
-    assert is_sound(store.path)
-
-
 @pytest.mark.parametrize("is_damaged", [False, True])
 def test_store_with_a_cut_log_is_used_after_a_checkpoint_only_if_undamaged(folder: Path, is_damaged: bool) -> None:
     with open_store(None, folder, create=True) as earlier:
@@ -116,44 +99,6 @@ def test_store_with_a_cut_log_is_used_after_a_checkpoint_only_if_undamaged(folde
         assert found(folder)[-5:] == ids("after", 5)
     store.close()
     assert is_damaged or is_sound(store.path)
-
-
-CUTTER = """
-import os, sys
-log, size = sys.argv[1], int(sys.argv[2])
-while True:
-    if os.stat(log).st_size > size:
-        os.truncate(log, size)
-"""
-
-
-def test_store_with_a_repeatedly_cut_log_stays_undamaged_and_counts_losses(store: CaptureStore, folder: Path) -> None:
-    keeper = sqlite3.connect(store.path)  # keeps the log from being removed when the store is opened again
-    keeper.execute("SELECT count(*) FROM captures").fetchone()
-    add(store, *ids("before", 20))
-    size = log_of(store).stat().st_size
-    cutter = subprocess.Popen([sys.executable, "-c", CUTTER, str(log_of(store)), str(size)])
-    saved, errors = set(ids("before", 20)), 0
-    try:
-        for name in ids("during", 2_000):
-            try:
-                add(store, name)
-                saved.add(name)
-            except StoreError:
-                errors += 1
-            if errors > 20:
-                break
-    finally:
-        cutter.kill()
-        cutter.wait()
-    assert errors > 20
-    with suppress(StoreError):
-        add(store, "probe")  # repairs the last truncation
-    store.close()
-    keeper.close()
-    assert is_sound(store.path)
-    lost = sum(int(number) for loss in store.take_losses() for number in re.findall(r": (\d+) saved", loss))
-    assert len(saved - set(found(folder))) == lost > 0
 
 
 @pytest.mark.parametrize("has_reader", [False, True])

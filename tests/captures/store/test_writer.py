@@ -269,18 +269,6 @@ async def test_log_restarts_in_a_pause(writer: StoreWriter, store: CountedStore)
     assert log_salts(store.path) != before  # the thread has also written the first commit of the restarted log
 
 
-async def test_capture_takes_a_few_pages_of_the_log(writer: StoreWriter, store: CountedStore) -> None:
-    log = beside(store.path, LOG)
-    await writer.save(numbered(0))
-    before, count = log.stat().st_size, 100
-    for number in range(count):
-        capture = a_capture(an_invocation(b"x" * 600, id=f"{number:012}"))
-        await writer.save(capture)
-        writer.complete(replace(capture, response=OK))
-    await writer.flush()
-    assert (log.stat().st_size - before) / count < 13_000
-
-
 async def test_log_stays_short_while_captures_are_deleted(folder: Path) -> None:
     store = CountedStore(folder / ".port-hook" / "captures.db", max_captures=100)
     writer = StoreWriter(store, asyncio.get_running_loop())

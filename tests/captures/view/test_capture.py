@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -33,9 +32,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.listener import responses as answering
-from port_hook_cli.listener.policy import Tally
 from port_hook_cli.listener.responses import OK
-from port_hook_cli.listener.view import summary_lines
 from port_hook_cli.signatures import causes
 from port_hook_cli.text.styled import Styled
 from tests.any_texts import any_texts
@@ -243,12 +240,6 @@ def test_possibly_synchronized_run_shows_both_outcomes() -> None:
         lines = lines_of(of(synchronized(None), response=Response(status=status)))
         assert f"ends with this response ({end}), and any other run stays IN_PROGRESS" in value_at("in Port", lines)
         assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
-
-
-def test_report_run_command_equals_the_command_in_the_summary() -> None:
-    for status, failed in [(200, False), (302, True)]:
-        *_, line = summary_lines(Tally(waiting=OrderedDict({RUN_ID: failed})))
-        assert lines_of(a_capture(response=Response(status=status)))[-1].strip() == line.strip()
 
 
 def test_unknown_json_payload_is_shown_as_indented_json() -> None:
