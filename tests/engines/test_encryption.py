@@ -152,17 +152,10 @@ class TestWithTheClientSecret:
 
     def test_unencrypted_value_is_recognized(self) -> None:
         values: list[tuple[Any, str]] = [
-            ("s3cret!", "not base64"),
-            ("zoë", "not base64"),
-            ("ab=cdef", "not base64"),
-            ("", "0 bytes"),
-            ("hello", "3 bytes"),
-            (None, "null"),
-            (True, "true"),
-            (17, "a number"),
-            ({}, "an object"),
+            ("s3cret!", "not base64"), ("zoë", "not base64"), ("ab=cdef", "not base64"), ("", "0 bytes"),
+            ("hello", "3 bytes"), (None, "null"), (True, "true"), (17, "a number"), ({}, "an object"),
             ([], "an array"),
-        ]
+        ]  # fmt: skip
         for value, expected in values:
             with pytest.raises(NotEncrypted, match=expected):
                 decrypt_aes_gcm(SECRET, value)

@@ -7,15 +7,9 @@ from port_hook_cli.http.limits import format_size, parse_size
 
 def test_size_is_a_number_with_or_without_a_unit() -> None:
     for text, size in [
-        ("1", 1),
-        ("500B", 500),
-        ("64K", 65_536),
-        ("64 KiB", 65_536),
-        ("32MiB", 33_554_432),
-        ("32m", 33_554_432),
-        ("1GB", 1_000_000_000),
-        ("1gib", 1_073_741_824),
-    ]:
+        ("1", 1), ("500B", 500), ("64K", 65_536), ("64 KiB", 65_536), ("32MiB", 33_554_432), ("32m", 33_554_432),
+        ("1GB", 1_000_000_000), ("1gib", 1_073_741_824),
+    ]:  # fmt: skip
         assert parse_size(text) == size
 
 
@@ -27,11 +21,7 @@ def test_invalid_size_is_rejected() -> None:
 
 def test_size_is_written_in_its_largest_whole_unit() -> None:
     for size, text in [
-        (0, "0 bytes"),
-        (300, "300 bytes"),
-        (1024, "1 KiB"),
-        (1025, "1025 bytes"),
-        (2**25, "32 MiB"),
+        (0, "0 bytes"), (300, "300 bytes"), (1024, "1 KiB"), (1025, "1025 bytes"), (2**25, "32 MiB"),
         (2**30, "1 GiB"),
-    ]:
+    ]:  # fmt: skip
         assert format_size(size) == text

@@ -26,17 +26,8 @@ def test_every_beginning_of_a_body_can_be_read() -> None:
 
 def test_any_bytes_are_read() -> None:
     for body in [
-        b"",
-        b"[1]",
-        b"{",
-        b'{"a"',
-        b'{"a":',
-        b"{1:",
-        b"\xff{",
-        b'{"a":' * 5_000,
-        b"[" * 99_999,
-        b"{" + b"[" * 9_999,
-    ]:
+        b"", b"[1]", b"{", b'{"a"', b'{"a":', b"{1:", b"\xff{", b'{"a":' * 5_000, b"[" * 99_999, b"{" + b"[" * 9_999,
+    ]:  # fmt: skip
         assert read(body).action is None
     assert read(b'{"inputs": {"cpu": 2, "memory": 40').inputs == {"cpu": 2}  # a number at the end may be incomplete
 

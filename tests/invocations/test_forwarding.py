@@ -50,15 +50,10 @@ def test_join_target_retains_the_path_unless_the_base_has_a_path() -> None:
 
 def test_mount_includes_its_path_and_the_paths_below() -> None:
     for target, mount, below in [
-        ("/", "/", True),
-        ("/a", "/", True),
-        ("/hooks", "/hooks", True),
-        ("/hooks?x", "/hooks", True),
-        ("/hooks/a", "/hooks", True),
-        ("/hooksa", "/hooks", False),
-        ("/", "/hooks", False),
+        ("/", "/", True), ("/a", "/", True), ("/hooks", "/hooks", True), ("/hooks?x", "/hooks", True),
+        ("/hooks/a", "/hooks", True), ("/hooksa", "/hooks", False), ("/", "/hooks", False),
         ("/hooks", "/hooks/", True),
-    ]:
+    ]:  # fmt: skip
         assert is_below(target, mount) is below
 
 

@@ -294,14 +294,9 @@ async def test_ended_run_error_has_the_final_status() -> None:
 
 async def test_error_response_is_shown_with_ports_message_and_a_hint() -> None:
     for status, hint in [
-        (302, "PORT_API_URL"),
-        (403, "role"),
-        (404, "This organization has no such run"),
-        (413, "1 MiB"),
-        (418, ""),
-        (422, "does not accept"),
-        (499, ""),
-    ]:
+        (302, "PORT_API_URL"), (403, "role"), (404, "This organization has no such run"), (413, "1 MiB"), (418, ""),
+        (422, "does not accept"), (499, ""),
+    ]:  # fmt: skip
         body = '{"ok":false,"error":"slug","message":"wörds"}'.encode()
         async with flaky(Fault(status=status, body=body)) as (port, api, pauses):
             with pytest.raises(

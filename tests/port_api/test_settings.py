@@ -271,14 +271,9 @@ def test_invalid_url_error_shows_the_organization(load: Load) -> None:
 
 def test_secret_file_loses_only_one_line_break(load: Load) -> None:
     for content, secret in [
-        (b"s3cr3t", "s3cr3t"),
-        (b"s3cr3t\n", "s3cr3t"),
-        (b"s3cr3t\r\n", "s3cr3t"),
-        (b"s3cr3t\n\n", "s3cr3t\n"),
-        (b" s3cr3t \n", " s3cr3t "),
-        (b"s3cr3t\r", "s3cr3t\r"),
-        (b"\xef\xbb\xbfs3cr3t", "s3cr3t"),
-    ]:
+        (b"s3cr3t", "s3cr3t"), (b"s3cr3t\n", "s3cr3t"), (b"s3cr3t\r\n", "s3cr3t"), (b"s3cr3t\n\n", "s3cr3t\n"),
+        (b" s3cr3t \n", " s3cr3t "), (b"s3cr3t\r", "s3cr3t\r"), (b"\xef\xbb\xbfs3cr3t", "s3cr3t"),
+    ]:  # fmt: skip
         (load.cwd / "secret").write_bytes(content)
         assert secret_of(load(secret_file="secret")) == secret
         load.memory = Memory()  # stdin is read once

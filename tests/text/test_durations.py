@@ -16,14 +16,8 @@ from tests.factories import NOW
 
 def test_parse_since_reads_a_duration_before_now() -> None:
     for text, seconds in [
-        ("90s", 90),
-        ("10m", 600),
-        ("2h", 7200),
-        ("3d", 259_200),
-        ("1w", 604_800),
-        ("1.5h", 5400),
-        (" 10 m ", 600),
-    ]:
+        ("90s", 90), ("10m", 600), ("2h", 7200), ("3d", 259_200), ("1w", 604_800), ("1.5h", 5400), (" 10 m ", 600),
+    ]:  # fmt: skip
         assert parse_since(text, now=NOW) == NOW - seconds
 
 
@@ -61,23 +55,11 @@ def seconds_in(text: str) -> float:
 
 def test_duration_is_shown_in_its_two_largest_units() -> None:
     for duration_s, text in [
-        (0.0, "0 s"),
-        (0.04, "0 s"),
-        (0.25, "0.2 s"),
-        (2.0, "2 s"),
-        (9.99, "9.9 s"),
-        (10.7, "10 s"),
-        (119.9, "119 s"),
-        (120, "2 min"),
-        (400, "6 min 40 s"),
-        (3599, "59 min 59 s"),
-        (7200, "2 h"),
-        (7800, "2 h 10 min"),
-        (1_137_600, "13 d 4 h"),
-        (1_700_000_000, "53 years"),
-        (1e12, "31,688 years"),
+        (0.0, "0 s"), (0.04, "0 s"), (0.25, "0.2 s"), (2.0, "2 s"), (9.99, "9.9 s"), (10.7, "10 s"),
+        (119.9, "119 s"), (120, "2 min"), (400, "6 min 40 s"), (3599, "59 min 59 s"), (7200, "2 h"),
+        (7800, "2 h 10 min"), (1_137_600, "13 d 4 h"), (1_700_000_000, "53 years"), (1e12, "31,688 years"),
         (float("inf"), "infinitely long"),
-    ]:
+    ]:  # fmt: skip
         assert format_duration(duration_s) == text
 
 

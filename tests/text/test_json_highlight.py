@@ -27,18 +27,9 @@ def styles(text: str) -> list[tuple[str, str]]:
 
 def test_keys_strings_numbers_and_words_have_different_styles() -> None:
     assert styles('{"a b": ["c", -1.5e+3, true, null]}') == [
-        ("{", "dim"),
-        ('"a b"', "cyan"),
-        (": [", "dim"),
-        ('"c"', "green"),
-        (", ", "dim"),
-        ("-1.5e+3", "yellow"),
-        (", ", "dim"),
-        ("true", "magenta"),
-        (", ", "dim"),
-        ("null", "magenta"),
-        ("]}", "dim"),
-    ]
+        ("{", "dim"), ('"a b"', "cyan"), (": [", "dim"), ('"c"', "green"), (", ", "dim"), ("-1.5e+3", "yellow"),
+        (", ", "dim"), ("true", "magenta"), (", ", "dim"), ("null", "magenta"), ("]}", "dim"),
+    ]  # fmt: skip
 
 
 def test_truncated_or_escaped_json_is_highlighted() -> None:

@@ -26,41 +26,20 @@ from tests.any_texts import any_texts
 
 def test_control_characters_are_shown_as_escapes() -> None:
     for text, shown in [
-        ("\x1b[2J", "\\x1b[2J"),
-        ("a\nb\r\tc", "a\\nb\\r\\tc"),
-        ("\x9b31m", "\\x9b31m"),
-        ("\u202eevil", "\\u202eevil"),
-        ("\ud800", "\\ud800"),
-        ("\U000e0041", "\\U000e0041"),
-        ("[red]Zoë 🚢", "[red]Zoë 🚢"),
-        ("❤️ שלום مرحبا 東京 ก็", "❤️ שלום مرحبا 東京 ก็"),
-    ]:
+        ("\x1b[2J", "\\x1b[2J"), ("a\nb\r\tc", "a\\nb\\r\\tc"), ("\x9b31m", "\\x9b31m"),
+        ("\u202eevil", "\\u202eevil"), ("\ud800", "\\ud800"), ("\U000e0041", "\\U000e0041"),
+        ("[red]Zoë 🚢", "[red]Zoë 🚢"), ("❤️ שלום مرحبا 東京 ก็", "❤️ שלום مرحبا 東京 ก็"),
+    ]:  # fmt: skip
         assert printable(text) == shown
 
 
 def test_invisible_and_direction_characters_are_shown_as_escapes() -> None:
     for first, last in [
-        (0x00, 0x1F),
-        (0x7F, 0x9F),
-        (0xAD, 0xAD),
-        (0x034F, 0x034F),
-        (0x061C, 0x061C),
-        (0x115F, 0x1160),
-        (0x180E, 0x180E),
-        (0x200B, 0x200F),
-        (0x2028, 0x202E),
-        (0x2060, 0x206F),
-        (0x2800, 0x2800),
-        (0x3164, 0x3164),
-        (0xFE00, 0xFE0D),
-        (0xFEFF, 0xFEFF),
-        (0xFFA0, 0xFFA0),
-        (0xFFF9, 0xFFFB),
-        (0x1BCA0, 0x1BCA3),
-        (0x1D173, 0x1D17A),
-        (0xE0000, 0xE007F),
-        (0xE0100, 0xE01EF),
-    ]:
+        (0x00, 0x1F), (0x7F, 0x9F), (0xAD, 0xAD), (0x034F, 0x034F), (0x061C, 0x061C), (0x115F, 0x1160),
+        (0x180E, 0x180E), (0x200B, 0x200F), (0x2028, 0x202E), (0x2060, 0x206F), (0x2800, 0x2800), (0x3164, 0x3164),
+        (0xFE00, 0xFE0D), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF9, 0xFFFB), (0x1BCA0, 0x1BCA3),
+        (0x1D173, 0x1D17A), (0xE0000, 0xE007F), (0xE0100, 0xE01EF),
+    ]:  # fmt: skip
         for code in range(first, last + 1):
             assert printable(chr(code)).isprintable(), hex(code)
             assert printable(chr(code)).startswith("\\"), hex(code)

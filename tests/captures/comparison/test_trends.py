@@ -9,22 +9,13 @@ from tests.factories import a_capture
 
 def test_trend_of_an_outcome_is_better_or_worse() -> None:
     for path, before, after, trend in [
-        ("response", None, "500", "worse"),
-        ("response", None, "202", "better"),
-        ("response", "202", "500", "worse"),
-        ("response", "500", "202", "better"),
-        ("response", "400", "500", "worse"),
-        ("response", "500", None, None),
-        ("handler", "202", "timeout", "worse"),
-        ("handler", "timeout", "500", None),
-        ("handler", None, "unreachable", "worse"),
-        ("verdict", "valid", "invalid", "worse"),
-        ("verdict", "stale", "valid", "better"),
-        ("verdict", "valid", "unchecked", None),
-        ("verdict", "unchecked", "valid", None),
-        ("target", "/a", "/b", None),
-        ("causes", None, "replayed", None),
-    ]:
+        ("response", None, "500", "worse"), ("response", None, "202", "better"), ("response", "202", "500", "worse"),
+        ("response", "500", "202", "better"), ("response", "400", "500", "worse"), ("response", "500", None, None),
+        ("handler", "202", "timeout", "worse"), ("handler", "timeout", "500", None),
+        ("handler", None, "unreachable", "worse"), ("verdict", "valid", "invalid", "worse"),
+        ("verdict", "stale", "valid", "better"), ("verdict", "valid", "unchecked", None),
+        ("verdict", "unchecked", "valid", None), ("target", "/a", "/b", None), ("causes", None, "replayed", None),
+    ]:  # fmt: skip
         assert outcome_trend({"path": path, "kind": "changed", "before": before, "after": after}) == trend
 
 
