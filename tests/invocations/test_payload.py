@@ -142,70 +142,26 @@ def document_with(places: list[tuple[str, Any]]) -> dict[str, Any]:
 # The table lists each field with its places, in order. If a place is missing, the next place is used.
 PLACES: list[tuple[str, list[tuple[str, Any]], Any]] = [
     ("run_id", [("context.runId", "a"), ("port_context.runId", "b"), ("port_context.run_id", "c")], None),
-    (
-        "run_id",
-        [
-            ("run.id", "r_1111111111111111"),
-            ("runId", "r_2222222222222222"),
-            ("run_id", "r_3333333333333333"),
-            ("note", "r_4444444444444444"),
-            ("payload.note", "r_5555555555555555"),
-            ("inputs.note", "r_6666666666666666"),
-        ],
-        None,
-    ),
+    ("run_id", [("run.id", "r_1111111111111111"), ("runId", "r_2222222222222222"), ("run_id", "r_3333333333333333"),
+                ("note", "r_4444444444444444"), ("payload.note", "r_5555555555555555"),
+                ("inputs.note", "r_6666666666666666")], None),
     ("action", [("action", "a"), ("payload.action.identifier", "b"), ("port_context.action", "c")], None),
     ("action", [("payload.action.identifier", "b"), ("action.identifier", "c")], None),
     ("operation", [("payload.action.trigger", "CREATE"), ("trigger.operation", "DELETE")], None),
     ("operation", [("payload.action.trigger.operation", "CREATE"), ("trigger.operation", "DELETE")], None),
-    (
-        "user",
-        [
-            ("trigger.by.user.email", "a@x"),
-            ("trigger.by.email", "b@x"),
-            ("trigger.by.userId", "c"),
-            ("trigger.by.integration", "d"),
-        ],
-        None,
-    ),
+    ("user", [("trigger.by.user.email", "a@x"), ("trigger.by.email", "b@x"), ("trigger.by.userId", "c"),
+              ("trigger.by.integration", "d")], None),
     ("user", [("trigger.by", "somebody")], None),
     ("origin", [("trigger.origin", "UI")], None),
-    (
-        "blueprint",
-        [
-            ("context.blueprint", "a"),
-            ("port_context.blueprint", "b"),
-            ("payload.action.blueprint", "c"),
-            ("payload.entity.blueprint", "d"),
-        ],
-        None,
-    ),
-    (
-        "entity",
-        [("context.entity", "a"), ("port_context.entity", "b"), ("payload.entity.identifier", "c"),
-         ("payload.entity.title", "d")],
-        None,
-    ),
+    ("blueprint", [("context.blueprint", "a"), ("port_context.blueprint", "b"), ("payload.action.blueprint", "c"),
+                   ("payload.entity.blueprint", "d")], None),
+    ("entity", [("context.entity", "a"), ("port_context.entity", "b"), ("payload.entity.identifier", "c"),
+                ("payload.entity.title", "d")], None),
     ("entity", [("payload.entity.identifier", "a"), ("entity.identifier", "b")], None),
-    (
-        "synchronized",
-        [("payload.action.invocationMethod.synchronized", False), ("synchronized", True)],
-        None,
-    ),
-    (
-        "inputs",
-        [("payload.properties", {"n": 1}), ("inputs", {"n": 2}), ("port_payload.inputs", {"n": 3})],
-        {},
-    ),
-    (
-        "censored",
-        [
-            ("payload.censoredProperties", ["a"]),
-            ("payload.action.encryptedProperties", ["b"]),
-            ("action.encryptedProperties", ["c"]),
-        ],
-        (),
-    ),
+    ("synchronized", [("payload.action.invocationMethod.synchronized", False), ("synchronized", True)], None),
+    ("inputs", [("payload.properties", {"n": 1}), ("inputs", {"n": 2}), ("port_payload.inputs", {"n": 3})], {}),
+    ("censored", [("payload.censoredProperties", ["a"]), ("payload.action.encryptedProperties", ["b"]),
+                  ("action.encryptedProperties", ["c"])], ()),
     ("event", [("event.action", "UPDATE")], None),
 ]  # fmt: skip
 

@@ -17,30 +17,11 @@ CERTAIN = [
 ]  # fmt: skip
 # Some resolvers, systems or Python versions find this machine for these hosts, and others don't.
 UNCERTAIN = [
-    "localhost.",
-    "api.localhost",
-    "127.0.0.1.",
-    "127.1",
-    "127.0.1",
-    "2130706433",
-    "0x7f000001",
-    "0X7F.1",
-    "0177.0.0.1",
-    "127.0.0.01",
-    "0.0.0.0",  # noqa: S104 - nothing is bound
-    "0",
-    "[::]",
-    "[::ffff:127.0.0.1]",
-    "[::ffff:7f00:1]",
-    "[::ffff:0.0.0.0]",
-    "[::1%eth0]",
-    "[::1%25lo]",
-    "user@127.0.0.1",
-    "user:password@localhost",
-    "example.com\\@127.0.0.1",
-    "127.0.0.1\t",
+    "localhost.", "api.localhost", "127.0.0.1.", "127.1", "127.0.1", "2130706433", "0x7f000001", "0X7F.1", "0177.0.0.1",
+    "127.0.0.01", "0.0.0.0", "0", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:0.0.0.0]",  # noqa: S104
+    "[::1%eth0]", "[::1%25lo]", "user@127.0.0.1", "user:password@localhost", "example.com\\@127.0.0.1", "127.0.0.1\t",
     "127.0.0\n.1",
-]
+]  # fmt: skip
 ELSEWHERE = [
     "example.com", "10.0.0.1", "126.255.255.255", "128.0.0.1", "127.999.0.1", "127.0.0.256", "1.2.3.4.5", "0x",
     "08.0.0.1", "127_0.0.1", "[2001:db8::1]", "[fe80::1]", "[fe80::1%eth0]", "[::2]", "[::127.0.0.1]",
