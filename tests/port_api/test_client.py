@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from typing import Any
@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.port_api.client import PortApi
+from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.runs.updates import REQUEST_LIMIT, encode_body
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET
 from tests.flaky_port import Fault, FlakyPort
 from tests.port_clients import port_client
+from tests.servers import Handler, handler
 from tests.sockets import free_port
 
 LOST = Fault(lose=True)
@@ -438,3 +440,84 @@ async def test_action_errors_show_what_failed() -> None:
                 assert type(problem.value) is PortApiError
                 assert "run" not in problem.value.hint
             assert {call.path for call in port.calls} == {"/v1/actions/a%20b"}
+
+
+# One response that serves for a token, a run and a log alike.
+DOCUMENT = json.dumps(
+    {"ok": True, "accessToken": "a-token", "expiresIn": 3600, "run": {"id": RUN_ID}, "runLogs": []}
+).encode()
+RESPONSE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (
+    len(DOCUMENT),
+    DOCUMENT,
+)
+
+
+@pytest.fixture
+def port() -> Iterator[Handler]:
+    with handler(RESPONSE) as it:
+        yield it
+
+
+async def test_call_has_the_headers_required_by_port_and_a_content_type_only_with_a_body(port: Handler) -> None:
+    async with port_client(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
+        await api.get_run(RUN_ID)
+        await api.add_log(RUN_ID, "ünïcode")
+        await api.patch_run(RUN_ID, {"status": "SUCCESS"})
+    token, run, log, status = port.requests
+    assert [request.line.split()[0] for request in port.requests] == ["POST", "GET", "POST", "PATCH"]
+    assert [request.value("content-type") for request in (token, log, status)] == ["application/json"] * 3
+    assert run.value("content-type") is None
+    assert run.body == b""
+    assert json.loads(token.body) == {"clientId": "id", "clientSecret": SECRET.reveal()}
+    assert log.body == '{"message":"ünïcode"}'.encode()
+    assert {request.value("accept") for request in port.requests} == {"application/json"}
+    assert {request.value("accept-encoding") for request in port.requests} == {"identity"}
+    assert token.value("authorization") is None
+    assert {request.value("authorization") for request in (run, log, status)} == {"Bearer a-token"}
+
+
+PROBLEM = PortApiError("Port is busy.", hint="wait")
+
+
+class Waits:
+    """The retries of a call. Records pauses and notes without waiting."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.notes: list[str] = []
+        self._retries = RetryPolicy(sleep=self._sleep, on_retry=self.notes.append).begin()
+
+    async def _sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+
+    async def fail(self, *, wait_s: float | None = None, spent_s: float = 0.0) -> None:
+        await self._retries.wait(FailedAttempt(problem=PROBLEM, wait_s=wait_s, spent_s=spent_s))
+
+
+async def test_pauses_of_a_call_total_at_most_30_seconds() -> None:
+    waits = Waits()
+    await waits.fail(wait_s=20)
+    await waits.fail(wait_s=10)
+    with pytest.raises(PortApiError) as caught:
+        await waits.fail(wait_s=1)
+    assert waits.pauses == [20, 10]
+    assert waits.notes == ["Port is busy. Trying again in 20 s.", "Port is busy. Trying again in 10 s."]
+    assert (caught.value.message, caught.value.hint) == (
+        "Port is busy (tried 3 times).",
+        "Port asks you to wait 1 s.",
+    )
+
+
+async def test_timed_out_attempts_count_toward_the_30_seconds() -> None:
+    waits = Waits()
+    await waits.fail(spent_s=15)
+    with pytest.raises(PortApiError):
+        await waits.fail(spent_s=15)
+    assert len(waits.pauses) == 1
+
+
+async def test_error_has_no_attempt_count_after_a_single_attempt() -> None:
+    waits = Waits()
+    with pytest.raises(PortApiError) as caught:
+        await waits.fail(wait_s=31)
+    assert (caught.value.message, waits.pauses) == ("Port is busy.", [])

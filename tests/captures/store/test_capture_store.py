@@ -381,3 +381,12 @@ def test_write_beyond_the_file_size_limit_fails_without_losing_captures(folder: 
     assert len(saved.split()) > 5
     with open_store(None, folder) as store:
         assert ids(store.select()) == saved.split()[::-1]
+
+
+def test_store_written_by_another_program_is_writable(tmp_path: Path) -> None:
+    with open_store(None, tmp_path, create=True) as store, closing(sqlite3.connect(store.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.check_writable()
+        other.rollback()
+        store.check_writable()
+        store.add([a_capture()])  # the check doesn't hold a lock

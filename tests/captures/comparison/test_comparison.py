@@ -2,13 +2,24 @@ from __future__ import annotations
 
 import copy
 import json
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.comparison import MAX_CHANGES, JsonBody, compare, compare_bodies, differences
-from port_hook_cli.invocations.models import Status, Verdict
+from port_hook_cli.captures.comparison import (
+    MAX_CHANGES,
+    Ignoring,
+    JsonBody,
+    by_member,
+    compare,
+    compare_bodies,
+    differences,
+    outcome_trend,
+)
+from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Response, Status, Verdict
 from port_hook_cli.javascript.paths import JsonPath, set_at, unset_at
 from port_hook_cli.signatures.causes import RESERIALIZED_JS, SECRET_OR_BODY
 from tests.factories import a_body, a_capture, an_invocation
@@ -142,3 +153,57 @@ def test_verdicts_and_all_their_causes_are_compared() -> None:
         ("verdict", "valid", "invalid"),
         ("causes", None, "secret-or-body, reserialized-js"),
     ]
+
+
+def change(path: str, **fields: Any) -> dict[str, Any]:
+    return {"path": path, "kind": "changed", "before": "1", "after": "2", **fields}
+
+
+@given(st.text('ab./[]"=:~', max_size=12) | st.text(max_size=8))
+def test_any_ignore_option_is_parsed_or_rejected(text: str) -> None:
+    with suppress(UsageError):
+        Ignoring.parse([text]).other_body_changes([change("/a")])
+
+
+def test_ignored_path_includes_everything_below_it() -> None:
+    for text in ["a.b", "/a/b", 'a["b"]', "/a/b/"]:
+        changes = [change(path) for path in ("/a", "/a/b", "/a/b/0/c", "/a/bc", "/b/a/b")]
+        left = [found["path"] for found in Ignoring.parse([text]).other_body_changes(changes)]
+        assert left == ["/a", "/a/bc", "/b/a/b"]
+    ignoring = Ignoring.parse(["a[0]", '["x/y~"]'])
+    assert ignoring.other_body_changes([change("/a/0/b"), change("/x~1y~0")]) == []
+
+
+def test_ignored_headers_match_in_any_case_and_are_not_paths() -> None:
+    ignoring = Ignoring.parse(["header: X-Id", "date"], headers=["age"])
+    changes = [change(name) for name in ("x-id", "X-ID", "Age", "date")]
+    assert [found["path"] for found in ignoring.other_headers(changes)] == ["date"]
+    assert ignoring.other_body_changes([change("/x-id")]) == [change("/x-id")]
+
+
+def test_trend_of_an_outcome_is_better_or_worse() -> None:
+    for path, before, after, trend in [
+        ("response", None, "500", "worse"), ("response", None, "202", "better"), ("response", "202", "500", "worse"),
+        ("response", "500", "202", "better"), ("response", "400", "500", "worse"), ("response", "500", None, None),
+        ("handler", "202", "timeout", "worse"), ("handler", "timeout", "500", None),
+        ("handler", None, "unreachable", "worse"), ("verdict", "valid", "invalid", "worse"),
+        ("verdict", "stale", "valid", "better"), ("verdict", "valid", "unchecked", None),
+        ("verdict", "unchecked", "valid", None), ("target", "/a", "/b", None), ("causes", None, "replayed", None),
+    ]:  # fmt: skip
+        assert outcome_trend({"path": path, "kind": "changed", "before": before, "after": after}) == trend
+
+
+def test_changed_json_of_responses_is_listed_by_member_and_other_bodies_as_a_fact() -> None:
+    def between(one: bytes, other: bytes) -> tuple[list[tuple[str, str | None]], list[str]]:
+        sides = [a_capture(response=Response(status=202, body=body)) for body in (one, other)]
+        found = by_member(compare(*sides))
+        facts = [(change["before"], change["after"]) for change in found["facts"] if change["path"] == "response body"]
+        assert len(facts) == len(found["facts"])
+        return facts, [change["path"] for change in found["response"]]
+
+    assert between(b'{"a":1,"b":{"c":2}}', b'{"a":1,"b":{"c":3},"d":4}') == ([], ["/b/c", "/d"])
+    assert between(b"yes", b"no") == ([("yes", "no")], [])
+    assert between(b"1", b"2") == ([("1", "2")], [])
+    assert between(b"same", b"same") == ([], [])
+    assert between(b"busy", b"") == ([("busy", None)], [])
+    assert between(b"a\xff", b"b") == ([("a\ufffd", "b")], [])
