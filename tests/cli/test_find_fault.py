@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import hmac
 import json
-import os
 import re
 import threading
 import time
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from aiohttp import web
 
 from port_hook_cli.cli.app import main
@@ -29,7 +27,6 @@ from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.documentation import ROOT
 from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation
-from tests.processes import environment, typed
 from tests.sandbox_clients import a_client
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application, handler
@@ -167,27 +164,29 @@ def test_digest_of_the_secret_is_shown_only_on_a_terminal(runtime: Callable[...,
         assert SECRET.reveal() not in screen.getvalue()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
-def test_long_search_shows_its_progress_on_a_terminal(folder: Path) -> None:
-    pexpect = pytest.importorskip("pexpect")
+def test_long_search_shows_its_progress_on_a_terminal(runtime: Callable[..., Runtime], folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
-    released = threading.Event()
+    is_shown = threading.Event()
+
+    class Watched(Screen):
+        def write(self, text: str) -> int:
+            written = super().write(text)
+            if "1 of at most 64: forged" in self.getvalue():
+                is_shown.set()
+            return written
 
     async def respond(_: web.Request) -> web.Response:
-        await asyncio.to_thread(released.wait, 30)
+        assert await asyncio.to_thread(is_shown.wait, 30)  # although no response has arrived
         return web.Response(status=REFUSED)
+
+    screen = Watched()
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", respond)
-    env = {**environment(folder), **ENV, "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
     with application(app) as url:
-        search = typed(folder, "replay", "payload.json", "--to", url, "--find-fault", env=env)
-        search.expect_exact("1 of at most 64: forged")  # shown although no response has arrived
-        released.set()
-        search.expect_exact("The handler rejected the valid request")
-        search.expect(pexpect.EOF)
-        search.close()
-    assert search.exitstatus == ExitCode.FAILED
+        world = replace(runtime(env={**ENV, "TERM": "xterm", "COLUMNS": "80"}), stdout=screen, stderr=screen)
+        code = main(["replay", str(folder / "payload.json"), "--to", url, "--find-fault"], world)
+    assert (code, "The handler rejected the valid request" in screen.getvalue()) == (ExitCode.FAILED, True)
 
 
 def test_each_request_has_its_own_run_only_for_a_sandbox(run: Run, folder: Path) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -35,23 +36,9 @@ def inspecting(folder: Path, *options: str, **variables: str) -> Iterator[tuple[
         yield process, process.stdout.readline().strip()
 
 
-def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -> None:
-    with inspecting(folder) as (process, url):
-        address, _, token = url.partition("#token=")
-        assert httpx.get(address).headers["content-type"].startswith("text/html")
-        session = httpx.get(
-            httpx.URL(address).join("/api/session"), headers={"authorization": f"Bearer {token}"}
-        ).json()
-        assert (session["mode"], session["count"], session["can"]["sign"]) == ("store", 1, True)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-        assert (process.returncode, out) == (ExitCode.OK, "")
-        assert "The inspector runs until you press Ctrl-C." in err
-        assert SECRET.reveal() not in err
-
-
 def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: None) -> None:
     """Every user of the machine can read the arguments of a program."""
+    get = partial(httpx.get, timeout=30)
     arguments = folder / "arguments"
     os.mkfifo(arguments)
     browser = folder / "browser"
@@ -59,17 +46,23 @@ def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: No
     browser.chmod(0o700)
     with inspecting(folder, "--open", BROWSER=f"{browser} %s") as (process, url):
         page, token = httpx.URL(url), url.partition("#token=")[2]
+        assert get(page.copy_with(fragment=None)).headers["content-type"].startswith("text/html")
+        authorization = {"authorization": f"Bearer {token}"}
+        shown = get(page.join("/api/session"), headers=authorization).json()
+        assert (shown["mode"], shown["count"], shown["can"]["sign"]) == ("store", 1, True)
         opened = arguments.read_text().strip()
         assert token not in opened
         assert page.path not in opened
-        first, second = httpx.get(opened), httpx.get(opened)
+        first, second = get(opened), get(opened)
         assert (first.status_code, page.join(first.headers["location"])) == (303, page)
         assert (second.status_code, "location" in second.headers) == (403, False)
         assert "This URL was opened before" in second.text
-        session = page.join("/api/session")
-        assert httpx.get(session, headers={"authorization": f"Bearer {token}"}).status_code == 403
+        assert get(page.join("/api/session"), headers=authorization).status_code == 403
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (ExitCode.OK, "")
+    assert "The inspector runs until you press Ctrl-C." in err
+    assert SECRET.reveal() not in err
     assert "warning: The one-time URL of the inspector was opened a second time" in err
     new_url = re.search(r"Inspector (http://\S+)", err)
     assert new_url

@@ -196,7 +196,9 @@ def test_series_files_and_payloads_are_not_saved(run: Run, folder: Path) -> None
 
 def test_replay_deletes_no_captures_of_a_larger_store(run: Run, folder: Path) -> None:
     with handler(ok("")) as target, open_store(None, folder, create=True, max_captures=20_000) as store:
-        store.add([a_capture(an_invocation(b"{}", id=f"{number:012x}")) for number in range(10_050)])
+        one = a_capture(an_invocation(b"{}"))
+        numbered = (replace(one.invocation, id=f"{number:012x}") for number in range(10_050))
+        store.add([replace(one, invocation=invocation) for invocation in numbered])
         store.add([forwarded("aa0000000001", target, 200)])
         assert run("replay", "aa00", env=ENV).code == 0
         assert sum(1 for _ in store.select()) == 10_052

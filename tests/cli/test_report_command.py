@@ -359,7 +359,7 @@ signal.pause()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.extended)])
 def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     with a_sandbox(runs=[RUN_ID]) as sandbox, started(sandbox, tmp_path, WAITS) as process:
         assert process.stdout
@@ -393,7 +393,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("moment", ["subprocess.Popen", "import httpx"])
+@pytest.mark.parametrize("moment", ["subprocess.Popen", pytest.param("import httpx", marks=pytest.mark.extended)])
 def test_run_is_interrupted_by_a_signal_while_its_command_or_the_http_client_is_starting(
     sandbox: Sandbox, env: dict[str, str], tmp_path: Path, moment: str
 ) -> None:

@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import BinaryIO
 
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_capture, an_invocation
@@ -229,16 +235,7 @@ def test_report_run_last_fails_when_no_capture_has_a_run(run: Run, folder: Path)
     assert "no captured request with a run ID" in result.err
 
 
-def streaming(sandbox: Sandbox, folder: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """A real `report-run` that reads its log from a pipe."""
-    options = ("report-run", RUN_ID, "--log-file", "-", "--status", "success", "--json")
-    return running(folder, *options, env={**os.environ, **environ_of(sandbox)}, stdin=subprocess.PIPE)
-
-
-def write(process: subprocess.Popen[bytes], text: bytes) -> None:
-    assert process.stdin
-    process.stdin.write(text)
-    process.stdin.flush()
+STREAMING = ("report-run", RUN_ID, "--log-file", "-", "--status", "success", "--json")
 
 
 def wait_for_a_log(events: SimpleQueue[ApiEvent]) -> None:
@@ -246,42 +243,69 @@ def wait_for_a_log(events: SimpleQueue[ApiEvent]) -> None:
         pass
 
 
-def test_report_run_sends_lines_while_the_program_still_writes(tmp_path: Path) -> None:
+@contextmanager
+def writing(world: Runtime, write: Callable[[BinaryIO], object]) -> Iterator[Runtime]:
+    """Yield a runtime whose stdin is a pipe, into which a thread writes."""
+    ours, theirs = os.pipe()
+    with (
+        os.fdopen(ours, "rb", buffering=0) as stdin,
+        os.fdopen(theirs, "wb", buffering=0) as pipe,
+        ThreadPoolExecutor(1) as thread,
+    ):
+
+        def write_all() -> None:
+            with pipe:
+                write(pipe)
+
+        written = thread.submit(write_all)
+        yield replace(world, stdin=stdin)
+        written.result(30)
+
+
+def test_report_run_sends_lines_while_the_program_still_writes(runtime: Callable[..., Runtime]) -> None:
     events: SimpleQueue[ApiEvent] = SimpleQueue()
-    with a_sandbox(on_event=events.put) as sandbox, streaming(sandbox, tmp_path) as process:
-        write(process, b"one\n")
-        wait_for_a_log(events)
-        assert messages(sandbox) == ["one"]
-        assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
-        write(process, b"two\nthree\n")
-        out, err = process.communicate(timeout=30)
-        assert (process.returncode, err) == (ExitCode.OK, b"")
+    output, errors = io.StringIO(), io.StringIO()
+    with a_sandbox(on_event=events.put) as sandbox:
+
+        def write(pipe: BinaryIO) -> None:
+            pipe.write(b"one\n")
+            wait_for_a_log(events)
+            assert messages(sandbox) == ["one"]
+            assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
+            pipe.write(b"two\nthree\n")
+
+        with writing(replace(runtime(env=environ_of(sandbox)), stdout=output, stderr=errors), write) as world:
+            assert (main(STREAMING, world), errors.getvalue()) == (ExitCode.OK, "")
     assert messages(sandbox) == ["one", "two\nthree"]
-    assert json.loads(out)["logs_sent"] == 2
+    assert json.loads(output.getvalue())["logs_sent"] == 2
     assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
 
 
 def test_ctrl_c_while_streaming_leaves_the_run_in_progress(tmp_path: Path) -> None:
     events: SimpleQueue[ApiEvent] = SimpleQueue()
-    with a_sandbox(on_event=events.put) as sandbox, streaming(sandbox, tmp_path) as process:
-        write(process, b"one\n")
-        wait_for_a_log(events)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == ExitCode.INTERRUPTED
-        assert process.stderr
-        assert process.stderr.read() == b""
+    with a_sandbox(on_event=events.put) as sandbox:
+        env = {**os.environ, **environ_of(sandbox)}
+        with running(tmp_path, *STREAMING, env=env, stdin=subprocess.PIPE) as process:
+            assert process.stdin
+            process.stdin.write(b"one\n")
+            process.stdin.flush()
+            wait_for_a_log(events)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == ExitCode.INTERRUPTED
+            assert process.stderr
+            assert process.stderr.read() == b""
     assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
 
 
-def test_report_run_reads_stdin_to_the_end_when_reporting_fails(tmp_path: Path) -> None:
-    with a_sandbox() as sandbox, streaming(sandbox, tmp_path) as process:
+def test_report_run_reads_stdin_to_the_end_when_reporting_fails(runtime: Callable[..., Runtime]) -> None:
+    errors = io.StringIO()
+    with a_sandbox() as sandbox:
         sandbox.add_run(RUN_ID, status="SUCCESS", ended_at=1.0)
-        assert process.stderr
-        assert b"reads the rest without sending it" in process.stderr.readline()
-        write(process, b"x" * 1_000_000)
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == ExitCode.RUN_ENDED
-    assert b"error: The run" in err
+        world = replace(runtime(env=environ_of(sandbox)), stderr=errors)
+        with writing(world, lambda pipe: pipe.write(b"x" * 1_000_000)) as piped:
+            assert main(STREAMING, piped) == ExitCode.RUN_ENDED
+    assert "reads the rest without sending it" in errors.getvalue()
+    assert "error: The run" in errors.getvalue()
 
 
 # --- workflow node runs ---------------------------------------------------------------------------------------------
