@@ -61,7 +61,8 @@ class Turns:
         # The waiting requests that the user let pass. `_passing` holds the requests among them that are next.
         self._let_pass: set[Turn] = set()
         self._passing: dict[Turn, None] = {}
-        # The requests with a manual response, and whether the next request of their run waits for this response.
+        # The requests with a manual response, and whether they are next in their run. If not, they keep their place among
+        # the run's requests, because the later ones wait for this response too.
         self._responded: dict[Turn, bool] = {}
         self._forwarded = 0
         self._waiting = 0
@@ -89,7 +90,7 @@ class Turns:
     def is_held(self, turn: Turn) -> bool:
         """Return whether a pause holds the request of this turn."""
         is_leaving = turn.called is not None and turn.called.done()
-        return self.is_paused and not is_leaving and turn not in self._let_pass and turn in self._undecided(turn)
+        return self.is_paused and not is_leaving and not self._is_decided(turn) and turn in self._line_of(turn)
 
     def let_pass(self, turn: Turn) -> bool:
         """Call a held turn despite the pause. Return False if the turn still waits for its run or for a free place."""
@@ -105,8 +106,9 @@ class Turns:
 
     def respond(self, turn: Turn, response: ManualResponse) -> None:
         """End a held turn with a manual response, after the delay of the response."""
-        line = self._undecided(turn)
-        del line[turn]
+        line = self._line_of(turn)
+        if line is self._next or line is self._held:
+            del line[turn]
         self._responded[turn] = line is self._next
         called = turn.called
         assert called is not None
@@ -176,14 +178,18 @@ class Turns:
     def _is_full(self) -> bool:
         return self._limit is not None and self._forwarded >= self._limit
 
-    def _undecided(self, turn: Turn) -> dict[Turn, None]:
-        """Return the line of a waiting turn, or an empty line if the user has already decided about the turn."""
+    def _is_decided(self, turn: Turn) -> bool:
+        """Return whether the user let the request pass, or responded to it."""
+        return turn in self._let_pass or turn in self._responded
+
+    def _line_of(self, turn: Turn) -> dict[Turn, None]:
+        """Return the line in which a turn waits for its run, for a free place or for the end of a pause."""
         others = None if turn.run_id is None else self._runs.get(turn.run_id)
         return next((line for line in (others, self._next, self._held) if line and turn in line), {})
 
     def _all_undecided(self) -> Iterator[Turn]:
         for line in (self._held, self._next, *self._runs.values()):
-            yield from (turn for turn in line or () if turn not in self._let_pass)
+            yield from (turn for turn in line or () if not self._is_decided(turn))
 
     def _wait(self, turn: Turn, line: dict[Turn, None]) -> Turn:
         line[turn] = None
@@ -200,6 +206,8 @@ class Turns:
             if self._responded.pop(turn):
                 self._end_of_run(turn)
                 self._call_next()
+            else:
+                self._line_of(turn).pop(turn, None)
             return True
         others = None if turn.run_id is None else self._runs.get(turn.run_id)
         for line in (others, self._next, self._passing, self._held):
@@ -223,6 +231,9 @@ class Turns:
             return
         following = next(iter(others))
         del others[following]
+        if following in self._responded:
+            self._responded[following] = True
+            return
         line = self._passing if following in self._let_pass else self._next
         line[following] = None
 

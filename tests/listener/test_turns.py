@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from aiohttp import web
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
@@ -326,7 +326,11 @@ STEPS = st.lists(
 )
 
 
+LATER_ANSWER_BEHIND_ANOTHER = [*[("take", "a")] * 3, ("pause", None), ("answer later", 1)]
+
+
 @given(STEPS, st.sampled_from([None, 1, 2]))
+@example(LATER_ANSWER_BEHIND_ANOTHER, None)
 def test_turns_preserve_the_order_of_runs_and_the_limit_and_lose_no_request(
     steps: list[Any], limit: int | None
 ) -> None:
