@@ -54,6 +54,8 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("captures last", "Run `port-hook show last` to show one capture."),
         ("captures create_vm", "Pass an action with --action: `--action create_vm`."),
         ("show --id 3f2a", "Pass the capture as an argument: `port-hook show last`."),
+        ("prune --assume-yes", "Pass --yes."),
+        ("prune -n", "Pass --dry-run."),
         ("--json captures", "Put it after the command: `port-hook captures --json`."),
         ("captures --profile x", "Put it before the command: `port-hook --profile NAME captures`."),
         ("report-run last sh -c 'exit 3'", "Put a command to run, with its options, after `--`."),
