@@ -61,8 +61,8 @@ class Turns:
         # The waiting requests that the user let pass. `_passing` holds the requests among them that are next.
         self._let_pass: set[Turn] = set()
         self._passing: dict[Turn, None] = {}
-        # The requests with a manual response, and whether they are next in their run. If not, they keep their place among
-        # the run's requests, because the later ones wait for this response too.
+        # The requests with a manual response, and whether they are next in their run. If not, they keep their place in
+        # the run's line, because the later requests wait for this response too.
         self._responded: dict[Turn, bool] = {}
         self._forwarded = 0
         self._waiting = 0

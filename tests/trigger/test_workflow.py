@@ -16,14 +16,16 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.remark import Remark, say_nothing
+from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.action import RunTarget
 from port_hook_cli.trigger.invoker import Invoker
-from port_hook_cli.trigger.records import step_record
+from port_hook_cli.trigger.records import node_record, step_record
 from port_hook_cli.trigger.run_data import RunData
 from port_hook_cli.trigger.workflow import Begun, WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart
 from port_hook_cli.workflows.run import WorkflowRun
+from port_hook_cli.workflows.shown_run import ShownNodeRun
 from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import Node, Workflow, read_workflow
 from tests.factories import SECRET
@@ -135,6 +137,12 @@ async def test_secrets_are_masked_in_errors_remarks_and_records(
     elsewhere = WorkflowStart(workflow=a_workflow(a_webhook("a", url="https://{{ .secrets.KEY }}.example")), data=data)
     with pytest.raises(UsageError, match=r"The node a's URL is https://\*\*\*\.example, which is not on this machine"):
         await walked(invoker, runtime(), elsewhere, handler)
+
+
+@pytest.mark.parametrize(("node", "type_"), [("a", "WEBHOOK"), ("deleted-since", None)])
+def test_node_run_that_port_shows_without_a_type_has_the_type_of_its_node(node: str, type_: str | None) -> None:
+    record = node_record(a_workflow(a_webhook("a")), "wfr_1", ShownNodeRun(id="wfnr_1", node=node), Masker(()))
+    assert (record["node"], record["node_type"]) == (node, type_)
 
 
 async def test_input_node_takes_the_given_response_or_asks_the_user(
