@@ -64,6 +64,19 @@ def test_trigger_finds_a_workflow_in_a_list_response_of_port(
     assert (result.code, "has 2 actions: deploy_service, other" in result.err) == (ExitCode.STORE, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [(".#deploy_service", ["/builds/check", "/deploy"]), (".#deploy_service#deploy", ["/deploy"])],
+)
+def test_trigger_finds_a_workflow_and_its_node_in_a_directory(
+    run: Run, folder: Path, receiver: NodeHandler, name: str, paths: list[str]
+) -> None:
+    save(folder, json.loads(Path(DEPLOY).read_text("utf-8")))
+    (folder / "other.json").write_text(json.dumps({**one_node(), "identifier": "other"}), "utf-8")
+    assert run("trigger", name, "--to", receiver.url, *INPUTS, env=ENV).code == 0
+    assert receiver.paths == paths
+
+
 def test_trigger_exits_1_when_a_node_fails(run: Run, receiver: NodeHandler) -> None:
     receiver.status = 503
     result = run("trigger", DEPLOY, "--to", receiver.url, *INPUTS, env=ENV)

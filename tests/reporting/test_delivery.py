@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -163,6 +164,17 @@ def test_unknown_state_raises_a_store_error(tmp_path: Path, text: str) -> None:
     (folder / "state.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(StoreError, match="cannot read"):
         reports.open(folder)
+
+
+def test_damaged_value_raises_a_store_error(tmp_path: Path) -> None:
+    reports = keep(tmp_path / "kept", 1)
+    (folder,) = reports.folders()
+    state = json.loads((folder / "state.json").read_bytes())
+    damages: list[dict[str, Any]] = [{"api_url": 5}, {"first_made": "1"}, {"level": "loud"}, {"first": [{}]}]
+    for damage in damages:
+        (folder / "state.json").write_text(json.dumps({**state, **damage}), "utf-8")
+        with pytest.raises(StoreError, match="cannot read"):
+            reports.open(folder)
 
 
 def test_only_temporary_problems_are_retried() -> None:
