@@ -34,7 +34,7 @@ def test_pattern_matches_like_in_javascript() -> None:
         (r"^[\w-]+$", "a_b-c", True),
         (r"^[\w-]+$", "ä", False),
         (r"^\W$", "ä", True),
-        (r"^\D$", "١", True),
+        (r"^\D$", "\u0661", True),
         (r"^\$[$]$", "$$", True),
         ("^(?<year>[0-9]{4})$", "2026", True),
         ("(?<=a)b", "ab", True),
