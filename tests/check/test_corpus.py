@@ -10,16 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.check.corpus import (
-    CORRECT,
-    DEFECTS,
-    DOCUMENTED,
-    HANDLERS,
-    INFORMATION,
-    NODE,
-    SOURCES,
-    DefectCase,
-)
+from tests.check.corpus import CORRECT, DEFECTS, DOCUMENTED, HANDLERS, INFORMATION, NODE, SOURCES, DefectCase
 from tests.conftest import Run
 from tests.installed import path_of
 from tests.processes import environment

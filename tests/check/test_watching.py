@@ -123,10 +123,7 @@ async def test_announced_run_exists_in_a_strict_sandbox(
 
 
 async def test_failed_announcement_does_not_end_the_watch(runtime: Callable[..., Runtime]) -> None:
-    async with (
-        sandbox_with(call_rate=CallRate(1)) as sandbox,
-        SandboxWatch.open(access_of(sandbox, runtime)) as watch,
-    ):
+    async with sandbox_with(call_rate=CallRate(1)) as sandbox, SandboxWatch.open(access_of(sandbox, runtime)) as watch:
         await watch.mark()
         assert not await watch.announce(OTHER, "scale", {})
         assert len(await watch.calls(0)) == 1

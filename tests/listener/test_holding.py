@@ -227,14 +227,15 @@ async def test_listed_fields_of_a_held_request_are_short_even_with_a_long_run_id
     assert len(held.run_id or "") <= 200
 
 
-@pytest.mark.parametrize(
-    ("simulated", "said"),
-    [(Simulated(by_hand=True), "by hand"), (Simulated(by_hand=True, delay_s=2.5), "by hand, after 2.5 s")],
-)
-def test_output_and_records_show_a_manual_response(simulated: Simulated, said: str) -> None:
-    capture = a_capture(simulated=simulated)
-    assert f"answered {said}" in compact_line(capture).plain
-    (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "answered" in line.plain]
-    assert line.split(maxsplit=1) == ["answered", said]
-    assert invocation_event(capture)["simulated"]["by_hand"] is True
-    assert read_capture(to_capture(capture)).simulated == simulated
+def test_output_and_records_show_a_manual_response() -> None:
+    cases: list[tuple[Simulated, str]] = [
+        (Simulated(by_hand=True), "by hand"),
+        (Simulated(by_hand=True, delay_s=2.5), "by hand, after 2.5 s"),
+    ]
+    for simulated, said in cases:
+        capture = a_capture(simulated=simulated)
+        assert f"answered {said}" in compact_line(capture).plain
+        (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "answered" in line.plain]
+        assert line.split(maxsplit=1) == ["answered", said]
+        assert invocation_event(capture)["simulated"]["by_hand"] is True
+        assert read_capture(to_capture(capture)).simulated == simulated

@@ -37,7 +37,6 @@ class Watched(World):
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ("http://127.0.0.1:8000", "waiting for 8000"),
         ("http://localhost:8000/hook", "waiting for 8000"),
         ("https://handler.example:8443", "waiting for handler.example:8443"),
     ],

@@ -75,9 +75,10 @@ async def test_many_hostile_bodies_do_not_block_the_event_loop_and_most_are_not_
     assert slugs.count(("undiagnosed",)) > 30
 
 
-@pytest.mark.parametrize(("count", "is_read"), [(8_000, True), (9_000, False)])
-async def test_unsigned_document_with_too_many_values_is_not_parsed(count: int, is_read: bool) -> None:
-    body = b"[" + b"1," * count + b"1]" + b" " * 20_000
-    _, (reading,) = await read(body)
-    assert (reading.payload.document is not None) is is_read
-    assert (reading.payload.problem is None) is is_read
+async def test_unsigned_document_with_too_many_values_is_not_parsed() -> None:
+    cases: list[tuple[int, bool]] = [(8_000, True), (9_000, False)]
+    for count, is_read in cases:
+        body = b"[" + b"1," * count + b"1]" + b" " * 20_000
+        _, (reading,) = await read(body)
+        assert (reading.payload.document is not None) is is_read
+        assert (reading.payload.problem is None) is is_read

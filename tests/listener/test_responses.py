@@ -28,9 +28,8 @@ def no_file(name: str) -> bytes:
     raise AssertionError(f"asked for the file {name}")
 
 
-@pytest.mark.parametrize(
-    ("text", "status", "body", "headers"),
-    [
+def test_parse_response_splits_status_and_body_at_the_first_colon() -> None:
+    cases: list[tuple[str, int, bytes, tuple[tuple[str, str], ...]]] = [
         ("202", 202, b"{}", JSON),
         ("204", 204, b"", ()),
         ("304:", 304, b"", ()),
@@ -41,34 +40,23 @@ def no_file(name: str) -> bytes:
         # An argument that is not UTF-8 reaches Python as surrogates, and leaves as its original bytes.
         ("200:\udcff", 200, b"\xff", TEXT),
         ("599:[1,", 599, b"[1,", TEXT),
-    ],
-)
-def test_parse_response_splits_status_and_body_at_the_first_colon(
-    text: str, status: int, body: bytes, headers: tuple[tuple[str, str], ...]
-) -> None:
-    answer = parse_response(text, no_file)
-    assert (answer.status, answer.body, answer.headers.items) == (status, body, headers)
+    ]
+    for text, status, body, headers in cases:
+        answer = parse_response(text, no_file)
+        assert (answer.status, answer.body, answer.headers.items) == (status, body, headers)
 
 
-@pytest.mark.parametrize(("content", "headers"), [(b'{"a": 1}', JSON), (b"\x00\xff", TEXT), (b"[" * 100_000, TEXT)])
-def test_parse_response_reads_a_body_from_a_file_byte_for_byte(
-    content: bytes, headers: tuple[tuple[str, str], ...]
-) -> None:
-    asked: list[str] = []
-
-    def read(name: str) -> bytes:
-        asked.append(name)
-        return content
-
-    answer = parse_response("200:@an@swer:1.json", read)
-    assert (answer.body, answer.headers.items, asked) == (content, headers, ["an@swer:1.json"])
+def test_parse_response_reads_a_body_from_a_file_byte_for_byte() -> None:
+    for content, headers in ((b'{"a": 1}', JSON), (b"\x00\xff", TEXT), (b"[" * 100_000, TEXT)):
+        answer = parse_response("200:@an@swer:1.json", {"an@swer:1.json": content}.__getitem__)
+        assert (answer.body, answer.headers.items) == (content, headers)
 
 
-@pytest.mark.parametrize("text", ["", ":", "ok", "199", "600", "-200", "+200", " 200", "20²", "2e2", "200 OK", "@x"])
-def test_parse_response_rejects_an_invalid_status_and_quotes_it(text: str) -> None:
-    with pytest.raises(BadResponse) as caught:
-        parse_response(text, no_file)
-    assert f"'{text.partition(':')[0]}'" in str(caught.value)
+def test_parse_response_rejects_an_invalid_status_and_quotes_it() -> None:
+    for text in ("", ":", "ok", "199", "600", "-200", "+200", " 200", "20²", "2e2", "200 OK", "@x"):
+        with pytest.raises(BadResponse) as caught:
+            parse_response(text, no_file)
+        assert f"'{text.partition(':')[0]}'" in str(caught.value)
 
 
 @given(st.one_of(texts, st.builds("{}:{}".format, st.integers(-1, 9999), texts)), st.binary())
@@ -115,27 +103,23 @@ REFUSALS: list[tuple[Response, int, str, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("answer", "status", "error", "message"), REFUSALS)
-def test_every_error_response_of_the_listener_is_json_with_a_reason(
-    answer: Response, status: int, error: str, message: str
-) -> None:
-    document = json.loads(answer.body)
-    assert answer.status == status
-    assert answer.headers.items == JSON
-    assert (document["ok"], document["error"]) == (False, error)
-    assert message in document["message"]
+def test_every_error_response_of_the_listener_is_json_with_a_reason() -> None:
+    for answer, status, error, message in REFUSALS:
+        document = json.loads(answer.body)
+        assert answer.status == status
+        assert answer.headers.items == JSON
+        assert (document["ok"], document["error"]) == (False, error)
+        assert message in document["message"]
 
 
-@pytest.mark.parametrize(
-    ("answer", "hint"),
-    [
+def test_error_response_has_a_hint_only_when_the_problem_can_be_fixed() -> None:
+    cases: list[tuple[Response, str | None]] = [
         (answering.refused(Verdict(status=Status.INVALID, causes=(Cause("a", "w", "do b"), REPLAYED))), "do b"),
         (answering.too_large(1), "raise the limit with --max-body"),
         (answering.refused(Verdict(status=Status.STALE)), None),
-    ],
-)
-def test_error_response_has_a_hint_only_when_the_problem_can_be_fixed(answer: Response, hint: str | None) -> None:
-    assert json.loads(answer.body).get("hint") == hint
+    ]
+    for answer, hint in cases:
+        assert json.loads(answer.body).get("hint") == hint
 
 
 @given(st.text())
@@ -145,9 +129,8 @@ def test_error_response_contains_a_reason_of_any_characters(reason: str) -> None
         assert reason in json.loads(make(reason).body)["message"]
 
 
-@pytest.mark.parametrize(
-    ("run_id", "kind", "synchronized", "status", "fate"),
-    [
+def test_run_fate_depends_on_synchronized_and_the_status_class() -> None:
+    cases: list[tuple[str | None, Kind, bool | None, int, RunFate]] = [
         (RUN_ID, Kind.ACTION_RUN, True, 200, RunFate.SUCCESS),
         (RUN_ID, Kind.ACTION_RUN, True, 204, RunFate.SUCCESS),
         (RUN_ID, Kind.ACTION_RUN, True, 299, RunFate.SUCCESS),
@@ -162,34 +145,28 @@ def test_error_response_contains_a_reason_of_any_characters(reason: str) -> None
         (RUN_ID, Kind.CHANGE_LOG, True, 200, RunFate.NO_RUN),
         (None, Kind.ACTION_RUN, True, 200, RunFate.NO_RUN),
         (None, Kind.AUTOMATION, None, 200, RunFate.NO_RUN),
-    ],
-)
-def test_run_fate_depends_on_synchronized_and_the_status_class(
-    run_id: str | None, kind: Kind, synchronized: bool | None, status: int, fate: RunFate
-) -> None:
-    payload = Payload(kind=kind, run_id=run_id, synchronized=synchronized)
-    assert run_fate(payload, Response(status=status)) is fate
+    ]
+    for run_id, kind, synchronized, status, fate in cases:
+        payload = Payload(kind=kind, run_id=run_id, synchronized=synchronized)
+        assert run_fate(payload, Response(status=status)) is fate
 
 
-@pytest.mark.parametrize(
-    ("status", "strict", "accepted"),
-    [
+def test_is_accepted_is_true_only_for_an_accepted_signature_status() -> None:
+    cases: list[tuple[Status, bool, bool]] = [
         (Status.VALID, False, True),
         (Status.VALID, True, True),
         (Status.REENCODED, False, True),
         (Status.REENCODED, True, False),
         *((status, strict, False) for status in UNBELIEVABLE for strict in (False, True)),
-    ],
-)
-def test_is_accepted_is_true_only_for_an_accepted_signature_status(
-    status: Status, strict: bool, accepted: bool
-) -> None:
-    assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=False) is accepted
-    assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=True) is accepted
+    ]
+    for status, strict, accepted in cases:
+        assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=False) is accepted
+        assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=True) is accepted
 
 
-@pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED])
-def test_is_accepted_is_true_for_a_replay_unless_replays_are_rejected(status: Status) -> None:
-    verdict = Verdict(status=status, causes=(REPLAYED,))
-    assert is_accepted(verdict, strict=False, refuse_replays=False)
-    assert not is_accepted(verdict, strict=False, refuse_replays=True)
+def test_is_accepted_is_true_for_a_replay_unless_replays_are_rejected() -> None:
+    cases: list[Status] = [Status.VALID, Status.REENCODED]
+    for status in cases:
+        verdict = Verdict(status=status, causes=(REPLAYED,))
+        assert is_accepted(verdict, strict=False, refuse_replays=False)
+        assert not is_accepted(verdict, strict=False, refuse_replays=True)

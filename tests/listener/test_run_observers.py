@@ -84,23 +84,19 @@ async def finish(observer: Observer, *captures: Capture) -> None:
 # --- reporting ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("wanted", "response", "status"),
-    [
+async def test_reporter_ends_a_run_after_the_response(port: FlakyPort) -> None:
+    cases = [
         (RunStatus.SUCCESS, FINE, "SUCCESS"),
         (RunStatus.SUCCESS, BROKEN, "FAILURE"),
         (RunStatus.FAILURE, FINE, "FAILURE"),
-    ],
-)
-async def test_reporter_ends_a_run_after_the_response(
-    port: FlakyPort, wanted: RunStatus, response: Response, status: str
-) -> None:
-    screen = Screen()
-    observer = reporter(port, screen, wanted)
-    await finish(observer, a_capture(response=response))
-    assert port.run["status"] == status
-    assert screen.notices == [f"Reported {RUN_ID}: {status} (--report)"]
-    assert screen.events == [{"type": "report", "run_id": RUN_ID, "status": status, "error": None}]
+    ]
+    for wanted, response, status in cases:
+        port.run["status"] = "IN_PROGRESS"
+        screen = Screen()
+        await finish(reporter(port, screen, wanted), a_capture(response=response))
+        assert port.run["status"] == status
+        assert screen.notices == [f"Reported {RUN_ID}: {status} (--report)"]
+        assert screen.events == [{"type": "report", "run_id": RUN_ID, "status": status, "error": None}]
 
 
 async def test_reporter_shows_in_the_summary_why_the_handler_failed(port: FlakyPort) -> None:
@@ -111,24 +107,17 @@ async def test_reporter_shows_in_the_summary_why_the_handler_failed(port: FlakyP
     assert bodies[0] == {"summary": "The handler did not respond: nothing listens there."}
 
 
-@pytest.mark.parametrize(
-    "capture",
-    [
+async def test_run_of_an_unverified_request_is_neither_reported_nor_followed(port: FlakyPort) -> None:
+    others = [Verdict(status=status) for status in Status if status not in {Status.VALID, Status.REENCODED}]
+    captures = [
         a_capture(response=Response(status=401), refused=True),
-        a_capture(response=FINE, verdict=Verdict(status=Status.INVALID)),
-        a_capture(response=FINE, verdict=Verdict(status=Status.MISSING)),
-        a_capture(response=FINE, verdict=Verdict(status=Status.STALE)),
-        a_capture(response=FINE, verdict=Verdict(status=Status.UNCHECKED)),
+        *(a_capture(response=FINE, verdict=verdict) for verdict in others),
         a_capture(response=FINE, verdict=Verdict(status=Status.VALID, causes=(REPLAYED,))),
         a_capture(response=None),
         capture_of({"action": "x"}),
-    ],
-    ids=["refused", "invalid", "missing", "stale", "unchecked", "replayed", "interrupted", "no run"],
-)
-async def test_run_of_an_unverified_request_is_neither_reported_nor_followed(port: FlakyPort, capture: Capture) -> None:
-    observers = [reporter(port, Screen()), RunFollower(lambda: client(port), Screen(), set(), timeout_s=9)]
-    for observer in observers:
-        await finish(observer, capture)
+    ]
+    await finish(reporter(port, Screen()), *captures)
+    await finish(RunFollower(lambda: client(port), Screen(), set(), timeout_s=9), *captures)
     assert port.calls == []
 
 
@@ -256,18 +245,18 @@ async def test_follower_shows_the_result_of_a_node_run(port: FlakyPort) -> None:
     assert settled == {"wfnr_0123456789abcdef"}
 
 
-@pytest.mark.parametrize("strict_runs", [False, True])
-async def test_sandbox_is_asked_about_runs_without_creating_them(plain_runtime: Runtime, strict_runs: bool) -> None:
-    ended, still_open, unknown, unknown_node = RUN_ID, RUN_ID[:-1] + "Y", RUN_ID[:-1] + "Z", "wfnr_0123456789abcdef"
-    settled, certain = set[str](), set[str]()
-    async with sandbox_with(runs=[ended, still_open], strict_runs=strict_runs) as sandbox:
-        settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
-        access = PortAccess.known(settings, plain_runtime)
-        async with access.client() as api:
-            await api.patch_run(ended, {"status": "SUCCESS"})
-        observer = EndedRuns(access, settled, certain)
-        for run_id in (ended, still_open, unknown, unknown_node):
-            observer.captured(of_run(run_id))
-        await observer.finish(asyncio.Event())
-        assert (settled, certain) == ({ended}, {still_open})
-        assert sandbox.runs.keys() == {ended, still_open}
+async def test_sandbox_is_asked_about_runs_without_creating_them(plain_runtime: Runtime) -> None:
+    for strict_runs in (False, True):
+        ended, still_open, unknown, unknown_node = RUN_ID, RUN_ID[:-1] + "Y", RUN_ID[:-1] + "Z", "wfnr_0123456789abcdef"
+        settled, certain = set[str](), set[str]()
+        async with sandbox_with(runs=[ended, still_open], strict_runs=strict_runs) as sandbox:
+            settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
+            access = PortAccess.known(settings, plain_runtime)
+            async with access.client() as api:
+                await api.patch_run(ended, {"status": "SUCCESS"})
+            observer = EndedRuns(access, settled, certain)
+            for run_id in (ended, still_open, unknown, unknown_node):
+                observer.captured(of_run(run_id))
+            await observer.finish(asyncio.Event())
+            assert (settled, certain) == ({ended}, {still_open})
+            assert sandbox.runs.keys() == {ended, still_open}

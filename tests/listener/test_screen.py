@@ -372,9 +372,15 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are
 
 
 @posix
-@pytest.mark.parametrize("kind", Kind)
-@pytest.mark.parametrize("run_id", [RUN_ID, COMMANDS, "r_1&x=y", "wfnr_abc"])
-@pytest.mark.parametrize("width", [60, 120])
+@pytest.mark.parametrize(
+    ("kind", "run_id", "width"),
+    [
+        *((kind, COMMANDS, 60) for kind in Kind),
+        (Kind.ACTION_RUN, RUN_ID, 120),
+        (Kind.ACTION_RUN, "r_1&x=y", 60),
+        (Kind.WORKFLOW_NODE, "wfnr_abc", 60),
+    ],
+)
 def test_screen_sends_the_terminal_only_its_own_styles_and_links(kind: Kind, run_id: str, width: int) -> None:
     terminal = Terminal(width)
     text = terminal.show(hostile(kind, run_id))
@@ -404,33 +410,31 @@ def test_compact_line_on_a_terminal_has_no_escape_sequences_from_the_payload() -
 
 
 @posix
-@pytest.mark.parametrize("width", [60, 80])
-def test_words_are_wrapped_below_their_value_on_a_narrow_terminal(width: int) -> None:
-    words = (
-        "The signature matches neither the body as it arrived nor any other form of it, or it was changed on its way."
-    )
+def test_words_are_wrapped_below_their_value_on_a_narrow_terminal() -> None:
+    words = "The signature matches neither the body as it arrived nor any other form of it, or it was changed."
     verdict = Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", words, "Compare the client secret."),))
-    terminal = Terminal(width)
-    terminal.show(a_capture(verdict=verdict, response=Response(status=401)))
-    lines = terminal.lines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
-    end = lines.index("  fix        Compare the client secret.")
-    assert end - start > 1
-    assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
-    assert " ".join(line[13:] for line in lines[start:end]) == f"secret-or-body: {words}"
+    for width in (60, 80):
+        terminal = Terminal(width)
+        terminal.show(a_capture(verdict=verdict, response=Response(status=401)))
+        lines = terminal.lines()
+        start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
+        end = lines.index("  fix        Compare the client secret.")
+        assert end - start > 1
+        assert all(line.startswith(" " * 13) for line in lines[start + 1 : end])
+        assert " ".join(line[13:] for line in lines[start:end]) == f"secret-or-body: {words}"
 
 
 @posix
-@pytest.mark.parametrize("width", [60, 80])
-def test_report_run_command_is_not_wrapped_on_a_narrow_terminal(width: int) -> None:
-    command = f"port-hook report-run {RUN_ID} --status success"
-    document = a_document(context={"runId": RUN_ID, "entity": "東京 " * 30})
-    terminal = Terminal(width)
-    text = terminal.show(a_capture(an_invocation(a_body(document)), response=OK))
-    assert command in STYLE_OR_LINK.sub("", text)
-    assert f"  run        {RUN_ID}" in terminal.lines()
-    # pyte leaves the cell behind a wide character empty.
-    assert sum(line.count("東京") for line in terminal.lines()) == 30
+def test_report_run_command_is_not_wrapped_on_a_narrow_terminal() -> None:
+    for width in (60, 80):
+        command = f"port-hook report-run {RUN_ID} --status success"
+        document = a_document(context={"runId": RUN_ID, "entity": "東京 " * 30})
+        terminal = Terminal(width)
+        text = terminal.show(a_capture(an_invocation(a_body(document)), response=OK))
+        assert command in STYLE_OR_LINK.sub("", text)
+        assert f"  run        {RUN_ID}" in terminal.lines()
+        # pyte leaves the cell behind a wide character empty.
+        assert sum(line.count("東京") for line in terminal.lines()) == 30
 
 
 def columns_of(screen: pyte.Screen, text: str) -> tuple[int, int]:
@@ -439,63 +443,53 @@ def columns_of(screen: pyte.Screen, text: str) -> tuple[int, int]:
 
 
 @posix
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_compact_lines_have_color_and_are_wrapped_only_between_words(width: int) -> None:
-    terminal = Terminal(width)
-    verdict = Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "words", "fix"),))
-    delivery = Delivery(url="http://h/", status=503)
-    capture = a_capture(verdict=verdict, delivery=delivery, response=Response(status=401))
-    terminal.show(capture, compact=True)
-    lines = [line for line in terminal.lines() if line]
-    assert " ".join(lines).split() == compact_line(capture).plain.split()
-    assert all(line.startswith(" " * 10) for line in lines[1:])
-    screen = pyte.Screen(width, 100)
-    pyte.ByteStream(screen).feed(terminal.painted)
-    for text in ("invalid", "503 in", "-> 401"):
-        row, column = columns_of(screen, text)
-        assert screen.buffer[row][column].fg == "red"
+def test_compact_lines_have_color_and_are_wrapped_only_between_words() -> None:
+    for width in (60, 120):
+        terminal = Terminal(width)
+        verdict = Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "words", "fix"),))
+        delivery = Delivery(url="http://h/", status=503)
+        capture = a_capture(verdict=verdict, delivery=delivery, response=Response(status=401))
+        terminal.show(capture, compact=True)
+        lines = [line for line in terminal.lines() if line]
+        assert " ".join(lines).split() == compact_line(capture).plain.split()
+        assert all(line.startswith(" " * 10) for line in lines[1:])
+        screen = pyte.Screen(width, 100)
+        pyte.ByteStream(screen).feed(terminal.painted)
+        for text in ("invalid", "503 in", "-> 401"):
+            row, column = columns_of(screen, text)
+            assert screen.buffer[row][column].fg == "red"
 
 
 @posix
-@pytest.mark.parametrize("width", [60, 80])
-def test_message_is_wrapped_between_words_and_its_label_has_color(width: int) -> None:
-    terminal = Terminal(width)
-    text = "error: The tunnel was lost and did not come back within 60 s. Start it again with `port-hook listen`."
-    terminal.say(text)
-    screen = pyte.Screen(width, 100)
-    pyte.ByteStream(screen).feed(terminal.painted)
-    lines = [line.rstrip() for line in screen.display if line.strip()]
-    assert len(lines) > 1
-    assert " ".join(lines).split() == text.split()
-    assert any("`port-hook listen`." in line for line in lines)
-    assert screen.buffer[0][0].fg == "red"
+def test_message_is_wrapped_between_words_and_its_label_has_color() -> None:
+    for width in (60, 80):
+        terminal = Terminal(width)
+        text = "error: The tunnel was lost and did not come back within 60 s. Start it again with `port-hook listen`."
+        terminal.say(text)
+        screen = pyte.Screen(width, 100)
+        pyte.ByteStream(screen).feed(terminal.painted)
+        lines = [line.rstrip() for line in screen.display if line.strip()]
+        assert len(lines) > 1
+        assert " ".join(lines).split() == text.split()
+        assert any("`port-hook listen`." in line for line in lines)
+        assert screen.buffer[0][0].fg == "red"
 
 
 CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the first is used."
 
 
-def refused_by_the_listener() -> Capture:
+def test_rejections_are_shown_with_the_conflict_between_two_secrets_but_valid_requests_without(
+    streams: Streams,
+) -> None:
+    rejected = Response(status=401)
     verdict = Verdict(status=Status.INVALID, causes=(causes.SECRET_OR_BODY,))
-    return a_capture(verdict=verdict, response=Response(status=401))
-
-
-def shown_with_conflict(streams: Streams, capture: Capture) -> str:
-    return printed(streams, text_screen(streams, conflict=CONFLICT), capture)[0]
-
-
-def test_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
-    assert f"  fix        {CONFLICT} {causes.SECRET_OR_BODY.fix}\n" in shown_with_conflict(
-        streams, refused_by_the_listener()
-    )
-
-
-def test_rejecting_handler_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
-    delivery = Delivery(url="http://127.0.0.1:8000/", status=401)
-    assert CONFLICT in shown_with_conflict(streams, a_capture(delivery=delivery, response=Response(status=401)))
-
-
-def test_valid_request_is_shown_without_the_conflict_between_two_secrets(streams: Streams) -> None:
-    assert CONFLICT not in shown_with_conflict(streams, a_capture(response=Response(status=200)))
+    by_the_handler = a_capture(delivery=Delivery(url="http://127.0.0.1:8000/", status=401), response=rejected)
+    captures = (a_capture(verdict=verdict, response=rejected), by_the_handler, a_capture(response=OK))
+    out, _ = printed(streams, text_screen(streams, conflict=CONFLICT), *captures)
+    by_the_listener, by_the_handler_text, valid = out.strip().split("\n\n")
+    assert f"  fix        {CONFLICT} {causes.SECRET_OR_BODY.fix}\n" in by_the_listener
+    assert CONFLICT in by_the_handler_text
+    assert CONFLICT not in valid
 
 
 SLOW = a_capture(an_invocation(id="aaaaaaaaaaaa"))

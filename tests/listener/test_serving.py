@@ -46,14 +46,14 @@ async def test_listener_listens_only_on_loopback_by_default(plain_runtime: Runti
         assert bound_addresses(urlsplit(serving.url).port or 0) == {LOOPBACK}
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "[0:0:0:0:0:0:0:1]", "localhost.", "127.1", "0.0.0.0"])  # noqa: S104
-async def test_target_is_rejected_when_it_may_be_the_listener_itself(host: str, plain_runtime: Runtime) -> None:
-    with open_port() as probe:
-        port = probe.getsockname()[1]
-    plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=f"http://{host}:{port}/hook")), port=port)
-    with pytest.raises(UsageError, match="is this listener itself"):
-        async with served(plan, plain_runtime, Observers([])):
-            pass
+async def test_target_is_rejected_when_it_may_be_the_listener_itself(plain_runtime: Runtime) -> None:
+    for host in ("127.0.0.1", "127.0.0.2", "[0:0:0:0:0:0:0:1]", "localhost.", "127.1", "0.0.0.0"):  # noqa: S104
+        with open_port() as probe:
+            port = probe.getsockname()[1]
+        plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=f"http://{host}:{port}/hook")), port=port)
+        with pytest.raises(UsageError, match="is this listener itself"):
+            async with served(plan, plain_runtime, Observers([])):
+                pass
 
 
 async def schemes_of(
@@ -68,21 +68,16 @@ async def schemes_of(
     return [request.value("x-forwarded-proto") or "" for request in target.requests]
 
 
-@pytest.mark.parametrize(
-    ("public_url", "moves", "schemes"),
-    [
-        (None, [], ["http"]),
+async def test_each_request_is_forwarded_with_the_current_scheme_of_the_public_url(plain_runtime: Runtime) -> None:
+    cases: list[tuple[str | None, list[str], list[str]]] = [
         ("https://own.example", [], ["https"]),
         ("http://own.example", [], ["http"]),
         (None, ["https://a.example", "http://b.example"], ["http", "https", "http"]),
-    ],
-)
-async def test_each_request_is_forwarded_with_the_current_scheme_of_the_public_url(
-    plain_runtime: Runtime, public_url: str | None, moves: list[str], schemes: list[str]
-) -> None:
-    with handler(CLOSING) as target:
-        plan = ListenPlan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
-        assert await schemes_of(target, plan, plain_runtime, moves, public_url) == schemes
+    ]
+    for public_url, moves, schemes in cases:
+        with handler(CLOSING) as target:
+            plan = ListenPlan(policy=Policy(secret=None, routes=Routes(default=target.url)), port=0)
+            assert await schemes_of(target, plan, plain_runtime, moves, public_url) == schemes
 
 
 async def test_users_public_url_is_accepted_from_the_first_request_on(plain_runtime: Runtime) -> None:
@@ -141,10 +136,7 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime
     bodies = [a_body(a_document(number=number)) for number in range(3)]
     with handler(CLOSING) as target:
         plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=target.url, mount="/hook")), port=0)
-        sources = [
-            lambda context: open_list(context, bodies[0]),
-            lambda context: open_list(context, bodies[1]),
-        ]
+        sources = [lambda context: open_list(context, bodies[0]), lambda context: open_list(context, bodies[1])]
         async with (
             served(plan, replace(plain_runtime, now=partial(float, NOW)), seen, sources=sources) as serving,
             httpx.AsyncClient() as client,

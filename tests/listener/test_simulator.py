@@ -124,36 +124,37 @@ def test_nothing_is_simulated_without_an_option() -> None:
         assert Policy(**{"secret": None} | options).simulates
 
 
-@pytest.mark.parametrize(
-    ("text", "delay"),
-    [("2", (2, 2)), ("2s", (2, 2)), ("0.5", (0.5, 0.5)), ("2s..5s", (2, 5)), ("2..5", (2, 5)), ("0..0", (0, 0))],
-)
-def test_delay_is_a_number_of_seconds_or_a_range(text: str, delay: tuple[float, float]) -> None:
-    assert read_delay(text) == delay
+def test_delay_is_a_number_of_seconds_or_a_range() -> None:
+    cases: list[tuple[str, tuple[float, float]]] = [
+        ("2", (2, 2)),
+        ("2s", (2, 2)),
+        ("0.5", (0.5, 0.5)),
+        ("2s..5s", (2, 5)),
+        ("2..5", (2, 5)),
+        ("0..0", (0, 0)),
+    ]
+    for text, delay in cases:
+        assert read_delay(text) == delay
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "-1", "inf", "nan", "5..2", "1..", "..1", "1..2..3", "1..inf", "2m", "1...2m"]
-)
-def test_invalid_delay_is_rejected(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="seconds"):
-        read_delay(text)
+def test_invalid_delay_is_rejected() -> None:
+    for text in ("", "x", "-1", "inf", "nan", "5..2", "1..", "..1", "1..2..3", "1..inf", "2m", "1...2m"):
+        with pytest.raises(typer.BadParameter, match="seconds"):
+            read_delay(text)
 
 
-@pytest.mark.parametrize(
-    ("simulated", "said"),
-    [
+def test_output_shows_what_was_simulated() -> None:
+    cases: list[tuple[Simulated, str]] = [
         (Simulated(failure="fail-first"), "failure (--fail-first)"),
         (Simulated(failure="fail-rate", delay_s=2.3456), "failure (--fail-rate), delay of 2.35 s (--delay)"),
         (Simulated(failure="drop", dropped=True), "closed connection (--drop)"),
         (Simulated(delay_s=2), "delay of 2.00 s (--delay)"),
-    ],
-)
-def test_output_shows_what_was_simulated(simulated: Simulated, said: str) -> None:
-    capture = a_capture(simulated=simulated)
-    assert f"simulated {said}" in compact_line(capture).plain
-    (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "simulated" in line.plain]
-    assert line.split(maxsplit=1) == ["simulated", said]
+    ]
+    for simulated, said in cases:
+        capture = a_capture(simulated=simulated)
+        assert f"simulated {said}" in compact_line(capture).plain
+        (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "simulated" in line.plain]
+        assert line.split(maxsplit=1) == ["simulated", said]
 
 
 def test_record_shows_what_was_simulated() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-import pytest
-
 from port_hook_cli.cli.listen_requests import read_routes
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import Routes
@@ -49,9 +47,8 @@ def test_ready_lines_show_the_public_url_as_a_separate_word() -> None:
 BY_ROUTE = ["scale=http://h:2", "blueprint:vm=http://h:3"]
 
 
-@pytest.mark.parametrize(
-    ("policy", "label", "lines"),
-    [
+def test_ready_lines_describe_what_is_done_with_requests() -> None:
+    cases: list[tuple[dict[str, Any], str, list[str]]] = [
         ({"routes": Routes(default="http://h:1")}, "Forwarding", ["everything -> http://h:1"]),
         (
             {"routes": read_routes("http://h:1", BY_ROUTE, "/")},
@@ -76,23 +73,20 @@ BY_ROUTE = ["scale=http://h:2", "blueprint:vm=http://h:3"]
         ({"drop": True}, "Failing", ["every invocation by closing the connection (--drop)"]),
         ({"delay": DelayRange(1.5, 1.5)}, "Delaying", ["each response by 1.5 s (--delay)"]),
         ({"delay": DelayRange(2, 5), "seed": 7}, "Delaying", ["each response by 2 to 5 s (--delay, --seed 7)"]),
-    ],
-)
-def test_ready_lines_describe_what_is_done_with_requests(policy: dict[str, Any], label: str, lines: list[str]) -> None:
-    assert beside(label, ready(**policy)) == lines
+    ]
+    for policy, label, lines in cases:
+        assert beside(label, ready(**policy)) == lines
 
 
-@pytest.mark.parametrize(
-    ("policy", "words"),
-    [
+def test_ready_lines_describe_what_is_verified() -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"secret": None}, "nothing (--no-verify)"),
         ({"strict": True}, "Only signatures over the raw body are accepted (--strict)"),
         ({"allow_unverified": True}, "Even unverified requests are forwarded (--allow-unverified)"),
         ({"tolerance_s": 12.5}, "timestamps within 12.5 s"),
-    ],
-)
-def test_ready_lines_describe_what_is_verified(policy: dict[str, Any], words: str) -> None:
-    assert words in beside("Verifying", ready(**policy))[0]
+    ]
+    for policy, words in cases:
+        assert words in beside("Verifying", ready(**policy))[0]
 
 
 def test_ready_lines_never_contain_the_secret() -> None:
@@ -103,9 +97,8 @@ def waiting(count: int) -> OrderedDict[str, bool]:
     return OrderedDict((f"r_{number:016}", False) for number in range(count))
 
 
-@pytest.mark.parametrize(
-    ("tally", "line"),
-    [
+def test_summary_is_one_line_of_counts_when_no_run_waits() -> None:
+    cases: list[tuple[Tally, str]] = [
         (Tally(), "0 received, 0 verified, 0 rejected, 0 handler failures"),
         (
             Tally(received=7, verified=4, refused=3, handler_failures=1),
@@ -119,19 +112,15 @@ def waiting(count: int) -> OrderedDict[str, bool]:
             Tally(received=5, verified=2, unsaved=3),
             "5 received, 2 verified, 0 rejected, 3 not saved, 0 handler failures",
         ),
-    ],
-)
-def test_summary_is_one_line_of_counts_when_no_run_waits(tally: Tally, line: str) -> None:
-    assert list(summary_lines(tally)) == [line]
+    ]
+    for tally, line in cases:
+        assert list(summary_lines(tally)) == [line]
 
 
 def test_summary_suggests_status_failure_when_the_handler_of_a_run_failed() -> None:
     _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
     assert told == "2 runs stay IN_PROGRESS unless they are synchronized or your handler has reported their results:"
-    assert lines == [
-        "  port-hook report-run r_good --status success",
-        "  port-hook report-run r_bad --status failure",
-    ]
+    assert lines == ["  port-hook report-run r_good --status success", "  port-hook report-run r_bad --status failure"]
 
 
 def test_summary_lists_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
@@ -141,13 +130,11 @@ def test_summary_lists_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
     assert lines[5:] == ["  and 7 more: port-hook captures"]
 
 
-@pytest.mark.parametrize(
-    "run_id", ["$(reboot)", "r_1; reboot", "--help", "r_\x1b]0;owned\x07\x1b[2J\u202e", "r" * 100_000]
-)
-def test_summary_shows_an_unsafe_run_id_without_a_command(run_id: str) -> None:
-    _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
-    assert told.startswith("1 run stays IN_PROGRESS ")
-    assert line.startswith("  run ")
-    assert "report-run" not in line
-    assert line.isprintable()
-    assert len(line) < 220
+def test_summary_shows_an_unsafe_run_id_without_a_command() -> None:
+    for run_id in ("$(reboot)", "r_1; reboot", "--help", "r_\x1b]0;owned\x07\x1b[2J\u202e", "r" * 100_000):
+        _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
+        assert told.startswith("1 run stays IN_PROGRESS ")
+        assert line.startswith("  run ")
+        assert "report-run" not in line
+        assert line.isprintable()
+        assert len(line) < 220

@@ -112,9 +112,7 @@ async def test_integration_saves_its_mapping_its_state_and_its_cursors(client: h
     assert (await rejection(client.get(path, **place)))[0] == 404
 
 
-async def test_logs_metrics_and_examples_are_accepted_at_the_urls_of_the_integration(
-    client: httpx.AsyncClient,
-) -> None:
+async def test_logs_metrics_and_examples_are_accepted_at_the_urls_of_the_integration(client: httpx.AsyncClient) -> None:
     integration = (await client.get("/v1/integration/mine")).json()["integration"]
     logs, metrics, raw = (
         urlsplit(integration[name]["ingestUrl"]).path

@@ -3,8 +3,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.sandbox import CallRate, Sandbox
@@ -59,21 +57,17 @@ async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None
         assert (await ended(sandbox, await start(client))).report.status == "SUCCESS"
 
 
-@pytest.mark.parametrize(
-    ("delivery", "status", "logs"),
-    [
+async def test_recorded_delivery_has_the_same_effect_as_a_request_of_the_sandbox() -> None:
+    cases: list[tuple[Delivery, str, list[str]]] = [
         (Delivery(url="http://x", status=503), "IN_PROGRESS", ["The webhook responded with 503."]),
         (Delivery(url="http://x", status=202), "IN_PROGRESS", []),
         (Delivery(url="http://x", error="no"), "FAILURE", ["The webhook could not be invoked: no."]),
-    ],
-)
-async def test_recorded_delivery_has_the_same_effect_as_a_request_of_the_sandbox(
-    delivery: Delivery, status: str, logs: list[str]
-) -> None:
-    async with sandbox_with(runs=[RUN_ID]) as sandbox:
-        sandbox.record(RUN_ID, delivery)
-        run = sandbox.runs[RUN_ID]
-        assert (run.report.status, [log["message"] for log in run.logs]) == (status, logs)
+    ]
+    for delivery, status, logs in cases:
+        async with sandbox_with(runs=[RUN_ID]) as sandbox:
+            sandbox.record(RUN_ID, delivery)
+            run = sandbox.runs[RUN_ID]
+            assert (run.report.status, [log["message"] for log in run.logs]) == (status, logs)
 
 
 async def test_wait_for_end_returns_when_a_recorded_response_ends_the_run() -> None:

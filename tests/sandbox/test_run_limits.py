@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse
 from port_hook_cli.sandbox.routes import respond
 from port_hook_cli.sandbox.run import MAX_RUNS, Phase
@@ -18,22 +16,14 @@ from port_hook_cli.sandbox.workflows.book import MAX_LOGS
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import cancel, end_node
 from tests.long_workflows import a_chain
+from tests.sandboxes import a_sequence
 
-ASK = {
-    "identifier": "ask",
-    "nodes": [
-        {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER"}},
-        {
-            "identifier": "question",
-            "config": {
-                "type": "INPUT",
-                "userInputs": {"buttons": [{"identifier": "yes"}]},
-                "outlets": [{"identifier": "yes"}],
-            },
-        },
-    ],
-    "connections": [{"sourceIdentifier": "start", "targetIdentifier": "question"}],
+QUESTION = {
+    "type": "INPUT",
+    "userInputs": {"buttons": [{"identifier": "yes"}]},
+    "outlets": [{"identifier": "yes"}],
 }
+ASK = a_sequence({"identifier": "question", "config": QUESTION}, identifier="ask")
 
 
 def a_state() -> SandboxState:
@@ -147,12 +137,13 @@ def test_oldest_ended_action_run_is_deleted_with_its_logs(tmp_path: Path) -> Non
     assert [key for key in rows if ended in key[1]] == []
 
 
-@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.SENDING])
-def test_action_run_with_a_request_in_progress_is_not_deleted(phase: Phase) -> None:
-    state = a_state()
-    sends, waits = f"r_{'s' * 16}", f"r_{'w' * 16}"
-    state.add_run(sends, phase=phase)
-    state.add_run(waits)
-    for number in range(MAX_RUNS - 1):
-        state.add_run(f"r_{number:016d}")
-    assert (sends in state.runs, waits in state.runs) == (True, False)
+def test_action_run_with_a_request_in_progress_is_not_deleted() -> None:
+    cases: list[Phase] = [Phase.PENDING, Phase.SENDING]
+    for phase in cases:
+        state = a_state()
+        sends, waits = f"r_{'s' * 16}", f"r_{'w' * 16}"
+        state.add_run(sends, phase=phase)
+        state.add_run(waits)
+        for number in range(MAX_RUNS - 1):
+            state.add_run(f"r_{number:016d}")
+        assert (sends in state.runs, waits in state.runs) == (True, False)

@@ -197,9 +197,8 @@ async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: H
         assert (await rejection(client.patch(path, json={"status": "MAYBE"})))[0] == 422
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
+async def test_start_run_rejects_invalid_inputs() -> None:
+    cases: list[tuple[Any, str]] = [
         ({}, "'properties'"),
         ({"properties": []}, "body/properties must be object"),
         ({"properties": {"title": "x"}, "entity": 1}, "body/entity"),
@@ -208,11 +207,10 @@ async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: H
         ({"properties": {"title": None}}, "'title'"),
         ({"properties": {"title": "x", "disk": 1}}, "'disk'"),
         ({"properties": {"title": "x", "cpu": "2"}}, "body/properties/cpu must be number"),
-    ],
-)
-async def test_start_run_rejects_invalid_inputs(body: Any, expected: str) -> None:
+    ]
     async with running(an_action("http://127.0.0.1:1")) as (sandbox, client):
-        await require_invalid(client.post(RUNS, json=body), expected)
+        for body, expected in cases:
+            await require_invalid(client.post(RUNS, json=body), expected)
         assert sandbox.runs == {}
 
 
@@ -237,12 +235,11 @@ async def test_payload_contains_the_whole_entity_of_the_run(webhook: Handler) ->
     assert (made_up["identifier"], made_up["properties"]) == ("other", {})
 
 
-@pytest.mark.parametrize(("unit", "digits"), [(TimestampUnit.SECONDS, 10), (TimestampUnit.MILLISECONDS, 13)])
-async def test_timestamp_has_the_selected_unit(webhook: Handler, unit: TimestampUnit, digits: int) -> None:
+async def test_timestamp_has_the_selected_unit(webhook: Handler) -> None:
     action = an_action(webhook.url, method=SYNCHRONIZED)
-    async with running(action, sending=Sending(unit=unit)) as (sandbox, client):
+    async with running(action, sending=Sending(unit=TimestampUnit.MILLISECONDS)) as (sandbox, client):
         await ended(sandbox, await start(client))
-    assert len(webhook.requests[0].value("x-port-timestamp") or "") == digits
+    assert len(webhook.requests[0].value("x-port-timestamp") or "") == 13
 
 
 async def test_get_request_has_no_default_body(webhook: Handler) -> None:
@@ -313,19 +310,16 @@ async def test_sandbox_sends_the_request_of_its_invoker(webhook: Handler, steps:
     assert asked["at"].endswith("Z")
 
 
-@pytest.mark.parametrize("problem", [RenderError("the template is bad.", hint="Correct it."), ZeroDivisionError("oh")])
-async def test_run_fails_when_its_request_cannot_be_made(problem: Exception) -> None:
-    async with running(an_action("http://x"), invoker=Template("", problem)) as (sandbox, client):
-        run = await ended(sandbox, await start(client))
-    assert (run.report.status, run.invocation.payload) == ("FAILURE", None)
-    assert str(problem) in (run.report.summary or "")
-
-
-async def test_run_fails_when_the_sandbox_has_no_invoker() -> None:
-    async with running(an_action("http://127.0.0.1:1"), invoker=None) as (sandbox, client):
-        run = await ended(sandbox, await start(client))
-    assert (run.report.status, run.invocation.payload) == ("FAILURE", None)
-    assert "without an invoker" in (run.report.summary or "")
+async def test_run_fails_when_its_request_cannot_be_made() -> None:
+    for invoker, words in (
+        (Template("", RenderError("the template is bad.", hint="Correct it.")), "the template is bad."),
+        (Template("", ZeroDivisionError("oh")), "oh"),
+        (None, "without an invoker"),
+    ):
+        async with running(an_action("http://127.0.0.1:1"), invoker=invoker) as (sandbox, client):
+            run = await ended(sandbox, await start(client))
+        assert (run.report.status, run.invocation.payload) == ("FAILURE", None)
+        assert words in (run.report.summary or "")
 
 
 async def approve(client: Any, run_id: str) -> None:

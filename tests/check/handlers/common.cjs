@@ -8,8 +8,8 @@ const SHOWN = 80;
 const RUN_ID = /^(r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)$/;
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-const digest = (key, parts, encoding, hash = "sha256") =>
-  parts.reduce((hmac, part) => hmac.update(part), createHmac(hash, key)).digest(encoding);
+const digest = (key, parts, encoding) =>
+  parts.reduce((hmac, part) => hmac.update(part), createHmac("sha256", key)).digest(encoding);
 const documented = (body, timestamp, key) => `v1,${digest(key, [`${timestamp}.`, body], "base64")}`;
 
 // The execution agent signs the JSON without the spaces that it sends. Text in quotes is kept.
@@ -22,18 +22,12 @@ const agentForm = (body, timestamp, key) => documented(withoutSpaces(body), time
 
 // The only form that a handler with this defect accepts.
 const WRONG_FORMS = {
-  "valid-agent": documented,
-  "timestamp-body-hex": (body, timestamp, key) => digest(key, [`${timestamp}.`, body], "hex"),
   "sha256-prefix": (body, _, key) => `sha256=${digest(key, [body], "hex")}`,
-  "base64-key": (body, timestamp, key) => documented(body, timestamp, Buffer.from(key, "base64")),
-  "sha1-hex": (body, _, key) => digest(key, [body], "hex", "sha1"),
 };
 
 // Forms that a handler with this defect accepts in addition.
 const MORE_FORMS = {
   "default-secret": (body, timestamp) => documented(body, timestamp, "undefined"),
-  "empty-secret": (body, timestamp) => documented(body, timestamp, ""),
-  "body-only": (body, _, key) => `v1,${digest(key, [body], "base64")}`,
 };
 
 function forms(defect) {
@@ -53,36 +47,20 @@ const COMPARISONS = {
     timingSafeEqual(Buffer.from(expected), Buffer.from(received, "latin1"));
     return true;
   },
-  prefix: (expected, received) => received.length === expected.length && received.startsWith(expected.slice(0, 11)),
-  "empty-value": (expected, received) => received === "v1," || areEqual(expected, received),
 };
 
-function isFresh(timestamp, now, defect) {
+function isFresh(timestamp, now) {
   if (!/^\d+$/.test(timestamp)) return false;
-  const seconds = defect === "milliseconds" ? Number(timestamp) / 1000 : Number(timestamp);
-  if (defect === "old") return seconds - now <= TOLERANCE_S;
-  return Math.abs(now - seconds) <= TOLERANCE_S;
+  return Math.abs(now - Number(timestamp)) <= TOLERANCE_S;
 }
 
 function isSigned(body, signature, timestamp, key, { now, defect }) {
-  if (signature === undefined) return defect === "no-signature";
-  if (timestamp === undefined) return defect === "no-timestamp";
-  if (!isFresh(timestamp, now, defect)) return false;
+  if (signature === undefined || timestamp === undefined || !isFresh(timestamp, now)) return false;
   const equal = COMPARISONS[defect] ?? areEqual;
   return forms(defect).some((form) => equal(form(body, timestamp, key), signature));
 }
 
 const object = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? value : {});
-
-// Whether a body is an object, or no JSON at all.
-function isObject(body) {
-  try {
-    const document = JSON.parse(body.toString());
-    return document === object(document);
-  } catch {
-    return true;
-  }
-}
 
 // The run and its inputs, whichever template the body has; undefined if this backend cannot work with it.
 function taskOf(body, header) {
@@ -158,7 +136,7 @@ class Backend {
   constructor(defect, environ = process.env) {
     this.defect = defect;
     const { PORT_CLIENT_ID: clientId = "", PORT_CLIENT_SECRET: clientSecret = "", PORT_API_URL: url } = environ;
-    if (!(clientId && clientSecret) && defect !== "secret-unset") {
+    if (!(clientId && clientSecret)) {
       console.error("set PORT_CLIENT_ID and PORT_CLIENT_SECRET");
       process.exit(2);
     }
@@ -170,9 +148,7 @@ class Backend {
   // The response to a request, and the work to do after it.
   async receive(body, headers, now = Date.now() / 1000) {
     const { "x-port-signature": signature, "x-port-timestamp": timestamp } = headers;
-    const key = this.credentials.clientSecret;
-    const isOpen = this.defect === "secret-unset" && !key;
-    if (!isOpen && !isSigned(body, signature, timestamp, key, { now, defect: this.defect })) {
+    if (!isSigned(body, signature, timestamp, this.credentials.clientSecret, { now, defect: this.defect })) {
       return { status: 401, document: { error: "this was not signed by Port" } };
     }
     return this.take(body, headers.run_id);
@@ -180,20 +156,14 @@ class Backend {
 
   // The response to a request whose signature is valid.
   async take(body, runId) {
-    this.throwForShape(body);
+    if (this.defect === "not-json") JSON.parse(body.toString());
     const task = taskOf(body, runId);
     if (task === undefined) return { status: 422, document: { error: "this backend cannot use the request" } };
     return this.accept(task);
   }
 
-  throwForShape(body) {
-    if (this.defect === "not-json") JSON.parse(body.toString());
-    if (this.defect === "not-object" && !isObject(body)) throw new TypeError("the body has no context");
-  }
-
   async accept(task) {
     if (this.begun.has(task.id) && this.defect !== "no-memory") return this.begun.get(task.id);
-    if (this.defect === "same-run-at-once") await pause();
     const response = task.synchronized ? this.workNow(task) : { status: 202, document: { accepted: task.id } };
     this.begun.set(task.id, response);
     if (task.synchronized) return response;
@@ -241,13 +211,12 @@ class Backend {
       vm = await this.create(run, task);
     } catch (problem) {
       if (!(problem instanceof Failed)) throw problem;
-      if (this.defect !== "failure-reported") await run.end(false, problem.message);
+      await run.end(false, problem.message);
       return;
     }
     const summary = `${vm.title} is up`;
-    if (["terminal", "node-result"].includes(this.defect)) await run.progress();
+    if (this.defect === "node-result") await run.progress();
     else if (this.defect !== "after-work") await run.end(true, summary);
-    if (this.defect === "once") await run.end(true, summary).catch(() => undefined);
   }
 }
 

@@ -252,8 +252,6 @@ class SignedHandler:
         return Reply(202, {"accepted": task.run_id}, lambda: self._work(task))
 
     def _parse(self, body: bytes) -> Any:
-        if self._defect == "not-json":
-            return json.loads(body)
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as problem:
@@ -279,8 +277,7 @@ class SignedHandler:
         try:
             vm = self._create(run, task)
         except Failed as problem:
-            status = 200 if self._defect == "sync-status" else 422
-            return Reply(status, {"ok": False, "error": str(problem)})
+            return Reply(422, {"ok": False, "error": str(problem)})
         return Reply(200, {"ok": True, "title": vm.title})
 
     def _work(self, task: Task) -> None:
@@ -306,25 +303,20 @@ class SignedHandler:
         try:
             vm = self._create(run, task)
         except Failed as problem:
-            if self._defect != "failure-reported":
-                run.end(succeeded=False, summary=str(problem))
+            run.end(succeeded=False, summary=str(problem))
             return
         self._report(run, vm)
 
     def _create(self, run: PortRun, task: Task) -> Vm:
         vm = Vm.of(task.inputs)
         run.log(f"creating {vm.title} with {vm.cpu} CPUs")
-        if self._defect == "after-work" and not task.synchronized:
-            run.end(succeeded=True, summary=f"{vm.title} is up")
-            time.sleep(_PAUSE_S)
-        with contextlib.nullcontext() if self._defect != "after-work" else contextlib.suppress(urllib.error.URLError):
-            run.create_entity(vm.title, vm.cpu)
+        run.create_entity(vm.title, vm.cpu)
         return vm
 
     def _report(self, run: PortRun, vm: Vm) -> None:
-        if self._defect in {"terminal", "node-result"}:
+        if self._defect == "terminal":
             run.progress()
-        elif self._defect != "after-work":
+        else:
             run.end(succeeded=True, summary=f"{vm.title} is up")
         if self._defect == "once":
             with contextlib.suppress(urllib.error.URLError):

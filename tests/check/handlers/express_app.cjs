@@ -11,7 +11,6 @@ const backend = new Backend(defect);
 const limit = defect === "size-limit" ? "50kb" : "10mb";
 
 async function receive(req, res) {
-  if (defect === "charset" && req.headers["content-type"] !== "application/json") return res.status(415).json({});
   if (defect === "dies-unsigned") req.headers["x-port-signature"].trim();
   const reply = await backend.receive(Buffer.isBuffer(req.body) ? req.body : Buffer.alloc(0), req.headers);
   res.status(reply.status).json(reply.document);
@@ -23,8 +22,7 @@ const asInExpress4 = (req, res) => void receive(req, res);
 
 const app = express();
 const handler = defect === "dies-unsigned" ? asInExpress4 : receive;
-const methods = defect === "post-only" ? ["post"] : ["post", "put", "patch", "delete"];
-for (const method of methods) app[method](["/", "/hook"], express.raw({ type: "*/*", limit }), handler);
+for (const method of ["post", "put", "patch", "delete"]) app[method](["/", "/hook"], express.raw({ type: "*/*", limit }), handler);
 app.use((problem, _req, res, _next) => {
   if (!res.headersSent) res.status(problem.status ?? 500).json({ error: problem.message });
 });

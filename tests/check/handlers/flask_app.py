@@ -13,14 +13,11 @@ from common import started_handler
 from flask import Flask, Request, request
 
 _METHODS = ("POST", "PUT", "PATCH", "DELETE")
-_LIMIT = 50_000
 
 
 def application(defect: str) -> Flask:
     """Return the application."""
     app, handler = Flask(__name__), started_handler(defect)
-    if defect == "size-limit":
-        app.config["MAX_CONTENT_LENGTH"] = _LIMIT
 
     @app.route("/", methods=_METHODS)
     @app.route("/hook", methods=_METHODS)
