@@ -225,8 +225,10 @@ async def test_scorecard_is_created_replaced_and_deleted(client: httpx.AsyncClie
 
 
 async def test_page_is_created_and_deleted(client: httpx.AsyncClient) -> None:
-    created = await client.post("/v1/pages", json={"identifier": "home", "title": "Home", "type": "dashboard"})
+    page = {"identifier": "home", "title": "Home", "type": "dashboard"}
+    created = await client.post("/v1/pages", json=page)
     assert (created.status_code, created.json()["page"]["type"]) == (201, "dashboard")
+    assert (await rejection(client.post("/v1/pages", json=page)))[:2] == (409, "identifier_taken")
     assert (await client.get("/v1/pages/home")).json()["page"] == created.json()["page"]
     assert (await client.delete("/v1/pages/home")).status_code == 200
     assert (await rejection(client.delete("/v1/pages/home")))[0] == 404
