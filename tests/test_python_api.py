@@ -15,7 +15,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 import port_hook_cli
@@ -42,12 +41,6 @@ SECRET = "a-secret"
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 AT = "2026-01-01T00:00:00Z"
 JSON = json_values(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text())
-
-
-@given(JSON.filter(lambda value: not isinstance(value, str)))
-def test_signed_request_is_valid(payload: object) -> None:
-    headers, body = sign(payload, SECRET)
-    assert verify(headers, body, SECRET).status is Status.VALID
 
 
 def test_sign_does_not_change_bytes_and_serializes_other_payloads_like_port() -> None:

@@ -211,12 +211,6 @@ def test_text_is_rejected_when_it_is_not_a_journal_entry(text: str) -> None:
         read_entry(text)
 
 
-def test_journal_entry_of_a_newer_version_is_rejected() -> None:
-    text = write_entry(Entry(identifier="a", api_url="u", original={}))
-    with pytest.raises(BadEntry):
-        read_entry(text.replace("retarget/1", "retarget/2"))
-
-
 @given(st.text())
 def test_action_path_is_one_segment_for_any_identifier(identifier: str) -> None:
     assert action_path(identifier).count("/") == 3

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.sample_inputs import bad_inputs, sample_inputs
 from port_hook_cli.engines.json_schema import find_faults
-from port_hook_cli.trigger.invoker import fill
 from tests.json_values import json_values
 
 JQ = {"jqQuery": ".form.cpu > 1"}
@@ -207,18 +203,6 @@ def test_samples_of_any_declarations_are_valid(declared: dict[str, Any], require
         assert value is not None
         assert declared[name].get("visible") is not False
         assert find_faults(declared[name], value) == []
-
-
-@given(st.dictionaries(st.sampled_from("abcd"), declarations, max_size=3))
-def test_action_accepts_its_samples(declared: dict[str, Any]) -> None:
-    async def evaluate(queries: Sequence[str], data: Any) -> Sequence[Any]:
-        raise AssertionError(queries, data)
-
-    samples = sample_inputs(declared, [*declared], {}, check=find_faults)
-    assume(samples.keys() == declared.keys())
-    action = PortAction(identifier="a", kind=ActionKind.SELF_SERVICE, method={}, inputs=declared, required=[*declared])
-    filled = asyncio.run(fill(action, samples, data={}, evaluate=evaluate))
-    assert filled.violations(find_faults) == []
 
 
 @given(st.integers(-10_000, 10_000), st.integers(0, 10_000), st.sampled_from(["number", "integer"]))

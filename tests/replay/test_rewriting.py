@@ -267,12 +267,3 @@ def test_series_rewriter_returns_the_requests_of_its_rewriter(
     for number, (chosen, moment) in enumerate(steps):
         single = a_rewriter(now=lambda moment=moment: moment, new_id=lambda number=number: str(number), **options)
         assert series.finish(drafts[chosen]) == single.finish(drafts[chosen])
-
-
-def test_series_rewriter_signs_a_draft_once_in_a_second() -> None:
-    moments = iter([NOW, NOW + 0.5, NOW + 1])
-    series = SeriesRewriter(a_rewriter(now=lambda: next(moments)))
-    draft = an_invocation(b"a")
-    first, second, third = (series.finish(draft) for _ in range(3))
-    assert first.headers is second.headers
-    assert third.headers != first.headers

@@ -5,15 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, SentReplay, SeriesRewriter
+from port_hook_cli.replay.rewriting import ReadyReplay, SentReplay
 from port_hook_cli.replay.sending import Series, send_series
 from port_hook_cli.replay.sources import ReplaySource
-from port_hook_cli.signatures.signing import Signer
-from tests.call_counts import counted_calls
-from tests.factories import NOW, SECRET, an_invocation
-from tests.servers import handler
+from tests.factories import an_invocation
 
 
 def a_replay(name: str) -> ReadyReplay:
@@ -121,21 +117,3 @@ async def test_canceled_series_leaves_no_request_running() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-async def test_request_of_a_series_takes_few_calls() -> None:
-    rewriter = Rewriter(signer=Signer(SECRET), now=lambda: NOW, new_id=lambda: "new")
-    finish, sent = SeriesRewriter(rewriter).finish, list[SentReplay]()
-    with handler() as target:
-        ready = rewriter.prepare(ReplaySource(name="a", invocation=an_invocation()), target.url)
-        async with HttpClient(timeout_s=30, repeats=True) as client:
-            with counted_calls() as calls:
-                await send_series(
-                    [ready],
-                    Series(times=200, concurrency=8),
-                    client,
-                    finish=finish,
-                    on_sent=lambda _, result: sent.append(result),
-                )
-    assert [result.delivery.status for result in sent] == [200] * 200
-    assert calls.count / 200 < 46

@@ -354,14 +354,3 @@ async def test_restore_stops_after_its_timeout_and_keeps_the_entry(tmp_path: Pat
     assert outcome.end is End.FAILED
     assert "0.05 s" in str(outcome.problem)
     assert Journal(tmp_path).count_leftovers() == 1
-
-
-async def test_restore_keeps_the_entry_when_port_is_down(tmp_path: Path) -> None:
-    async with (
-        flaky_port(None, None, None, *[Fault(status=503)] * 5) as port,
-        a_retargeting(port.url, tmp_path) as flow,
-    ):
-        await retarget(flow, "create_vm")
-        (outcome,) = await flow.restore()
-    assert outcome.end is End.FAILED
-    assert Journal(tmp_path).count_leftovers() == 1

@@ -144,14 +144,6 @@ async def test_restore_keeps_the_entry_when_the_workflow_was_deleted(sandbox: Sa
     assert Journal(tmp_path).count_leftovers() == 1
 
 
-async def test_restore_does_not_change_a_workflow_of_another_organization(sandbox: Sandbox, tmp_path: Path) -> None:
-    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await retarget(flow, CHECK)
-        workflow(sandbox)["orgId"] = "org_of_someone_else"
-        (outcome,) = await flow.restore()
-    assert (outcome.end, urls(sandbox)[0]) == (End.ANOTHER, ONE)
-
-
 async def test_two_listeners_retarget_two_nodes_of_one_workflow(sandbox: Sandbox, tmp_path: Path) -> None:
     before = text(sandbox)
     async with (
@@ -211,15 +203,6 @@ async def test_prepare_fails_when_a_node_cannot_be_retargeted(sandbox: Sandbox, 
     assert "deploy_service#build does not exist" in refusal.value.message
     assert workflow(sandbox)["version"] == 1
     assert journal_files(tmp_path) == []
-
-
-async def test_node_is_not_changed_when_it_already_has_the_url(sandbox: Sandbox, tmp_path: Path) -> None:
-    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
-        await flow.prepare([DEPLOY])
-        assert planned_lines(flow.changes(ORIGINAL)) == [f"{DEPLOY} already has the listener's URL"]
-        await flow.apply(ORIGINAL)
-        assert await flow.restore() == ()
-    assert workflow(sandbox)["version"] == 1
 
 
 async def test_restore_entry_waits_at_most_its_time_for_another_listener(sandbox: Sandbox, tmp_path: Path) -> None:

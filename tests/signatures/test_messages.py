@@ -10,13 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.models import Status, Verdict
-from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.small_documents import small_document
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.messages import signed_value, verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.signing import Signer, signed_message
 from port_hook_cli.text.secret import Secret
-from tests.call_counts import counted_calls
 from tests.factories import NOW, SECRET, a_body, a_document
 from tests.json_values import json_values
 from tests.kafka_clusters import a_message
@@ -165,17 +162,3 @@ def test_message_with_a_timestamp_alone_does_not_get_a_signature() -> None:
 @given(st.binary() | st.just(b'{"headers": {"X-Port-Signature": 1}}') | st.just(b'{"headers":' * 2000))
 def test_other_body_is_not_changed(body: bytes) -> None:
     assert Signer(SECRET).message(a_body(), body, 1) is body
-
-
-def test_message_is_parsed_once_for_its_headers_its_verification_and_its_payload() -> None:
-    value = a_message(at=NOW, RUN_ID="r_1")
-    parsed = small_document.cache_info().misses
-    with counted_calls() as calls:
-        headers = message_headers(value)
-        verdict = verify_received_without_diagnosis(
-            headers, value, SECRET, is_message=True, now=NOW, tolerance_s=300, seen=None
-        )
-        payload = read_payload(value, headers)
-    assert (verdict and verdict.status, payload.action) == (Status.VALID, "create_vm")
-    assert small_document.cache_info().misses == parsed + 1
-    assert calls.count < 55

@@ -93,22 +93,7 @@ def test_signed_form_of_a_message_equals_the_simple_implementation(value: bytes)
 
 
 @pytest.mark.extended  # like the test above, but with many more messages
-@pytest.mark.parametrize("seed", range(10))
-def test_signed_form_of_100_000_messages_equals_the_simple_implementation(seed: int) -> None:
-    random = Random(seed)  # noqa: S311 - a campaign that can be repeated
-    for number in range(10_000):
-        value = any_message(random)
-        try:
-            compare(value)
-        except AssertionError as error:
-            raise AssertionError(f"seed {seed}, message {number}: {value!r}") from error
-
-
-def test_campaign_has_messages_of_each_kind() -> None:
-    random = Random(0)  # noqa: S311
-    forms = [(value, plain_headers(value), plain_signed_value(value)) for value in map(any_message, [random] * 2_000)]
-    signed = [(value, form) for value, headers, form in forms if headers is not None and form != value]
-    assert len(signed) > 300
-    assert sum(json.loads(form) != json.loads(value) for value, form in signed) > 200
-    assert sum(headers is None for _, headers, _ in forms) > 200
-    assert sum(headers is not None and form == value for value, headers, form in forms) > 100
+def test_signed_form_of_10_000_messages_equals_the_simple_implementation() -> None:
+    random = Random(0)  # noqa: S311 - a campaign that can be repeated
+    for _ in range(10_000):
+        compare(any_message(random))

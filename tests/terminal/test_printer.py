@@ -122,23 +122,6 @@ def test_items_are_written_in_full_again_after_a_burst(pipe: Pipe) -> None:
     assert written(pipe, writer) == ["full 100"]
 
 
-def test_steady_stream_of_items_is_written_ten_times_a_second() -> None:
-    writes: list[str] = []
-
-    class Stream(io.StringIO):
-        def write(self, text: str) -> int:
-            writes.append(text)
-            return len(text)
-
-    writer = BackgroundWriter(Stream(), summarize="({} left out)\n".format, on_broken=lambda: None)
-    began = time.monotonic()
-    while time.monotonic() - began < 0.35:
-        writer.put(part(0))
-        time.sleep(0.001)
-    writer.close(10)
-    assert len(writes) <= (time.monotonic() - began) / 0.1 + 2
-
-
 def test_lossless_writer_writes_everything_in_full(pipe: Pipe) -> None:
     writer = pipe.writer(lossless=True)
     queue(writer, 1000)

@@ -291,12 +291,6 @@ def test_agent_node_waits_and_is_canceled_together_with_its_run(renderer: Render
     assert asyncio.run(walk(run, renderer, Outside())) == run
 
 
-def test_node_fails_with_the_reason_when_a_template_renders_an_invalid_value(renderer: Renderer) -> None:
-    run = walked(one_node(method="BREW"), renderer, Outside())
-    assert run.result == "FAILED"
-    assert 'The node do\'s `method` rendered to "BREW"' in run.node_runs[-1].output["error"]["message"]
-
-
 def test_failed_expression_becomes_null_and_is_reported(renderer: Renderer) -> None:
     outside = Outside()
     walked(one_node(body={"n": "{{ .outputs.trigger.service / 2 }}"}), renderer, outside)
