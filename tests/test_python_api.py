@@ -118,12 +118,9 @@ def test_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> No
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-def test_unknown_name_of_the_package_raises_attribute_error() -> None:
+def test_every_name_of_the_api_is_on_its_page_and_others_raise_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nope"):
         port_hook_cli.__getattr__("nope")
-
-
-def test_every_name_of_the_api_is_on_its_page() -> None:
     page = (Path(__file__).parents[1] / "docs" / "reference" / "python.md").read_text("utf-8")
     assert [name for name in api.__all__ if not re.search(rf"\b{name}\b", page)] == []
 

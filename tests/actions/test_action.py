@@ -71,13 +71,10 @@ def test_document_is_rejected_with_a_reason_when_it_is_not_an_action(document: A
         read_action(document)
 
 
-def test_pick_action_returns_the_action_with_the_identifier() -> None:
+def test_pick_action_needs_an_identifier_only_among_several_actions() -> None:
     rows: list[Any] = [[create_vm_action(), AUTOMATION], {"ok": True, "actions": [AUTOMATION]}]
     for document in rows:
         assert pick_action(document, "tell") == AUTOMATION
-
-
-def test_pick_action_does_not_need_an_identifier_when_there_is_one_action() -> None:
     assert pick_action([AUTOMATION], None) == AUTOMATION
     assert pick_action(AUTOMATION, None) == AUTOMATION
     assert pick_action(AUTOMATION, "tell") == AUTOMATION

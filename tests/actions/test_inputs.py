@@ -67,15 +67,12 @@ def test_defaults_replace_missing_inputs() -> None:
     assert default_queries(declared, {"c": 1}) == {}
 
 
-def test_rule_queries_finds_each_program_once() -> None:
+def test_rule_queries_and_secret_texts_are_found_once_each() -> None:
     declared = {
         "a": {"enum": JQ, "visible": {"jqQuery": ".user"}, "default": {"jqQuery": "no"}, "dataset": {"jqQuery": "no"}},
         "b": {"items": {"enum": JQ}},
     }
     assert rule_queries(declared, {"jqQuery": "req"}) == ("req", ".form.cpu", ".user")
-
-
-def test_secret_texts_returns_the_strings_of_encrypted_inputs() -> None:
     declared = {"a": {"encryption": "aes256-gcm"}, "b": {"encryption": {"algorithm": "client-side"}}, "c": {}}
     values = {"a": "x", "b": {"k": ["y", 1, {"l": "z"}]}, "c": "open"}
     assert list(secret_texts(declared, values)) == ["x", "y", "z"]

@@ -82,22 +82,16 @@ def test_request_is_posted_as_json_by_default() -> None:
     assert (request.method, request.headers, request.body) == ("PUT", (("Content-Type", "text/x"), ("n", "1")), "text")
 
 
-def test_get_has_a_body_only_when_the_action_declares_a_body() -> None:
+def test_get_has_a_body_only_when_declared_and_urls_lose_the_characters_removed_by_node() -> None:
     assert rendered(method="GET").body is UNDEFINED
     assert rendered(method="GET").content == b""
     assert rendered(method="GET", body={}).content == b"{}"
-
-
-def test_url_is_sent_without_the_characters_removed_by_node() -> None:
     assert rendered(url=" http://h/a\r\nx: y\tz\n").url == "http://h/ax: yz"
 
 
-def test_header_set_by_port_is_not_taken_from_the_action() -> None:
+def test_header_set_by_port_is_not_taken_from_the_action_and_others_are_sent_in_utf_8() -> None:
     names = ("X-Port-Signature", "x-port-timestamp", "Host", "Content-Length", "Transfer-Encoding", "transfer-encoding")
     assert rendered(headers={**dict.fromkeys(names, "of the action"), "x": "1"}).headers[1:] == (("x", "1"),)
-
-
-def test_values_of_headers_are_sent_in_utf_8() -> None:
     assert rendered(headers={"x": "ü"}).headers[1:] == (("x", "ü".encode().decode("latin-1")),)
     assert rendered(headers={"x": "\ud800"}).headers[1:] == (("x", "?"),)
 

@@ -49,13 +49,10 @@ def test_list_has_only_runs_of_webhooks_for_the_agent_the_oldest_first() -> None
     assert ids(listed_runs({"runs": runs}, since_s=1777593601)) == ["r_new", "r_undated"]
 
 
-def test_name_of_the_action_of_a_run() -> None:
+def test_claimed_runs_have_the_key_of_their_queue_and_an_action() -> None:
     rows: list[tuple[Any, Any]] = [({"identifier": "a"}, "a"), ({"identifier": 1}, ""), ("a", "")]
     for action, name in rows:
         assert action_of({"action": action}) == name
-
-
-def test_claimed_runs_have_the_key_of_their_queue() -> None:
     response = {"runs": [{"id": "r_1"}, {"id": 1}], "nodeRuns": [{"identifier": "wfnr_1"}, {"id": "r_2"}]}
     assert claimed_runs(RunQueue.ACTIONS, response) == [{"id": "r_1"}]
     assert claimed_runs(RunQueue.NODES, response) == [{"identifier": "wfnr_1"}]
@@ -100,22 +97,16 @@ def test_acknowledgment_shows_whether_the_run_was_free() -> None:
 # Values of a topic.
 
 
-def test_message_of_a_topic_is_verified() -> None:
+def test_message_of_a_topic_is_accepted_only_with_a_signature_and_the_flag_of_the_agent() -> None:
     message = take_topic_message(topic_message(), SECRET)
     assert (message.acceptance, message.subject, message.run_id) == (Acceptance.ACCEPTED, Subject.ACTION_RUN, RUN)
     assert message.document["headers"] == {"X-Team": "a"}
-
-
-def test_unsigned_message_of_a_topic_is_ignored() -> None:
     for headers in (None, {"X-Port-Timestamp": "1"}):
         document = {**topic_message(), "headers": headers}
         if headers is None:
             del document["headers"]
         message = take_topic_message(document, SECRET)
         assert (message.acceptance, message.notes) == (Acceptance.BAD_SIGNATURE, ())
-
-
-def test_message_without_the_flag_of_the_agent_is_not_for_it() -> None:
     for document in ({"run": "r_1", "headers": {}}, action_run(), {}):
         assert take_topic_message(document, SECRET).acceptance is Acceptance.NOT_FOR_AGENT
 

@@ -91,14 +91,11 @@ def test_latest_agent_masks_the_response_in_logs_and_summary(jq: AgentJq) -> Non
         assert summaries == ([] if "config" in document else [expected])
 
 
-def test_agent_of_may_2026_quotes_the_response_unchanged(jq: AgentJq) -> None:
+def test_response_is_quoted_without_the_client_id_except_by_the_agent_of_may_2026(jq: AgentJq) -> None:
     for document in (action_run(), topic_message()):
         calls = predicted(jq, document, version=AgentVersion.MAY_2026).outcome(LEAK).calls
         assert any(f"and response: {LEAK.text}" in (call.log or "") for call in calls)
         assert any(f"Response: {LEAK.text}" in str(call.body.get("summary")) for call in calls)
-
-
-def test_client_id_is_masked_in_the_response(jq: AgentJq) -> None:
     response = AgentResponse(name="403", status=403, body=b"client client-id-1 is unknown")
     calls = predicted(jq, action_run(), client_id="client-id-1").outcome(response).calls
     assert any(f"client {R} is unknown" in (call.log or "") for call in calls)

@@ -137,12 +137,16 @@ def test_agent_reports_a_node_run_only_when_no_mapping_is_enabled(jq: AgentJq) -
         assert (reports(unsent(prediction)), logs(unsent(prediction))) == (expected, [])
 
 
-def test_agent_ignores_a_message_with_another_signature(jq: AgentJq) -> None:
+def test_agent_does_not_send_a_message_with_another_or_an_unverifiable_signature(jq: AgentJq) -> None:
     rows: list[tuple[Any, Any]] = [(RUN, []), (NODE_RUN, [NODE_FAILED])]
     for run_id, expected in rows:
         prediction = predicted(jq, topic_message(run_id, secret=Secret("another")))
         assert "signature does not match" in prediction.reason
         assert reports(unsent(prediction)) == expected
+    for run_id in (RUN, NODE_RUN):
+        prediction = predicted(jq, topic_message(run_id, name="\ud800"))
+        assert prediction.reason.startswith("the agent fails: UnicodeEncodeError: 'utf-8' codec can't encode")
+        assert unsent(prediction) == ()
 
 
 @pytest.mark.parametrize("transport", ["polling", "kafka"])
@@ -184,13 +188,6 @@ def test_node_without_a_url_fails_before_the_agent_of_may_2026_sends(jq: AgentJq
     prediction = predicted(jq, run, version=MAY)
     assert "url: none is not an allowed value" in prediction.reason
     assert logs(unsent(prediction)) == NODE_LOGS[:1]
-
-
-def test_agent_does_not_report_an_unverified_message_of_a_topic(jq: AgentJq) -> None:
-    for run_id in (RUN, NODE_RUN):
-        prediction = predicted(jq, topic_message(run_id, name="\ud800"))
-        assert prediction.reason.startswith("the agent fails: UnicodeEncodeError: 'utf-8' codec can't encode")
-        assert unsent(prediction) == ()
 
 
 NO_METHOD = {"method": ".nothing"}, "AttributeError: 'NoneType' object has no attribute 'upper'"

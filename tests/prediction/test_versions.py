@@ -78,11 +78,16 @@ def test_latest_agent_uses_the_method_of_the_event_and_overrides_it_with_the_run
     assert "KeyError" in taken(run, MAY).fault  # it reads only the run
 
 
-def test_run_is_for_the_latest_agent_when_only_its_event_has_the_method() -> None:
+def test_run_is_for_the_latest_agent_when_its_event_or_itself_has_the_flag() -> None:
     message = taken({"id": RUN, "payload": {"body": event(url=URL)}})
     assert message.acceptance is Acceptance.ACCEPTED
     assert message.looks_like is LATEST
     assert taken({"id": RUN, "payload": {"body": event(url=URL, agent=False)}}).acceptance is Acceptance.NOT_FOR_AGENT
+    run = action_run()
+    del run["payload"]["agent"]
+    message = taken(run, LATEST)
+    assert message.acceptance is Acceptance.NOT_FOR_AGENT
+    assert "KeyError" in taken(run, MAY).fault
 
 
 @pytest.mark.parametrize(("missing", "value", "agent"), [("type", None, True), ("url", "", False)])
@@ -121,13 +126,10 @@ def test_message_of_a_node_contains_its_body_for_the_latest_agent() -> None:
     assert taken(run, MAY).document["context"] == {"runId": NODE_RUN, "nodeConfig": run["config"]}
 
 
-def test_node_without_a_body_does_not_change_the_message() -> None:
+def test_latest_agent_requires_an_object_as_the_body_of_a_node() -> None:
     rows: list[Any] = [None, {}]
     for body in rows:
         assert taken(node_run(body=body), LATEST).document.keys() == {"headers", "payload", "context"}
-
-
-def test_latest_agent_fails_when_the_body_of_a_node_is_not_an_object() -> None:
     for body in ("text", ["a"]):
         message = taken(node_run(body=body), LATEST)
         assert (message.acceptance, message.run_id) == (Acceptance.FAULT, NODE_RUN)
@@ -142,14 +144,8 @@ def test_latest_agent_warns_when_the_body_is_not_an_event() -> None:
     assert taken(action_run(), MAY).notes == ()
     for name in ("context", "payload", "trigger"):
         assert taken(action_run(body={name: {}}), LATEST).notes == ()
-
-
-def test_run_without_the_flag_is_skipped_by_the_latest_agent_and_fails_in_an_older_agent() -> None:
-    run = action_run()
-    del run["payload"]["agent"]
-    message = taken(run, LATEST)
-    assert message.acceptance is Acceptance.NOT_FOR_AGENT
-    assert "KeyError" in taken(run, MAY).fault
+    for nested in ({"payload": 1}, {"payload": {"action": {"invocationMethod": 3}}}):
+        assert taken(action_run(body=nested), LATEST).acceptance in {Acceptance.FAULT, Acceptance.ACCEPTED}
 
 
 @pytest.mark.parametrize("version", AgentVersion)
@@ -163,8 +159,3 @@ def test_agents_request_shows_its_version(version: AgentVersion) -> None:
 def test_message_has_no_version_when_every_agent_could_send_it() -> None:
     for document in (topic_message(), action_run(), node_run(body=None), {"any": 1}):
         assert taken(document).looks_like is None
-
-
-def test_event_of_another_format_is_a_fault_or_ignored() -> None:
-    for nested in ({"payload": 1}, {"payload": {"action": {"invocationMethod": 3}}}):
-        assert taken(action_run(body=nested), LATEST).acceptance in {Acceptance.FAULT, Acceptance.ACCEPTED}

@@ -54,11 +54,13 @@ async def test_streamed_logs_are_sent_before_fields_and_status() -> None:
     assert reported == Reported(run_id=RUN_ID, logs_sent=4, fields=("link", "summary"), status="SUCCESS")
 
 
-async def test_summary_of_a_node_run_is_logged_after_the_streamed_logs() -> None:
+async def test_summary_of_a_node_run_is_logged_last_and_long_messages_are_split() -> None:
     api = Api()
     await send_report(api, plan_report("wfnr_a", RunReport(summary="s")), lines("x"))
     assert [body["logs"][0]["message"] for body in api.bodies] == ["x", "Summary: s"]
     assert api.looks == 0
+    calls = [call async for call in planned_calls(plan_report(RUN_ID, RunReport()), lines("x" * 1_100_000))]
+    assert len(calls) == 2
 
 
 async def test_report_sends_nothing_when_the_run_has_ended() -> None:
@@ -81,11 +83,6 @@ async def test_report_error_shows_what_was_sent_before() -> None:
         assert caught.value.message == f"Port said no. {sent}"
         assert caught.value.hint == "do this"
         assert len(api.sent) == refuse
-
-
-async def test_streamed_message_over_the_limit_is_split() -> None:
-    calls = [call async for call in planned_calls(plan_report(RUN_ID, RunReport()), lines("x" * 1_100_000))]
-    assert len(calls) == 2
 
 
 async def batched(*chunks: bytes, **options: Any) -> list[str]:

@@ -21,13 +21,10 @@ def test_read_entry_takes_an_entry_without_a_kind_as_an_action() -> None:
     assert entry.kind is EntryKind.ACTION
 
 
-def test_read_entry_returns_the_unchanged_entry_of_a_node() -> None:
+def test_entry_of_a_node_is_read_back_marked_as_newer_and_without_its_headers() -> None:
     entry = NODE.intending(ONE).marked(ONE, {**SHOWN, **a_workflow(url=ONE, agent=False)}).intending(TWO)
     assert read_entry(write_entry(entry)) == entry
     assert (entry.name, entry.kind, entry.owner_id) == ("deploy_service#check", EntryKind.WORKFLOW_NODE, "org_1")
-
-
-def test_write_entry_marks_a_node_as_newer_and_omits_its_headers() -> None:
     text = write_entry(NODE)
     assert json.loads(text)["schema"] == "port-hook/retarget/2"
     assert "s3cret" not in text

@@ -195,16 +195,13 @@ def syncs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Syncs:
     return recorder
 
 
-def test_entry_is_synced_before_it_is_renamed_and_its_folder_after(tmp_path: Path, syncs: Syncs) -> None:
+def test_entry_is_synced_before_it_is_renamed_and_its_folder_after_each_change(tmp_path: Path, syncs: Syncs) -> None:
     with Journal(tmp_path).claim(*KEY) as claim:
         syncs.calls.clear()
         claim.write(ENTRY)
         content, names = syncs.calls
         assert content == write_entry(ENTRY).encode() == claim.path.read_bytes()
         assert names == {".json", ".lock"}
-
-
-def test_finish_syncs_the_folder_of_a_deleted_entry(tmp_path: Path, syncs: Syncs) -> None:
     claim = Journal(tmp_path).claim(*KEY)
     claim.write(ENTRY)
     syncs.calls.clear()

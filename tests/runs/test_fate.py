@@ -113,14 +113,11 @@ def test_run_of_a_message_stays_in_progress_regardless_of_the_response(document:
     assert run_fate(payload, Response(status=status), is_message=True) is RunFate.WAITS
 
 
-def test_run_of_a_message_for_the_agent_ends_with_the_reported_response() -> None:
+def test_run_of_a_message_for_the_agent_ends_with_the_reported_response_and_others_wait() -> None:
     method = {"type": "WEBHOOK", "url": "https://a.example", "agent": True, "synchronized": True}
     document = {"context": {"runId": "r_0123456789abcdef"}, "payload": {"action": {"invocationMethod": method}}}
     payload = read_payload(write_json(document).encode(), Headers())
     assert run_fate(payload, Response(status=200), is_message=True) is RunFate.SUCCESS
-
-
-def test_run_of_a_kafka_action_in_a_file_without_its_topic_stays_in_progress() -> None:
     document = {
         "context": {"runId": "r_0123456789abcdef"},
         "payload": {"action": {"invocationMethod": {"type": "KAFKA"}}},

@@ -199,13 +199,10 @@ def test_check_run_id_rejects_impossible_ids_and_shows_the_format(text: str) -> 
     assert "16 letters and digits" in caught.value.hint
 
 
-def test_retry_after_is_read_as_seconds() -> None:
+def test_retry_after_is_read_as_seconds_or_none() -> None:
     rows: list[tuple[Any, Any]] = [("0", 0), ("12", 12), (" 3 ", 3), ("9" * 5000, 9999999999)]
     for value, seconds in rows:
         assert retry_after_s(value, NOW) == seconds
-
-
-def test_retry_after_is_none_when_it_cannot_be_read() -> None:
     for value in (None, "-1", "1.5", "٣", "Wed, 99 Foo 2026 00:00:00 GMT"):
         assert retry_after_s(value, NOW) is None
 

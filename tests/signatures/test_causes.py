@@ -26,12 +26,9 @@ def first_column(heading: str) -> set[str]:
     return {slug for row in rows for slug in re.findall("`([a-z0-9-]+)`", row.split("|")[1])}
 
 
-def test_signatures_page_lists_exactly_the_existing_causes() -> None:
+def test_signatures_page_lists_exactly_the_existing_causes_and_statuses() -> None:
     listed = re.findall(r"(?m)^### (.+)$", PAGE.split("\n## Causes\n")[1])
     assert sorted(listed) == sorted(CAUSES), "list the cause in docs/reference/signatures.md"
-
-
-def test_signatures_page_lists_exactly_the_existing_statuses() -> None:
     assert first_column("Verdicts") == {str(status) for status in Status}
 
 

@@ -62,13 +62,12 @@ def test_nesting_around_the_limits_of_python_raises_no_exception() -> None:
         assert any(serialization.name == "js" for serialization in found) is (depth <= MAX_DEPTH)
 
 
-def test_body_ending_inside_a_character_does_not_have_another_character_set() -> None:
+def test_only_whole_characters_and_the_first_byte_order_mark_are_decoded() -> None:
     assert all("decoded" not in form.name for form in in_bytes(b"\xff\xfe[\x00]"))
-
-
-def test_only_one_of_two_byte_order_marks_is_removed() -> None:
     found = {form.name: form.body for form in in_bytes(b"\xef\xbb\xbf" * 2)}
     assert found["without-bom"] == b"\xef\xbb\xbf"
+    assert b"[1,2]" not in readings(b"[1,2]").values()
+    assert all(form.body != b"[1,2]\n" for form in in_bytes(b"[1,2]\n"))
 
 
 def test_indented_forms_are_omitted_when_they_would_be_too_large() -> None:
@@ -84,11 +83,6 @@ def test_indented_forms_are_omitted_when_they_would_be_too_large() -> None:
 def test_lone_surrogate_has_only_escaped_forms() -> None:
     found = {name for name in readings(b'[ "\\ud800" ]') if "newline" not in name}
     assert found == {"js", "python", "python-compact", "js-indented-2", "js-indented-4", "js-indented-tab"}
-
-
-def test_body_itself_is_not_among_its_forms() -> None:
-    assert b"[1,2]" not in readings(b"[1,2]").values()
-    assert all(form.body != b"[1,2]\n" for form in in_bytes(b"[1,2]\n"))
 
 
 def test_signed_form_name_lists_the_steps_in_order() -> None:

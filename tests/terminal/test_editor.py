@@ -36,12 +36,9 @@ def editor(folder: Path, program: str) -> str:
 REPLACE = 'path.write_text(path.read_text(encoding="utf-8").replace("old", "né"), encoding="utf-8")'
 
 
-def test_edit_returns_the_edited_text(tmp_path: Path, temporary: Path) -> None:
+def test_edit_returns_the_text_of_visual_before_editor(tmp_path: Path, temporary: Path) -> None:
     assert edit("old", str.upper, environ={"EDITOR": editor(tmp_path, REPLACE)}) == "NÉ"
     assert list(temporary.iterdir()) == []
-
-
-def test_visual_takes_precedence_over_editor(tmp_path: Path) -> None:
     environ = {"VISUAL": editor(tmp_path, REPLACE), "EDITOR": "false"}
     assert edit("old", str, environ=environ) == "né"
 

@@ -51,14 +51,12 @@ def ids(shown: Shown) -> list[str]:
     return [line.split()[0] for line in shown.text.splitlines() if line.startswith("0000")]
 
 
-def test_long_list_goes_through_the_pager_with_the_default_of_less(folder: Path, pager: str) -> None:
+def test_long_output_goes_through_the_pager_with_the_default_of_less_unless_set(folder: Path, pager: str) -> None:
     shown = on_screen(folder, pager, "captures", "--limit", "0")
     assert (shown.code, shown.text.splitlines()[0]) == (0, "PAGED FRX")
     assert len(ids(shown)) == 30
-
-
-def test_capture_longer_than_the_screen_goes_through_the_pager(folder: Path, pager: str) -> None:
     assert on_screen(folder, pager, "show", "last", rows=5).text.startswith("PAGED")
+    assert on_screen(folder, pager, "captures", rows=5, LESS="S").text.startswith("PAGED S\n")
 
 
 def test_pager_gets_hostile_text_as_escapes(folder: Path, pager: str) -> None:
@@ -69,10 +67,6 @@ def test_pager_gets_hostile_text_as_escapes(folder: Path, pager: str) -> None:
     assert shown.text.startswith("PAGED")
     assert "\\u202e" in shown.text
     assert shown.unseen == []
-
-
-def test_user_setting_of_less_is_not_changed(folder: Path, pager: str) -> None:
-    assert on_screen(folder, pager, "captures", rows=5, LESS="S").text.startswith("PAGED S\n")
 
 
 @pytest.mark.parametrize(

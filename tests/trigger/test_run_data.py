@@ -11,20 +11,14 @@ SOMEBODY = {"orgId": "o", "userId": "u", "user": {"email": "a@example.com"}}
 EVENT = {"action": "UPDATE", "diff": {"before": None, "after": {}}}
 
 
-def test_read_inputs_accepts_an_object_or_a_payload() -> None:
+def test_read_inputs_entity_and_event_accept_documents_of_port() -> None:
     assert read_inputs({"a": 1}) == {"a": 1}
     assert read_inputs(a_document())["title"] == "dev-env"
-
-
-def test_read_entity_accepts_a_response_of_ports_api() -> None:
     entity = {"identifier": "a", "entity": {"identifier": "b"}}
     assert read_entity(entity) == entity
     assert read_entity({"ok": True, "entity": {"identifier": "b"}}) == {"identifier": "b"}
     with pytest.raises(BadDocument, match="identifier"):
         read_entity({"title": "a"})
-
-
-def test_read_event_accepts_a_captured_payload() -> None:
     assert read_event({"event": EVENT, "inputs": None}) == EVENT
     assert read_event(EVENT) == EVENT
     assert read_event({**EVENT, "event": {}}) == {**EVENT, "event": {}}
@@ -41,14 +35,11 @@ def test_read_by_merges_a_user_into_the_default() -> None:
         assert read_by(document, SOMEBODY) == by
 
 
-def test_read_secrets_rejects_other_values_without_showing_them() -> None:
+def test_readers_reject_other_documents_without_showing_them() -> None:
     assert read_secrets({"a": "x"}) == {"a": "x"}
     with pytest.raises(BadDocument, match="b, which is not a string") as refused:
         read_secrets({"a": "x", "b": 12345})
     assert "12345" not in str(refused.value)
-
-
-def test_readers_reject_a_document_when_it_is_not_an_object() -> None:
     rows: list[Any] = [None, []]
     for document in rows:
         for read in (read_inputs, read_entity, read_event, read_secrets):

@@ -8,7 +8,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.trigger.action import RunTarget
 
 
-def test_target_replaces_the_origin_and_keeps_the_path() -> None:
+def test_target_replaces_the_origin_and_rejects_another_machine_unless_the_user_chooses_it() -> None:
     rows: list[tuple[Any, Any, Any]] = [
         ("https://example.com/hook?a=1", "http://127.0.0.1:8000", "http://127.0.0.1:8000/hook?a=1"),
         ("https://example.com/hook?a=1", "http://127.0.0.1:8000/other", "http://127.0.0.1:8000/other"),
@@ -17,9 +17,6 @@ def test_target_replaces_the_origin_and_keeps_the_path() -> None:
     ]
     for url, to, sent_to in rows:
         assert RunTarget(to=to).url_for("a", url) == sent_to
-
-
-def test_target_rejects_another_machine_unless_the_user_chooses_it() -> None:
     with pytest.raises(UsageError, match=r"https://example\.com/x, which is not on this machine"):
         RunTarget().url_for("a", "https://example.com/x")
     assert RunTarget(to_its_url=True).url_for("a", "https://example.com/x") == "https://example.com/x"

@@ -14,12 +14,9 @@ def webhook(url: str, **fields: Any) -> Node:
     )
 
 
-def test_expressions_come_from_every_rendered_field() -> None:
+def test_expressions_come_from_every_rendered_field_and_outlet() -> None:
     node = webhook("http://{{ .host }}/{{ .host }}", variables={"v": ["{{ .v }}"]}, links=("{{ .link }}",))
     assert [each.strip() for each in node_expressions(node)] == [".host", ".v", ".link"]
-
-
-def test_condition_has_the_expressions_of_its_outlets_and_a_trigger_has_none() -> None:
     outlets = (Outlet(identifier="x", expression=".a"), Outlet(identifier="y"))
     config = {"outlets": [{"title": "{{ .b }}"}]}
     assert node_expressions(Node(identifier="c", type="CONDITION", config=config, outlets=outlets)) == (".a",)

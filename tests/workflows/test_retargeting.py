@@ -94,10 +94,12 @@ def test_plan_node_change_is_rejected_with_a_reason() -> None:
         assert message in refusal.reason
 
 
-def test_plan_node_change_rejects_a_malformed_workflow() -> None:
+def test_node_settings_have_only_what_can_be_retargeted() -> None:
     for document in ({}, {"nodes": [1, {}, {"identifier": "check", "config": 1}]}):
         assert isinstance(plan_node_change(document, "check", ONE), Rejection)
         assert node_settings(document, "check") is None
+    assert settings(shown(a_workflow())) == {"orgId": "org_1", "config": {"url": ORIGINAL, "agent": True}}
+    assert settings(shown(a_workflow()), "deploy") == {"orgId": "org_1", "config": {"url": ORIGINAL}}
 
 
 def test_node_standing_compares_only_the_fields_set_by_port_hook() -> None:
@@ -105,6 +107,9 @@ def test_node_standing_compares_only_the_fields_set_by_port_hook() -> None:
     assert standing_of(pointed(ONE, title="Theirs"), ONE) is Standing.RETARGETED
     assert standing_of(pointed(TWO), ONE, TWO) is Standing.RETARGETED
     assert standing_of(shown(a_workflow(url=ONE, agent=None)), ONE) is Standing.RETARGETED
+    now = pointed(f"{ONE}/")
+    assert standing_of(now, ONE) is Standing.CHANGED
+    assert standing_of(now, ONE, left=settings(now)) is Standing.RETARGETED
 
 
 def test_node_standing_distinguishes_changes_by_someone_else() -> None:
@@ -121,12 +126,6 @@ def test_node_standing_distinguishes_changes_by_someone_else() -> None:
         assert standing_of(now, ONE) is expected
 
 
-def test_node_standing_is_retargeted_when_port_normalizes_the_url() -> None:
-    now = pointed(f"{ONE}/")
-    assert standing_of(now, ONE) is Standing.CHANGED
-    assert standing_of(now, ONE, left=settings(now)) is Standing.RETARGETED
-
-
 def test_restored_workflow_keeps_changes_by_others() -> None:
     now = pointed(ONE, title="Theirs")
     node_config(now, "check")["onFailure"] = "continue"
@@ -134,11 +133,6 @@ def test_restored_workflow_keeps_changes_by_others() -> None:
     body = restored_workflow(now, "check", settings(shown(a_workflow())))
     assert node_config(body, "check") == node_config(a_workflow(onFailure="continue"), "check")
     assert (body["title"], node_config(body, "deploy")["url"]) == ("Theirs", TWO)
-
-
-def test_node_settings_do_not_contain_headers_or_body() -> None:
-    assert settings(shown(a_workflow())) == {"orgId": "org_1", "config": {"url": ORIGINAL, "agent": True}}
-    assert settings(shown(a_workflow()), "deploy") == {"orgId": "org_1", "config": {"url": ORIGINAL}}
 
 
 def test_workflow_path_quotes_the_identifier_and_the_version_is_a_number_or_none() -> None:

@@ -205,14 +205,11 @@ def test_request_in_progress_when_the_process_ended_is_not_sent_again(renderer: 
     assert "The request may have arrived" in ended.node_runs[-1].output["error"]["message"]
 
 
-def test_synchronized_node_fails_when_the_response_is_not_2xx(renderer: Renderer) -> None:
+def test_failed_node_ends_its_run_unless_it_continues_on_failure(renderer: Renderer) -> None:
     for status in (301, 500):
         run = walked(one_node(), renderer, Outside(handlers={"do": answering(status)}))
         assert run.result == "FAILED"
         assert run.node_runs[-1].output == {"error": {"message": f"The webhook responded with status {status}."}}
-
-
-def test_run_continues_after_a_failed_node_with_on_failure_continue(renderer: Renderer) -> None:
     outside = Outside(handlers={"do": answering(500)})
     run = walked(one_node(onFailure="continue"), renderer, outside)
     assert [(each.node, each.result) for each in run.node_runs[1:]] == [("do", "FAILED"), ("after", "SUCCESS")]
