@@ -617,7 +617,7 @@ async def test_latency_does_not_include_the_connection_setup(
     assert delivery.latency_ms < 500
 
 
-async def test_unusable_url_is_a_failed_delivery() -> None:
+async def test_unusable_url_or_header_is_a_failed_delivery() -> None:
     for url in [
         "http://127.0.0.1:99999/", "http://127.0.0.1:0/", "http://[::1/", "ftp://127.0.0.1/", "nonsense",
         "http:///x",
@@ -625,9 +625,6 @@ async def test_unusable_url_is_a_failed_delivery() -> None:
         delivery = await show(request(), url)
         assert (delivery.status, delivery.fault) == (None, "broken")
         assert "cannot be sent as HTTP" in (delivery.error or "")
-
-
-async def test_request_invalid_in_http_is_not_sent() -> None:
     talk, requests = always(OK)
     async with serving(talk) as server:
         delivery = await show(request(b"{}", ("x", "a\r\nb: c")), server.url)

@@ -117,42 +117,23 @@ async def test_token_request_is_retried_when_port_is_busy() -> None:
         assert port.tokens == ["token-0"]
 
 
-async def test_call_waits_for_retry_after() -> None:
-    for value, pause_s in [
-        ("7", 7.0),
-        (formatdate(NOW + 12, usegmt=True), 12.0),
-        (formatdate(NOW + 12), 12.0),
-        (formatdate(NOW + 12 + 3600).replace("-0000", "+0100"), 12.0),
-    ]:
-        limited = Fault(status=429, headers={"Retry-After": value})
-        async with flaky(limited) as (port, api, pauses):
+async def test_call_waits_as_long_as_port_asks_or_backs_off() -> None:
+    asked: list[tuple[dict[str, str], float]] = [
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": formatdate(NOW + 12, usegmt=True)}, 12.0),
+        ({"Retry-After": formatdate(NOW + 12)}, 12.0),
+        ({"Retry-After": formatdate(NOW + 12 + 3600).replace("-0000", "+0100")}, 12.0),
+        ({"x-ratelimit-reset": "9"}, 9.0),
+        ({"x-ratelimit-reset": "9", "retry-after": "7"}, 7.0),
+    ]
+    for headers, pause_s in asked:
+        async with flaky(Fault(status=429, headers=headers)) as (port, api, pauses):
             await api.get_run(RUN_ID)
-            assert pauses == [pause_s]
-            assert len(port.calls) == 2
-
-
-async def test_call_over_the_rate_limit_waits_for_its_reset() -> None:
-    for headers, pauses_s in [
-        ({"x-ratelimit-reset": "9"}, [9.0]),
-        ({"x-ratelimit-reset": "9", "retry-after": "7"}, [7.0]),
-    ]:
-        async with flaky(Fault(status=429, headers=headers)) as (_, api, pauses):
-            await api.get_run(RUN_ID)
-            assert pauses == pauses_s
-
-
-async def test_call_backs_off_without_a_usable_reset() -> None:
-    for fault in [
-        Fault(status=429, headers={"x-ratelimit-reset": "0"}),
-        Fault(status=429, headers={"x-ratelimit-reset": "soon"}),
-        Fault(status=503, headers={"x-ratelimit-reset": "9"}),
-    ]:
-        async with flaky(fault) as (_, api, pauses):
+            assert (pauses, len(port.calls)) == ([pause_s], 2)
+    for status, reset in ((429, "0"), (429, "soon"), (503, "9")):
+        async with flaky(Fault(status=status, headers={"x-ratelimit-reset": reset})) as (_, api, pauses):
             await api.get_run(RUN_ID)
             assert [0 < pause <= 0.5 for pause in pauses] == [True]
-
-
-async def test_call_fails_when_retry_after_exceeds_the_limit() -> None:
     async with flaky(Fault(status=429, headers={"Retry-After": "600"})) as (_, api, pauses):
         with pytest.raises(PortApiError, match="429") as caught:
             await api.get_run(RUN_ID)
@@ -179,32 +160,23 @@ async def test_status_is_not_sent_again_when_port_already_has_it() -> None:
             assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}"]
 
 
-async def test_status_is_sent_again_when_port_does_not_have_it() -> None:
-    for fault in [LOST, BUSY]:
+async def test_call_is_repeated_after_a_look_at_the_run_only_when_it_may_have_ended_the_run() -> None:
+    patched, read = f"PATCH {RUN_ID}", f"GET {RUN_ID}"
+    for fault, change, lines in (
+        (LOST, {"status": "FAILURE"}, [patched, read, patched]),
+        (BUSY, {"status": "FAILURE"}, [patched, read, patched]),
+        (LIMITED, {"status": "FAILURE"}, [patched, patched]),
+        (BUSY, {"summary": "half way"}, [patched, patched]),
+        (LOST, {"summary": "half way"}, [patched, patched]),
+    ):
         async with flaky(fault) as (port, api, _):
-            await api.patch_run(RUN_ID, {"status": "FAILURE"})
-            assert port.lines == [f"PATCH {RUN_ID}", f"GET {RUN_ID}", f"PATCH {RUN_ID}"]
-            assert port.run["status"] == "FAILURE"
-
-
-async def test_rate_limited_status_is_sent_again_without_reading_the_run() -> None:
-    async with flaky(LIMITED) as (port, api, _):
-        await api.patch_run(RUN_ID, {"status": "SUCCESS"})
-        assert port.lines == [f"PATCH {RUN_ID}", f"PATCH {RUN_ID}"]
-
-
-async def test_update_is_sent_again_without_reading_the_run_when_it_does_not_end_the_run() -> None:
-    for fault in [BUSY, LOST]:
-        async with flaky(fault) as (port, api, _):
-            await api.patch_run(RUN_ID, {"summary": "half way"})
-            assert port.lines == [f"PATCH {RUN_ID}", f"PATCH {RUN_ID}"]
-
-
-async def test_reading_a_run_is_retried_without_other_calls() -> None:
-    for fault in [BUSY, LOST, LIMITED]:
+            await api.patch_run(RUN_ID, change)
+            assert port.lines == lines
+            assert port.run["status"] == change.get("status", "IN_PROGRESS")
+    for fault in (BUSY, LOST, LIMITED):
         async with flaky(fault) as (port, api, _):
             assert (await api.get_run(RUN_ID))["id"] == RUN_ID
-            assert port.lines == [f"GET {RUN_ID}"] * 2
+            assert port.lines == [read] * 2
 
 
 async def test_status_is_rejected_when_the_run_ended_with_the_same_status_before_the_first_try() -> None:
