@@ -505,7 +505,7 @@ def test_captures_are_shown_and_nothing_is_written_on_a_read_only_mount(
         for name in ("open.db", "open.db-wal"):  # without the log's index
             (folder / "copy" / name).write_bytes((folder / name).read_bytes())
             (folder / "copy" / name).chmod(0o600)
-        *shown, copied, none, first, second, init, completion = read_only(
+        *shown, copied, none, first, second, prune, init, completion = read_only(
             folder,
             "captures",
             "show last",
@@ -515,6 +515,7 @@ def test_captures_are_shown_and_nothing_is_written_on_a_read_only_mount(
             "captures --store empty.db",
             listen,
             f"{listen} --store killed/captures.db",
+            "prune --keep 0 --yes",
             "init",
             "--install-completion",
         )
@@ -527,6 +528,7 @@ def test_captures_are_shown_and_nothing_is_written_on_a_read_only_mount(
     for result, message in (
         (first, "captures.db is read-only."),
         (second, "captures.db is read-only."),
+        (prune, "captures.db is read-only."),
         (init, "./port-hook.toml cannot be written: Read-only file system."),
         (completion, "cannot be read or written: Read-only file system."),
     ):

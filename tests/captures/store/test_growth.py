@@ -111,6 +111,13 @@ def test_log_can_restart_while_a_reader_pauses_in_a_list(folder: Path, listed: A
         assert len(list(found)) == BLOCK - 1
 
 
+def test_large_captures_are_read_one_at_a_time(folder: Path) -> None:
+    bodies = [b'{"filler": "%s"}' % (b"x" * 3_000_000), b"{}", b'{"filler": "%s"}' % (b"y" * 5_000_000)]
+    with open_store(None, folder, create=True) as store:
+        store.add([a_capture(an_invocation(body, id=f"{number:012x}")) for number, body in enumerate(bodies)])
+        assert [capture.invocation.body for capture in store.select(limit=3)] == bodies[::-1]
+
+
 def test_request_marked_as_a_replay_later_is_found_in_its_block(folder: Path) -> None:
     path = store_of(folder, BLOCK - 1)
     received = an_invocation(id="received", received_at=NOW + 10**6)

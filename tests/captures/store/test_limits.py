@@ -15,7 +15,7 @@ from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Status, Verdict
-from tests.factories import a_capture, an_invocation
+from tests.factories import NOW, a_capture, an_invocation
 
 MIB = 1024 * 1024
 UNSIGNED = Verdict(status=Status.MISSING)
@@ -28,7 +28,8 @@ def opens(folder: Path) -> Opens:
 
 
 def verified(number: int, body: bytes = b"{}") -> Capture:
-    return a_capture(an_invocation(body, id=f"ff{number:06}"))
+    # A clock that goes backward does not change which captures are the latest.
+    return a_capture(an_invocation(body, id=f"ff{number:06}", received_at=NOW - number))
 
 
 def unverified(number: int, body: bytes = b"{}") -> Capture:
