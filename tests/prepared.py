@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 _INTERPRETER = Path(__file__).with_name("prepared_interpreter.py")
-_ROOT = Path(__file__).parents[1]
+# Folders whose modules have other names than those that the prepared interpreter has imported.
+_ADDED = (str(Path(__file__).parents[1]), str(Path(__file__).with_name("standins")))
 # An interpreter reads these variables when it starts. The prepared interpreter has the same of them as a process under
 # test, and honors a few that are set for a fork.
 _KEPT = ("PATH", "LANG", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -82,7 +83,7 @@ def is_possible(command: Any, environ: Mapping[str, str], cwd: Any) -> bool:
     is_program = command[1] in {"-c", "-m"} or not command[1].startswith("-")
     read = {name: value for name, value in environ.items() if name.startswith(_READ) and name not in _HONORED}
     kept = dict(_kept())
-    if read.get("PYTHONPATH") == str(_ROOT):
+    if read.get("PYTHONPATH") in _ADDED:
         del read["PYTHONPATH"]
         kept.pop("PYTHONPATH", None)
     has_same = read.items() <= kept.items() and not {"LANG", "PYTHONPATH"} & (kept.keys() - read.keys())

@@ -45,6 +45,7 @@ def node_runs_the_template() -> bool:
 
 
 @pytest.mark.skipif(not node_runs_the_template(), reason="Node 20.11 or newer is not on this machine")
+@pytest.mark.extended
 def test_service_from_the_template_passes_its_own_tests(folder: Path) -> None:
     template = str(EXAMPLES / "software-template" / "template")
     config = folder / "cookiecutter.yaml"

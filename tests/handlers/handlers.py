@@ -17,7 +17,8 @@ from port_hook_cli.actions.samples import create_vm_action
 from tests.factories import SECRET
 from tests.installed import path_of
 from tests.port_clients import authorized
-from tests.processes import environment
+from tests.prepared import Popen, run
+from tests.processes import running
 
 PROGRAMS = Path(__file__).with_name("programs")
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -46,18 +47,8 @@ class Records:
 
 @contextmanager
 def a_sandbox_process(folder: Path, *options: str) -> Iterator[Records]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "port_hook_cli", "sandbox", "--json", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(folder),
-        cwd=folder,
-    )
-    try:
+    with running(folder, "sandbox", "--json", *options) as process:
         yield Records(process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def point(client: httpx.Client, url: str, operation: str = "CREATE", **method: Any) -> None:
@@ -77,7 +68,7 @@ def start(client: httpx.Client, **inputs: Any) -> str:
 @contextmanager
 def a_program(name: str, *arguments: str, env: Mapping[str, str] = SIGNED_ALONE) -> Iterator[str]:
     """Run a program of `programs/` with nothing but `env`, and yield the URL that it prints."""
-    process = subprocess.Popen(
+    process = Popen(
         [*_interpreter(name), str(PROGRAMS / name), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -98,7 +89,7 @@ def run_program(name: str, *, env: Mapping[str, str]) -> list[str]:
     """Run a program to its end, and return the lines that it prints."""
     command = [*_interpreter(name), str(PROGRAMS / name)]
     environ = {"PATH": os.environ["PATH"], **env}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
+    done = run(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -54,6 +54,7 @@ def test_trigger_runs_a_hundred_nodes_in_seconds(run: Run, folder: Path, counter
     assert found.before == [None, *range(1, MAX_NODES - 1)]
 
 
+@pytest.mark.extended
 def test_sandbox_with_a_state_file_runs_a_hundred_nodes_in_seconds(
     tmp_path: Path, counter: tuple[Counter, str]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.extended]
 
 ROOT = Path(__file__).parents[2]
 # Where `make bench` installs Express. Tests install nothing.
@@ -25,8 +25,6 @@ SUITES = {
     "software-template": 12,
     "workflows": 9,
 }
-# `make test` runs one suite in each language.
-ALWAYS = {"express", "workflows"}
 
 
 def test_every_example_suite_is_tested() -> None:
@@ -34,10 +32,7 @@ def test_every_example_suite_is_tested() -> None:
 
 
 @pytest.mark.timeout(180)  # the first import of a large library from a cold disk takes half a minute
-@pytest.mark.parametrize(
-    ("name", "tests"),
-    [pytest.param(name, tests, marks=() if name in ALWAYS else pytest.mark.extended) for name, tests in SUITES.items()],
-)
+@pytest.mark.parametrize(("name", "tests"), SUITES.items())
 def test_each_example_suite_passes(name: str, tests: int) -> None:
     command = [*PYTEST, "-rs", f"examples/{name}"]
     environ = {**os.environ, **NO_OTHER_PLUGINS} | ({"NODE_PATH": str(PREPARED)} if PREPARED.is_dir() else {})

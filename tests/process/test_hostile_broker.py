@@ -92,6 +92,7 @@ def test_listener_has_saved_acknowledged_messages_and_resumes_when_a_broker_ends
     assert saved(tmp_path).keys() == {*acknowledged, *messages}
 
 
+@pytest.mark.extended
 def test_frames_of_a_hostile_broker_lose_no_acknowledged_message(cluster: Cluster, tmp_path: Path) -> None:
     ends: Counter[str] = Counter()
     frames = 0

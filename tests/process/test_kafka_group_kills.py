@@ -177,6 +177,7 @@ def kill_repeatedly(cluster: Cluster, members: Sequence[Member], rng: Random) ->
     return uncommitted, reading
 
 
+@pytest.mark.extended
 def test_two_killed_group_members_lose_no_message(tmp_path: Path) -> None:
     with running_tansu() as cluster:
         cluster.make_with_partitions(RUNS, PARTITIONS)

@@ -143,6 +143,7 @@ async def _campaign(
     _assert_nothing_acknowledged_is_missing(await asyncio.to_thread(acknowledged), folder)
 
 
+@pytest.mark.extended
 async def test_killed_watcher_misses_nothing_and_commits_only_saved_messages(tmp_path: Path) -> None:
     async with broker() as front:
         async with reading(tmp_path, front) as first:  # the store has the positions from here on
@@ -152,6 +153,7 @@ async def test_killed_watcher_misses_nothing_and_commits_only_saved_messages(tmp
 
 @at_full_size
 @pytest.mark.timeout(600)
+@pytest.mark.extended
 async def test_killed_group_member_commits_only_saved_messages(tmp_path: Path) -> None:
     group = f"{ORG}.port-hook.me"
     async with broker() as front:
@@ -162,6 +164,7 @@ async def test_killed_group_member_commits_only_saved_messages(tmp_path: Path) -
 
 @at_full_size
 @pytest.mark.timeout(600)
+@pytest.mark.extended
 async def test_two_members_share_the_partitions_and_hand_over(tmp_path: Path) -> None:
     group = f"{ORG}.port-hook.me"
     first, second = tmp_path / "first", tmp_path / "second"

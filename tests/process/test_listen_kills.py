@@ -168,6 +168,7 @@ async def test_kills_under_load_lose_no_acknowledged_request(folder: Path) -> No
     assert acknowledged > POINTS  # otherwise the test would show nothing
 
 
+@pytest.mark.extended
 async def test_log_cut_under_load_loses_only_reported_requests(folder: Path) -> None:
     load = Load()
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]

@@ -24,6 +24,7 @@ from aiohttp import web
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
 from tests.factories import RUN_ID, SECRET, a_document, signed
+from tests.prepared import Popen
 from tests.process.test_typed_keys import Terminal
 from tests.processes import Listener, environment
 from tests.servers import application
@@ -74,7 +75,7 @@ class ListenerTerminal(Terminal):
 @contextmanager
 def a_terminal(folder: Path, *options: str, **env: str) -> Iterator[ListenerTerminal]:
     master, slave = os.openpty()
-    process = subprocess.Popen(
+    process = Popen(
         [sys.executable, "-m", "port_hook_cli", "listen", "--port", "0", *options],
         cwd=folder,
         env=environment(folder, **{"TERM": "xterm-256color", "COLUMNS": "120"} | env),

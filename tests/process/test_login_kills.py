@@ -68,6 +68,7 @@ def with_secrets(home: Path) -> dict[str, str]:
     return {name: text for name, text in texts.items() if "secret-" in text}
 
 
+@pytest.mark.extended
 def test_kills_at_any_moment_leave_no_secret_outside_the_list_of_logins(tmp_path: Path) -> None:
     chance = random.Random(20261128)  # noqa: S311 - the same kills each time
     killed = left = lines = 0

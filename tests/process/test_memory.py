@@ -34,6 +34,7 @@ def status_of_post(running: Listener) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the memory")
+@pytest.mark.extended
 def test_memory_is_released_after_unsigned_bodies_of_10_mb(folder: Path) -> None:
     with listener(folder) as running:
         assert running.process.stdout is not None

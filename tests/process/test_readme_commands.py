@@ -152,6 +152,7 @@ def test_commands_on_the_page_without_port_work(terminals: Terminals) -> None:
     assert anew.startswith("202 Accepted")
 
 
+@pytest.mark.extended
 def test_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
     [trying] = TYPED["examples/README.md"]
     node, action = terminals.type(trying)
@@ -170,6 +171,7 @@ def test_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -> No
     assert re.search(r"FAILURE +The name invoices is taken: ", again)
 
 
+@pytest.mark.extended
 def test_commands_on_the_page_of_workflows_work(terminals: Terminals) -> None:
     page = "docs/send/workflows.md"
     start, run, *_ = blocks(page)
@@ -197,6 +199,7 @@ def test_commands_on_the_page_of_the_template_example_work(terminals: Terminals)
     assert re.search(r"FAILURE +The repository of billing is not empty\.", again)
 
 
+@pytest.mark.extended
 def test_next_command_of_the_demo_accepts_the_handler_of_the_readme(terminals: Terminals) -> None:
     for block in TYPED["README.md"]:
         terminals.type(block)

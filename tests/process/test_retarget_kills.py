@@ -142,6 +142,7 @@ def name_of(number: int) -> str:
     return f"flow_{number // 4}#{('check', 'deploy')[number % 2]}"
 
 
+@pytest.mark.extended
 def test_kills_at_any_moment_leave_every_retargeted_action_and_node_correct(tmp_path: Path) -> None:
     chance = random.Random(20261124)  # noqa: S311 - the same kills each time
     workflows = [a_workflow(f"flow_{number}") for number in range(POINTS // 4 + 1)]

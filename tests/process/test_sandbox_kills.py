@@ -94,6 +94,7 @@ def calls_in(state: SandboxState) -> int:
     return len(run.logs) + changes + len(started)
 
 
+@pytest.mark.extended
 def test_kills_at_any_moment_lose_no_acknowledged_data_of_the_sandbox(tmp_path: Path) -> None:
     chance = random.Random(20261124)  # noqa: S311 - as many calls before each kill every time
     file = tmp_path / "sandbox.db"

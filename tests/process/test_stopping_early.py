@@ -59,26 +59,14 @@ def test_ctrl_c_during_the_import_of_typer_shows_no_traceback(folder: Path) -> N
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"sent\n")
 
 
-MOMENTS = (
-    "import port_hook_cli.port_api.settings",
-    "import port_hook_cli.port_api.access",
-    "import port_hook_cli.listener.session",
-    "import asyncio",
-    "import port_hook_cli.listener.http_source",
-    "import port_hook_cli.listener.pipeline",
-    "import port_hook_cli.listener.screen",
-    "sqlite3.connect",
-    "socket.bind",
-)
-
-
-# The signals alternate between the moments. `make test-all` sends both at each moment.
 @pytest.mark.parametrize(
     ("moment", "number"),
     [
-        pytest.param(moment, number, marks=() if index % 2 == turn else pytest.mark.extended)
-        for index, moment in enumerate(MOMENTS)
-        for turn, number in enumerate((signal.SIGINT, signal.SIGTERM))
+        ("import port_hook_cli.port_api.settings", signal.SIGINT),
+        ("import asyncio", signal.SIGTERM),
+        ("import port_hook_cli.listener.screen", signal.SIGINT),
+        ("sqlite3.connect", signal.SIGTERM),
+        ("socket.bind", signal.SIGINT),
     ],
 )
 def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
@@ -154,8 +142,6 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
     [
         "replay - --to 1",
         "trigger action.json --input title=x --to 1 --secret-file -",
-        "trigger - --to 1",
-        "report-run r_QOz6WoOB1Q2lmhZZ --log x --secret-file -",
         "decrypt -",
     ],
 )

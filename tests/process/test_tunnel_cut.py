@@ -202,6 +202,7 @@ class TestATunnelThroughSsh:
             assert told.invoke(moved["url"]) == (202, b"done")
             assert told.end()["tunnel"]["url"] == moved["url"]
 
+    @pytest.mark.extended
     def test_tunnel_is_reopened_when_it_ended_while_the_listener_was_suspended(self, folder: Path, sshd: Sshd) -> None:
         sshd.settings += ["ClientAliveInterval 1", "ClientAliveCountMax 1"]
         with (
@@ -222,6 +223,7 @@ class TestATunnelThroughSsh:
             assert told.invoke(told.url) == (202, b"done")
             told.end()
 
+    @pytest.mark.extended
     def test_listen_exits_10_when_the_tunnel_ends_repeatedly(self, folder: Path, sshd: Sshd) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))  # behind the public URL there is nobody

@@ -128,6 +128,7 @@ class TestAnOpensshServer:
             assert request.value("x-port") == "a  b"
         assert user.questions == []
 
+    @pytest.mark.extended
     async def test_openssh_server_forwards_many_concurrent_requests(self, sshd: Sshd, user: User) -> None:
         with handler() as local:
             async with (
