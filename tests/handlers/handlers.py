@@ -91,7 +91,8 @@ def run_program(name: str, *, env: Mapping[str, str]) -> list[str]:
     environ = {"PATH": os.environ["PATH"], **env}
     done = run(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    printed: str = done.stdout
+    return printed.splitlines()
 
 
 def _interpreter(name: str) -> list[str]:
