@@ -86,6 +86,8 @@ def is_possible(command: Any, environ: Mapping[str, str], cwd: Any) -> bool:
     if read.get("PYTHONPATH") in _ADDED:
         del read["PYTHONPATH"]
         kept.pop("PYTHONPATH", None)
+    if "LANG" not in read and kept.get("LANG") == "C.UTF-8":  # which Python then uses
+        del kept["LANG"]
     has_same = read.items() <= kept.items() and not {"LANG", "PYTHONPATH"} & (kept.keys() - read.keys())
     return is_program and has_same and (cwd is None or os.access(cwd, os.X_OK))
 

@@ -23,6 +23,7 @@ from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.secret import Secret
 from tests.factories import SECRET, a_body, a_capture, a_document, an_invocation, signed
+from tests.prepared import Popen
 from tests.processes import environment
 
 _INSPECTOR = re.compile(r"http://127\.0\.0\.1:\d+/\w+#token=\S+")
@@ -90,7 +91,7 @@ def a_desk(
 ) -> Iterator[Desk]:
     """Run `port-hook listen --inspect OPTIONS`, or another command, in `folder` until the end of the context."""
     listens = ("--port", "0", "--json", "--inspect", "--actions", str(_ACTIONS)) if command == ("listen",) else ()
-    process = subprocess.Popen(
+    process = Popen(
         [sys.executable, "-m", "port_hook_cli", *command, *listens, *options],
         cwd=folder,
         env=environment(folder, **(env or {})),

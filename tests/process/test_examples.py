@@ -11,10 +11,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from port_hook_cli.sandbox import Sandbox
+from tests import prepared
 from tests.conftest import Run
 from tests.installed import needs, path_of
 
@@ -33,7 +35,7 @@ CREDENTIALS = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s"}
 
 @contextmanager
 def running(*command: str, env: dict[str, str], cwd: Path | None = None) -> Iterator[str]:
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=cwd)
+    process = prepared.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=cwd)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().split()[-1]
@@ -129,7 +131,8 @@ def test_handlers_read_each_example_payload(name: str, action: str | None) -> No
 
 
 def ended(command: list[str], *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*command, *arguments], env=env, capture_output=True, text=True, timeout=30, check=False)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return prepared.run([*command, *arguments], env=env, text=True, timeout=30, **pipes)
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
