@@ -190,15 +190,6 @@ def test_expression_crash_of_the_agent_is_reported(run: Run, folder: Path) -> No
     assert "PATCH" not in shown.out
 
 
-def test_report_hanging_the_agent_ends_its_calls(run: Run, folder: Path) -> None:
-    write(folder, "map.json", [{"report": {"summary": '.response.text | gsub(""; "-")'}}])
-    shown = run(
-        "agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--response-status", "200", env=ENV
-    )
-    assert 'its process hangs on `.response.text | gsub(""; "-")`' in shown.out
-    assert "SUCCESS" not in shown.out
-
-
 @pytest.mark.parametrize(
     ("body", "report", "hint"),
     [
@@ -457,17 +448,6 @@ def test_agent_rejects_unusable_messages(run: Run, folder: Path) -> None:
         result = run("agent", *arguments, env=ENV)
         assert (result.code, result.out) == (ExitCode.STORE, "")
         assert message in words(result.err)
-
-
-def test_agent_shows_no_control_characters_of_a_message(run: Run, folder: Path) -> None:
-    document = topic_message(name="\x1b[31mred\u202e")
-    document["context"]["runId"] = "r_\x1b[2J"
-    del document["headers"]
-    write(folder, "map.json", [{"enabled": '"\x1b[1m" | not'}, {"headers": {"X": ".payload.properties.name"}}])
-    result = run("agent", write(folder, "m.json", document), "--mapping", "map.json", env=ENV)
-    assert result.code == 0
-    assert "\x1b" not in result.out
-    assert "\u202e" not in result.out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the process with SIGINT")

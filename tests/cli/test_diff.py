@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.conftest import Run
 from tests.factories import a_body, a_capture, a_document, an_invocation, signed
-from tests.hostile.terminals import HOSTILE, on_terminal
 from tests.stores import keep
 
 MOVED = {**a_document(status="DONE"), "kind": "run"}
@@ -128,16 +125,3 @@ def test_diff_rejects_missing_and_invalid_captures(run: Run) -> None:
     assert run("diff", "aa00", "ff00").code == ExitCode.STORE
     assert run("diff", "aa00", "").code == ExitCode.USAGE
     assert run("diff", "-", "-").code == ExitCode.USAGE
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
-def test_diff_has_color_on_a_terminal_and_shows_hostile_text_as_escapes(folder: Path) -> None:
-    hostile = a_capture(
-        an_invocation(a_body({HOSTILE: HOSTILE}), id="ee0000000005", headers=Headers((("x-h", "\x9b31m"),))),
-        response=Response(status=200, body=json.dumps({HOSTILE: 1}, ensure_ascii=False).encode()),
-    )
-    keep(folder, hostile)
-    shown = on_terminal(folder, "diff", "aa00", "last")
-    assert shown.code == ExitCode.FAILED
-    assert b"\x1b[32m+ " in shown.raw
-    assert shown.unseen == []

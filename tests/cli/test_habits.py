@@ -19,6 +19,7 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
     rows: tuple[tuple[str, str | None], ...] = (
         ("8000", "Run `port-hook listen --forward-to 8000`."),
         ("http 8000", "Run `port-hook listen --forward-to 8000`."),
+        ("logs", "Run `port-hook captures` to list captures."),
         ("localhost:3000/hook", "Run `port-hook listen --forward-to localhost:3000/hook`."),
         ("listen 8000", "Pass it with --forward-to: `--forward-to 8000`."),
         ("listen --url 8000", "Pass your handler's URL or port with --forward-to, such as 8000."),

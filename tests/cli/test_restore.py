@@ -171,16 +171,6 @@ def test_restore_shows_and_does_not_overwrite_the_change_of_another_user(
             assert str(journal_files(home)[0]) in result.out
 
 
-def test_restore_overwrites_the_change_of_another_user_with_overwrite(sandbox: Sandbox, home: Path, run: Run) -> None:
-    before = json.dumps(settable(sandbox.actions["create_vm"]))
-    killed(sandbox, home)
-    sandbox.actions["create_vm"]["title"] = "Theirs"
-    result = run("restore", "--overwrite", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "create_vm: is restored to https://example.com\n")
-    assert "Theirs" in result.err
-    assert json.dumps(settable(sandbox.actions["create_vm"])) == before
-
-
 def test_restore_only_deletes_the_entry_when_the_action_was_restored_by_hand(
     sandbox: Sandbox, home: Path, run: Run
 ) -> None:

@@ -120,14 +120,13 @@ def test_retarget_needs_a_public_url_if_ports_api_is_on_another_machine(run: Run
     assert "--retarget needs a public URL" in result.err
 
 
-@pytest.mark.parametrize("problem", [ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt])
-async def test_listen_restores_the_action_however_it_ends(
-    sandbox: Sandbox, runtime: Callable[..., Runtime], problem: type[BaseException]
-) -> None:
-    with pytest.raises(problem):
-        async with retargeting("create_vm", settings_of(sandbox), runtime(), []):
-            raise problem
-    assert url(sandbox) == ORIGINAL
+async def test_listen_restores_the_action_however_it_ends(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:
+    rows: tuple[type[BaseException], ...] = (ZeroDivisionError, asyncio.CancelledError, KeyboardInterrupt)
+    for problem in rows:
+        with pytest.raises(problem):
+            async with retargeting("create_vm", settings_of(sandbox), runtime(), []):
+                raise problem
+        assert url(sandbox) == ORIGINAL
 
 
 async def test_listen_shows_the_change_of_another_user_and_the_restore_command(

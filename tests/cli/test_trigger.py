@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from port_hook_cli.invocations.models import Status
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_capture
-from tests.installed import needs
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, handler
 
@@ -278,17 +276,6 @@ def test_trigger_dry_run_prints_the_request_and_sends_nothing(run: Run, receiver
     assert json.loads(body)["payload"]["properties"]["title"] == "a"
 
 
-@needs("curl")
-def test_curl_command_sends_the_same_request_as_trigger(run: Run, receiver: Handler) -> None:
-    args = ("trigger", CREATE_VM, "--to", receiver.url, "--input", "title=it's", "--format", "curl")
-    script = run(*args, env=ENV).raw
-    done = subprocess.run(["sh"], input=script, capture_output=True, check=True)
-    assert b"200 OK" in done.stdout
-    request, document = sent(receiver)
-    assert document["payload"]["properties"]["title"] == "it's"
-    assert_valid(request)
-
-
 def test_trigger_json_has_the_request_the_response_and_the_run_status(run: Run, receiver: Handler) -> None:
     args = ("trigger", CREATE_VM, "--to", receiver.url, "--input", "title=a", "--run-id", RUN_ID, "--json")
     (record,) = run(*args, env=ENV).records
@@ -399,14 +386,6 @@ def test_input_option_overrides_the_inputs_file(run: Run, folder: Path, receiver
 
 
 # --- which action ---------------------------------------------------------------------------------------------------
-
-
-def test_trigger_finds_an_action_in_an_array_by_the_fragment_of_the_file_name(
-    run: Run, folder: Path, receiver: Handler
-) -> None:
-    several = write(folder, "all.json", [an_action(), {**an_action(), "identifier": "other"}])
-    assert run("trigger", f"{several}#other", "--to", receiver.url, "--input", "title=a", env=ENV).code == 0
-    assert sent(receiver)[1]["action"] == "other"
 
 
 def test_trigger_error_explains_why_a_file_has_no_action_to_send(run: Run, folder: Path) -> None:
