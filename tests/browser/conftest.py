@@ -1,14 +1,17 @@
-"""One Chromium for all tests, and a separate context for each. Both detect what a page must never do.
+"""One Chromium and one page for all tests. Both detect what a page must never do.
 
-A failed test saves a trace of each opened page, and prints the command that shows it.
+A failed test saves a picture of each opened page. With PORT_HOOK_TRACE=1, it also saves traces, and prints the commands
+that show them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +24,12 @@ from tests.browser.starting import CannotStart, a_browser
 from tests.servers import Handler, handler
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+    from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, Route
 
 # The full size of the size tests (`tests/campaign browser`). Read before a test removes PORT_ from the environment.
 IS_FULL = bool(os.environ.get("PORT_HOOK_BROWSER"))
+IS_TRACED = bool(os.environ.get("PORT_HOOK_TRACE"))
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 # Frames over 50 ms, as the browser reports them.
 _WATCH = """
@@ -36,18 +41,27 @@ new PerformanceObserver((list) => { for (const task of list.getEntries()) window
 _PATIENCE_MS = 30_000
 _ANSWER = b'HTTP/1.1 202 Accepted\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{"accepted":true}'
 
-ROTATE_KEY = {
-    "identifier": "rotate_key",
-    "title": "Rotate a key",
-    "trigger": {
-        "type": "self-service",
-        "operation": "CREATE",
-        "userInputs": {"properties": {"api_key": {"type": "string", "title": "API key", "encryption": "aes256-gcm"}}},
-    },
+INPUTS: dict[str, Any] = {
+    "title": {"type": "string", "title": "Title"},
+    "replicas": {"type": "number", "minimum": 1, "maximum": 5, "default": 2},
+    "api_key": {"type": "string", "title": "API key", "encryption": "aes256-gcm"},
+    "zones": {"type": "array", "title": "Zones", "items": {"type": "string", "enum": ["a1", "b2", "c3"]}},
+    "service": {"type": "string", "format": "entity", "blueprint": "microservice"},
+    "helm": {"type": "string", "format": "yaml", "title": "Helm values"},
+    "labels": {"type": "object", "title": "Labels"},
+    "start": {"type": "string", "format": "date-time", "title": "Start at"},
+    "owner": {"type": "string", "format": "email", "title": "Owner"},
+}
+EVERYTHING = {
+    "identifier": "everything",
+    "title": "Everything",
+    "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {"properties": INPUTS}},
     "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
 }
 
 OpenPage = Callable[..., Awaitable["Page"]]
+Routes = Mapping[re.Pattern[str], Callable[["Route"], Awaitable[None]]]
+StartDesk = Callable[..., Desk]
 
 
 # The modules import Playwright, so they are not even collected without it.
@@ -95,22 +109,23 @@ async def browser() -> AsyncIterator[Browser]:
 class Watch:
     """Things that a page must never do: errors, dialogs, requests to other places."""
 
-    def __init__(self, origin: str) -> None:
-        self._origin = origin
+    def __init__(self, page: Page) -> None:
         self.problems: list[str] = []
-        self.allowed: tuple[str, ...] = ()
-
-    def follow(self, page: Page) -> None:
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
         page.on("dialog", self._on_dialog)
         page.on("request", self._on_request)
 
+    def begin(self, origin: str, allowed: tuple[str, ...]) -> None:
+        """Forget the problems. From now on, report requests to other places, and messages with other texts."""
+        self._origin, self._allowed = origin, allowed
+        self.problems.clear()
+
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not any(text in message.text for text in self.allowed):
+        if message.type in {"error", "warning"} and not any(text in message.text for text in self._allowed):
             self.problems.append(f"console: {message.text}")
 
-    async def _on_dialog(self, dialog: Any) -> None:
+    async def _on_dialog(self, dialog: Dialog) -> None:
         self.problems.append(f"dialog: {dialog.message}")
         await dialog.dismiss()
 
@@ -119,46 +134,107 @@ class Watch:
             self.problems.append(f"request: {request.url}")
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenPage]:
-    """Open the inspector's page of a desk: `await open_page(desk, "?open=ID", width=1000, color_scheme="dark")`.
+class Tab:
+    """A page in a context of its own, which one test after another uses: a new renderer takes a second."""
 
-    `page.watch` records what the page must never do. The test fails if it is not empty.
-    """
-    contexts: list[BrowserContext] = []
-    watches: list[Watch] = []
+    def __init__(self, context: BrowserContext, page: Page) -> None:
+        self.context, self.page = context, page
+        self.watch = Watch(page)
 
-    async def open_(
-        desk: Desk, query: str = "", *, width: int = 1600, allowed: tuple[str, ...] = (), **how: Any
-    ) -> Page:
-        how = {"reduced_motion": "reduce", "timezone_id": "UTC", "locale": "en-US", **how}
-        context = await browser.new_context(viewport={"width": width, "height": 900}, **how)
-        contexts.append(context)
+    @classmethod
+    async def opened(cls, browser: Browser) -> Tab:
+        # Not UTC: times that a user types and sees are local.
+        how: dict[str, Any] = {"timezone_id": "Europe/Berlin", "locale": "en-US"}
+        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"], **how)
         context.set_default_timeout(_PATIENCE_MS)
-        if not IS_FULL:  # the measurements would include the trace
+        if IS_TRACED:
             await context.tracing.start(snapshots=True)
         await context.add_init_script(_WATCH)
-        await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=desk.origin)
-        page = await context.new_page()
-        watch = Watch(desk.origin)
-        watch.allowed = allowed
-        watch.follow(page)
-        watches.append(watch)
-        await page.goto(f"{desk.page}{query}#token={desk.token}")
-        return page
+        return cls(context, await context.new_page())
+
+    async def emptied(self) -> None:
+        """Remove what a test left behind."""
+        await self.page.unroute_all(behavior="ignoreErrors")
+        # A page outside any site has no storage.
+        await self.page.evaluate("() => { try { localStorage.clear(); sessionStorage.clear(); } catch {} }")
+        await self.page.goto("about:blank")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def tabs(browser: Browser) -> AsyncIterator[list[Tab]]:
+    """The page that no test uses at the moment, if there is one."""
+    unused: list[Tab] = []
+    yield unused
+    for tab in unused:
+        await tab.context.close()
+
+
+@pytest.fixture
+def start_desk(tmp_path: Path) -> Iterator[StartDesk]:
+    """Start a listener with an inspector, or another command, in the test's folder. It ends after the test's pages."""
+    with ExitStack() as stack:
+        yield lambda *options, **how: stack.enter_context(a_desk(tmp_path, *options, **how))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(
+    browser: Browser, tabs: list[Tab], request: pytest.FixtureRequest, tmp_path: Path, start_desk: StartDesk
+) -> AsyncIterator[OpenPage]:
+    """Open the inspector's page of a desk: `await open_page(desk, "?open=ID", width=1000, color_scheme="dark")`.
+
+    `routes` are responses of the test instead of the server's, and `script` runs before the page's own. A test that
+    changes the context asks for its own with `is_alone`. The test fails if a page has done what it must never do.
+    """
+    used: list[tuple[Tab, bool]] = []
+
+    async def open_(
+        desk: Desk,
+        query: str = "",
+        *,
+        width: int = 1600,
+        allowed: tuple[str, ...] = (),
+        routes: Routes | None = None,
+        script: str = "",
+        is_alone: bool = False,
+        **media: Any,
+    ) -> Page:
+        is_alone = is_alone or bool(script) or IS_FULL or IS_TRACED
+        tab = tabs.pop() if tabs and not is_alone else await Tab.opened(browser)
+        used.append((tab, is_alone))
+        tab.watch.begin(desk.origin, allowed)
+        await tab.page.set_viewport_size({"width": width, "height": 900})
+        await tab.page.emulate_media(
+            **{"reduced_motion": "reduce", "color_scheme": "light", "forced_colors": "none"} | media
+        )
+        for pattern, answer in (routes or {}).items():
+            await tab.page.route(pattern, answer)
+        if script:
+            await tab.context.add_init_script(script)
+        await tab.page.goto(f"{desk.page}{query}#token={desk.token}")
+        return tab.page
 
     yield open_
-    problems = [problem for watch in watches for problem in watch.problems]
-    is_kept = not IS_FULL and (request.node.stash[_FAILED] or bool(problems))
-    for number, context in enumerate(contexts):
-        trace = tmp_path / f"trace-{number}.zip"
-        if is_kept:
-            await context.tracing.stop(path=trace)
-        await context.close()
-        if is_kept:
-            # pytest shows the line with the failure.
-            print(f"Trace: {sys.executable} -m playwright show-trace {trace}")  # noqa: T201
+    problems = [problem for tab, _ in used for problem in tab.watch.problems]
+    is_failed = request.node.stash[_FAILED] or bool(problems)
+    for number, (tab, is_alone) in enumerate(used):
+        if is_failed:
+            await _save(tab, tmp_path / f"page-{number}")
+        if is_failed or is_alone or tabs or tab.page.is_closed():
+            await tab.context.close()
+        else:
+            await tab.emptied()
+            tabs.append(tab)
     assert problems == []
+
+
+async def _save(tab: Tab, path: Path) -> None:
+    """Save what the page shows, and a trace if there is one. pytest shows the lines with the failure."""
+    if not tab.page.is_closed():
+        print(f"Picture: {path}.png")  # noqa: T201
+        await tab.page.screenshot(path=f"{path}.png")
+    if IS_TRACED:
+        await tab.context.tracing.stop(path=f"{path}.zip")
+        print(f"Trace: {sys.executable} -m playwright show-trace {path}.zip")  # noqa: T201
 
 
 @pytest.fixture(scope="session")
@@ -170,15 +246,19 @@ def receiver() -> Iterator[Handler]:
 
 @pytest.fixture(scope="session")
 def shared_desk(tmp_path_factory: pytest.TempPathFactory, receiver: Handler) -> Iterator[Desk]:
-    """A listener with an inspector, for tests that distinguish their captures from those of others."""
+    """A listener with an inspector that has an action with inputs of all kinds and a workflow.
+
+    Tests distinguish their captures from those of others.
+    """
     folder = tmp_path_factory.mktemp("desk")
-    (folder / "rotate_key.json").write_text(json.dumps(ROTATE_KEY))
-    with a_desk(folder, "--forward-to", str(receiver.port), "--actions", "rotate_key.json") as desk:
+    (folder / "everything.json").write_text(json.dumps(EVERYTHING))
+    actions = ("everything.json", str(EXAMPLES / "workflows" / "deploy_service.json"))
+    options = [option for path in actions for option in ("--actions", path)]
+    with a_desk(folder, "--forward-to", str(receiver.port), *options) as desk:
         yield desk
 
 
 @pytest.fixture
-def own_desk(tmp_path: Path, receiver: Handler) -> Iterator[Desk]:
+def own_desk(start_desk: StartDesk, receiver: Handler) -> Desk:
     """A listener with an inspector and an empty store."""
-    with a_desk(tmp_path, "--forward-to", str(receiver.port)) as desk:
-        yield desk
+    return start_desk("--forward-to", str(receiver.port))

@@ -39,8 +39,15 @@ async def a_browser() -> AsyncIterator[Browser]:
         path = chromium(driver.chromium.executable_path)
         if path is None:
             raise CannotStart(NO_CHROMIUM)
-        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly.
-        arguments = ["--no-sandbox", "--enable-precise-memory-info"]
+        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly. Few processes
+        # start, because each takes a second.
+        arguments = [
+            "--no-sandbox",
+            "--enable-precise-memory-info",
+            "--disable-gpu",
+            "--process-per-site",
+            "--disable-features=SpareRendererForSitePerProcess",
+        ]
         try:
             opened = await driver.chromium.launch(executable_path=path, args=arguments, timeout=_START_S * 1000)
         except TooLate:  # a busy machine is not a reason to skip

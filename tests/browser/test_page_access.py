@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 from playwright.async_api import expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.acting import rows, sent
+from tests.browser.conftest import OpenPage, StartDesk
 from tests.browser.inspecting import Desk, a_desk, a_vm
 from tests.servers import Handler, RawRequest, application
 
@@ -54,14 +55,14 @@ def foreign_site() -> Any:
 async def test_page_of_another_origin_reads_and_changes_nothing(
     shared_desk: Desk, receiver: Handler, open_page: OpenPage
 ) -> None:
-    shared_desk.post(a_vm("secret-title"))
-    mine = await open_page(shared_desk, "?text=secret-title")
-    await expect(mine.locator(".row:not(.empty)").first).to_be_visible()
+    mark = sent(shared_desk, "secret")
+    mine = await open_page(shared_desk, f"?text={mark}", is_alone=True)
+    await rows(mine, 1)
     requests = len(receiver.requests)
+    page = await mine.context.new_page()
     with foreign_site() as site:
         # The same browser; "localhost" and "127.0.0.1" are sites of their own.
         for address in (site, site.replace("127.0.0.1", "localhost")):
-            page = await mine.context.new_page()
             await page.goto(address)
             for name, attempt in ATTEMPTS.items():
                 learned = await page.evaluate(
@@ -70,30 +71,19 @@ async def test_page_of_another_origin_reads_and_changes_nothing(
                 assert learned == "", name
             for frame in page.frames[1:]:
                 assert "create_vm" not in await frame.content()
-            await page.evaluate(
-                """(base) => { const form = document.createElement('form'); form.method = 'post';
-                form.action = `${base}/api/captures/last/replay`; document.body.append(form); form.submit(); }""",
-                shared_desk.origin,
-            )
-            await page.wait_for_url(re.compile("/replay$"))
-            assert "create_vm" not in await page.content()
-            await page.close()
-    assert len(receiver.requests) == requests
-
-
-async def test_window_opened_by_another_site_is_out_of_its_reach(shared_desk: Desk, open_page: OpenPage) -> None:
-    mine = await open_page(shared_desk)
-    with foreign_site() as site:
-        page = await mine.context.new_page()
-        await page.goto(site)
-        async with mine.context.expect_page() as opened:
+        async with mine.context.expect_page() as popup:
             await page.evaluate("(base) => { window.victim = window.open(`${base}/`); }", shared_desk.origin)
-        await (await opened.value).wait_for_load_state()
-        learned = await page.evaluate(
-            "() => { try { return window.victim.document.body.innerText; } catch { return ''; } }"
+        await (await popup.value).wait_for_load_state()
+        look = "() => { try { return window.victim.document.body.innerText; } catch { return ''; } }"
+        assert await page.evaluate(look) == ""
+        await page.evaluate(
+            """(base) => { const form = document.createElement('form'); form.method = 'post';
+            form.action = `${base}/api/captures/last/replay`; document.body.append(form); form.submit(); }""",
+            shared_desk.origin,
         )
-        assert learned == ""
-        await page.close()
+        await page.wait_for_url(re.compile("/replay$"))
+        assert "create_vm" not in await page.content()
+    assert len(receiver.requests) == requests
 
 
 @asynccontextmanager
@@ -105,20 +95,31 @@ async def another_program(port: int = 0) -> AsyncIterator[tuple[int, list[RawReq
         yield server.sockets[0].getsockname()[1], it.requests
 
 
-async def test_server_on_another_port_gets_no_token(shared_desk: Desk, open_page: OpenPage) -> None:
-    page = await open_page(shared_desk, allowed=("favicon",))
-    await expect(page.locator(".dot.live")).to_have_count(1)
+async def test_token_stays_in_the_tab_and_is_not_sent_to_a_server_on_another_port(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
+    mark = sent(shared_desk, "secret")
+    page = await open_page(shared_desk, f"?text={mark}", is_alone=True, allowed=("favicon",))
+    await rows(page, 1)
+    assert page.url == f"{shared_desk.page}?text={mark}"
+    kept = await page.evaluate("JSON.stringify([document.cookie, {...localStorage}])")
+    assert json.loads(kept) == ["", {}]
+    await page.reload()
+    await rows(page, 1)
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await expect(other.get_by_text("Open the URL that port-hook printed last.")).to_be_visible()
+    assert "create_vm" not in await other.content()
+    await other.goto(f"{page.url}#token={shared_desk.token}")  # only the fragment differs
+    await rows(other, 1)
+    assert other.url == page.url
     async with another_program() as (port, requests):
-        other = await page.context.new_page()
-        await other.goto(f"http://127.0.0.1:{port}/typed")
         async with page.context.expect_page() as linked:
             await page.evaluate("(url) => { window.open(url); }", f"http://127.0.0.1:{port}/linked")
         await (await linked.value).wait_for_load_state()
-        left = await page.context.new_page()
-        await left.goto(shared_desk.entry)
-        await expect(left.locator(".dot.live")).to_have_count(1)
-        await left.evaluate("(url) => { window.location = url; }", f"http://127.0.0.1:{port}/left")
-        await left.wait_for_url("**/left")
+        await other.evaluate("(url) => { window.location = url; }", f"http://127.0.0.1:{port}/left")
+        await other.wait_for_url("**/left")
+        await other.goto(f"http://127.0.0.1:{port}/typed")
     own = f"http://127.0.0.1:{port}/"
     assert {request.line.split()[1] for request in requests} >= {"/typed", "/linked", "/left"}
     for request in requests:
@@ -128,54 +129,24 @@ async def test_server_on_another_port_gets_no_token(shared_desk: Desk, open_page
         assert (request.value("referer") or own).startswith(own)
 
 
-async def test_page_sends_no_token_to_another_program_at_its_port(
-    tmp_path: Path, receiver: Handler, open_page: OpenPage
+async def test_page_sends_no_token_to_another_program_at_its_port_and_follows_a_restarted_listener(
+    tmp_path: Path, receiver: Handler, start_desk: StartDesk, open_page: OpenPage
 ) -> None:
     options = ("--forward-to", str(receiver.port))
     with a_desk(tmp_path, *options) as desk:
         port, token = int(desk.origin.rpartition(":")[2]), desk.token
+        desk.post(a_vm("before"))
         page = await open_page(desk, allowed=("Failed to load", "ERR_"))
-        await expect(page.locator(".dot.live")).to_have_count(1)
+        await rows(page, 1)
+    await expect(page.locator(".dot.live")).to_have_count(0)
     async with another_program(port) as (_, requests):
         await expect(page.get_by_text("does not know this page's token")).to_be_visible()
         for _ in range(2):  # it repeats the request
             await page.wait_for_event("requestfinished")
     assert all(request.line.startswith("GET /api/hello?nonce=") for request in requests)
     assert not [request for request in requests if token.encode() in request.head or request.value("authorization")]
-    with a_desk(tmp_path, *options, "--inspect-port", str(port)) as desk:
-        assert desk.token == token
-        await expect(page.locator(".dot.live")).to_have_count(1)
-
-
-async def test_token_stays_in_the_tab_and_is_removed_from_the_url(shared_desk: Desk, open_page: OpenPage) -> None:
-    shared_desk.post(a_vm("secret-title"))
-    page = await open_page(shared_desk, "?text=secret-title")
-    row = page.locator(".row:not(.empty)").first
-    await expect(row).to_be_visible()
-    assert page.url == f"{shared_desk.page}?text=secret-title"
-    kept = await page.evaluate("JSON.stringify([document.cookie, {...localStorage}])")
-    assert json.loads(kept) == ["", {}]
-    await page.reload()
-    await expect(row).to_be_visible()
-    other = await page.context.new_page()
-    await other.goto(page.url)
-    await expect(other.get_by_text("Open the URL that port-hook printed last.")).to_be_visible()
-    assert "create_vm" not in await other.content()
-    await other.goto(f"{page.url}#token={shared_desk.token}")  # only the fragment differs
-    await expect(other.locator(".row:not(.empty)").first).to_be_visible()
-    assert other.url == page.url
-
-
-async def test_body_is_downloaded_with_the_token(shared_desk: Desk, open_page: OpenPage) -> None:
-    document = {**a_vm("download"), "own": "exact  bytes"}
-    body = json.dumps(document, indent=3).encode()
-    assert shared_desk.post(body=body) == 202
-    page = await open_page(shared_desk, "?text=exact  bytes&tab=body")
-    await page.locator(".row:not(.empty)").first.click()
-    await page.keyboard.press("2")
-    async with page.expect_download() as saved:
-        await page.get_by_role("button", name="Download").click()
-    download = await saved.value
-    assert download.suggested_filename == "request.bin"
-    path = await download.path()
-    assert await asyncio.to_thread(path.read_bytes) == body
+    desk = start_desk(*options, "--inspect-port", str(port))
+    assert desk.token == token
+    desk.post(a_vm("after"))
+    await rows(page, 2)
+    await expect(page.locator(".dot.live")).to_have_count(1)

@@ -1,274 +1,395 @@
-"""What a user does with the page, in a real Chromium."""
+"""What a user does with the page, one story each, in a real Chromium."""
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import re
-import signal
-import sys
-import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiohttp import web
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
-from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Delivery, Response, Simulated
 from port_hook_cli.text.secret import Secret
-from tests.browser.acting import opened, rows, scroll, unique
+from tests.browser.acting import (
+    RUN_CHECK,
+    added,
+    assert_fits,
+    check,
+    editing,
+    only_signature_checks,
+    opened,
+    rows,
+    scroll,
+    sent,
+    tab,
+    triggering,
+    unique,
+    with_axe,
+)
 from tests.browser.conftest import OpenPage
-from tests.browser.inspecting import Desk, a_desk, a_vm, fill
-from tests.factories import a_body, a_capture, a_document, an_invocation
-from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import Handler, application, handler
+from tests.browser.inspecting import Desk, a_vm
+from tests.factories import a_body, a_capture, an_invocation, signed
+from tests.servers import Handler, handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
-# Records the scroll positions and the first rows of the list in each frame, until a button says that rows wait.
-_SEEN_UNTIL_WAITING = """(box) => new Promise((done) => {
-  const seen = new Set();
-  const look = () => {
-    seen.add(`${box.scrollTop} ${box.querySelector(".row").id}`);
-    if (document.querySelector(".waiting")) done([...seen]); else requestAnimationFrame(look);
-  };
-  look();
-})"""
 WRONG = Secret("another-client-secret-of-thirty-two-characters")
+TABS = ("Summary", "Body", "Signature", "Response", "Run", "Edit and replay", "Check")
+# What sticks out: parts of the first rows out of their row, rows out of the list, and the document out of the window.
+_STICKS_OUT = """() => {
+  const found = [];
+  const inside = (inner, outer, name) => {
+    const [a, b] = [inner.getBoundingClientRect(), outer.getBoundingClientRect()];
+    if (a.width && (a.left < b.left - 1 || a.right > b.right + 1 || a.top < b.top - 1 || a.bottom > b.bottom + 1))
+      found.push(`${name} ${inner.className}`);
+  };
+  const list = document.querySelector(".list");
+  if (list?.checkVisibility()) {
+    for (const row of [...document.querySelectorAll(".row:not(.empty)")].slice(0, 5)) {
+      if (row.scrollWidth > row.clientWidth) found.push("row is wider than its box");
+      for (const cell of row.children) inside(cell, row, "row:");
+      for (const cell of row.querySelectorAll(".when, .verdict, .response, .handler"))
+        if (cell.scrollWidth > cell.clientWidth) found.push(`cut: ${cell.textContent}`);
+      const pill = row.querySelector(".response");
+      if (!pill.checkVisibility() || pill.getBoundingClientRect().width < 30) found.push("no response");
+    }
+    for (const cell of document.querySelectorAll(".list-head > *")) inside(cell, list, "head:");
+  }
+  for (const button of document.querySelectorAll(".top button")) inside(button, document.documentElement, "top:");
+  const root = document.documentElement;
+  if (root.scrollWidth > innerWidth) found.push(`document is ${root.scrollWidth} px wide`);
+  return found;
+}"""
+_ALIGNED = """() => ["verdict", "what", "response"].every((name) => {
+  const [a, b] = [".list-head", ".row:not(.empty)"].map((where) => document.querySelector(`${where} .${name}`));
+  return Math.abs(a.getBoundingClientRect().left - b.getBoundingClientRect().left) < 1;
+})"""
+# Resolves with the time of the first row.
+_FIRST_ROW = """() => new Promise((done) => new MutationObserver(() => document.querySelector(".row:not(.empty)")
+  && done(performance.timeOrigin + performance.now())).observe(document.body, {childList: true, subtree: true}))"""
+MARKUP = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "'-alert(1)-'",
+    "<style>body{display:none}</style>",
+    "<base href=//example.com>",
+    "<iframe src=javascript:alert(1)>",
+    "{{constructor.constructor('alert(1)')()}}${alert(1)}",
+    "</textarea></pre></dialog><form action=//example.com><input autofocus onfocus=alert(1)>",
+)
+# The elements that only hostile text could add. The page's own forms have no action URL.
+_ADDED = (
+    '() => document.querySelectorAll(\'img:not([src^="/page/"][src$="/icon.svg"]), iframe, object, embed, base,'
+    ' form[action], body style, body script, [onerror], [onload], [onfocus], a[href^="javascript:"]\').length'
+)
 
 
-def sent(desk: Desk, *titles: str, **fields: Any) -> str:
-    """Send an invocation for each title, and return a text that only these contain."""
-    mark = unique()
-    for title in titles or ("vm",):
-        desk.post(a_vm(f"{title}-{mark}", **fields))
-    return mark
-
-
-async def test_request_becomes_a_row_soon_after_its_response(own_desk: Desk, open_page: OpenPage) -> None:
+async def test_first_request_is_shown_live_and_read(own_desk: Desk, open_page: OpenPage) -> None:
+    port = re.findall(r":(\d+)", own_desk.url)[0]
     page = await open_page(own_desk)
-    await expect(page.get_by_text("Waiting for the first invocation")).to_be_visible()
+    state = page.locator(".empty-state")
+    await expect(state).to_contain_text("Waiting for the first invocation")
+    for text in ("Port cannot reach this URL", "--tunnel auto", f"trigger ACTION.json --to {own_desk.url}"):
+        await expect(state).to_contain_text(text)
+    await expect(state).not_to_contain_text("set this URL")
     await expect(page.locator(".timeline, .filters")).to_have_count(0)
+    await expect(page).to_have_title(f"port-hook {port}")
     await expect(page.get_by_text("live", exact=True)).to_be_visible()
-    seen = asyncio.ensure_future(
-        page.evaluate(
-            """() => new Promise((done) => new MutationObserver(() => document.querySelector(".row:not(.empty)")
-               && done(performance.timeOrigin + performance.now()))
-               .observe(document.body, {childList: true, subtree: true}))"""
-        )
-    )
-    await page.evaluate("1")
-    assert await asyncio.to_thread(own_desk.post, a_vm("first")) == 202
-    responded = time.time() * 1000
-    after = await seen - responded
-    sys.stdout.write(f"A row {after:.0f} ms after the response.\n")
-    assert after < 1500
 
+    seen = asyncio.ensure_future(page.evaluate(_FIRST_ROW))
+    await page.evaluate("1")  # the watch has begun
+    body = json.dumps(a_vm("first", log="x" * 400_000, nested={"level": {"deep": "treasure"}}), indent=3).encode()
+    assert await asyncio.to_thread(own_desk.post, body=body) == 202
+    assert await seen - time.time() * 1000 < 1500
+    row = page.locator(".row:not(.empty)")
+    await expect(row.locator(".what strong")).to_have_text("create_vm")
+    await expect(row.locator(".who")).to_have_text("zoë@example.com")
+    await expect(row.locator(".digest")).to_contain_text("title=first")
+    await expect(row).to_have_text(re.compile(r"^(?!.*202.*202).*202 +[\d.]+ ms$", re.DOTALL))  # one status
+    await expect(page.get_by_role("img", name=re.compile("^1 arrived, from .+ to "))).to_be_visible()
 
-async def test_arrivals_wait_when_the_list_is_not_at_its_top(own_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(own_desk, *["vm"] * 40)
-    page = await open_page(own_desk)
-    await page.locator(".row:not(.empty)").first.wait_for()
-    await scroll(page, 500)
-    await expect(page.locator(".row[aria-label]").first).to_be_attached()
-    for title in "abc":
-        own_desk.post(a_vm(f"{title}-{mark}"))
-    await page.get_by_role("button", name="3 new").click()
-    assert await page.locator(".scroll").evaluate("box => box.scrollTop") == 0
-    await expect(page.get_by_text("43 captures")).to_be_visible()
-
-
-async def test_filters_narrow_the_list_and_are_in_the_url(own_desk: Desk, open_page: OpenPage) -> None:
-    sent(own_desk, "a", "b")
-    own_desk.post(a_vm("wrong"), secret=WRONG)
-    page = await open_page(own_desk)
-    await rows(page, 3)
-    await page.get_by_role("button", name="invalid").click()
-    await rows(page, 1)
-    assert "verdict=invalid" in page.url
-    await page.get_by_role("button", name="invalid").click()
-    await page.get_by_label("Response", exact=True).select_option("2xx")
-    await rows(page, 2)
-    await page.get_by_label("Handler", exact=True).select_option("none")
-    await expect(page.get_by_text("No captures match")).to_be_visible()
-    await page.get_by_role("button", name="Clear the filters").click()
-    await rows(page, 3)
-    assert "?" not in page.url
-
-
-async def test_menu_of_signatures_filters_on_narrow_pages(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk, "a")
-    shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
-    page = await open_page(shared_desk, f"?text={mark}", width=400)
-    await rows(page, 2)
-    await page.locator(".menu summary").click()
-    await page.get_by_role("checkbox", name="invalid").check()
-    await rows(page, 1)
-    await page.keyboard.press("Escape")
-    await expect(page.locator(".menu > div")).to_be_hidden()
-    await expect(page.locator(".menu summary")).to_be_focused()
-
-
-async def test_search_finds_text_in_bodies(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk, "needle", "hay")
-    page = await open_page(shared_desk)
-    await page.keyboard.press("/")
-    await page.keyboard.type(f"needle-{mark}")
-    await rows(page, 1)
-    assert f"text=needle-{mark}" in page.url
-
-
-async def test_dragging_over_the_timeline_filters_by_time(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk, "a", "b")
-    page = await open_page(shared_desk, f"?text={mark}")
-    await page.locator(".timeline svg").wait_for()
-    box = await page.locator(".timeline").bounding_box()
-    assert box is not None
-    await page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 20)
-    await page.mouse.down()
-    await page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + 20, steps=3)
-    await page.mouse.up()
-    await expect(page.get_by_role("button", name=re.compile("Remove the filter .* to "))).to_be_visible()
-    assert "since=" in page.url
-    assert "until=" in page.url
-
-
-async def test_tree_unfolds_and_finds(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk, "vm", nested={"level": {"deep": "treasure"}})
-    page = await open_page(shared_desk, f"?text={mark}")
     await opened(page)
-    await page.keyboard.press("2")
-    node = page.get_by_role("treeitem").filter(has_text="nested").last
+    await expect(page).to_have_title("create_vm · 202 · port-hook")
+    age = str(await page.locator(".under").inner_text())
+    panel = await tab(page, 2, "Body")
     await expect(page.get_by_text("treasure")).to_have_count(0)
-    await node.get_by_role("button", name="Unfold").click()
-    await page.get_by_role("treeitem").filter(has_text="level").last.get_by_role("button", name="Unfold").click()
+    for name in ("nested", "level"):
+        node = page.get_by_role("treeitem").filter(has_text=name).last
+        await node.get_by_role("button", name="Unfold").click()
     await expect(page.get_by_text('"treasure"')).to_be_visible()
     await page.get_by_label("Find a key or value in the body").fill("treasure")
     await expect(page.get_by_text("1 found")).to_be_visible()
     await expect(page.get_by_role("button", name="/payload/properties/nested/level/deep")).to_be_visible()
+    async with page.expect_download() as saved:
+        await page.get_by_role("button", name="Download").click()
+    download = await saved.value
+    assert download.suggested_filename == "request.bin"
+    assert (await download.path()).read_bytes() == body
+    await tab(page, 3, "Signature")
+    await expect(panel.get_by_text("the same")).to_be_visible()
+    await tab(page, 4, "Response")
+    await expect(panel.get_by_text("unchanged from your handler")).to_be_visible()
+    await expect(panel.locator(".body")).to_have_count(1)
+    await expect(page.locator(".under")).not_to_have_text(age)  # it passes while it is shown
 
 
-async def test_edited_body_is_sent_and_both_responses_are_shown(
+async def test_captures_are_found_by_text_facts_and_time(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = unique()
+    ada, zoe = f"ada-{mark}@example.com", f"zoë-{mark}@example.com"
+    for user, title in ((zoe, "hay"), (ada, "Needle"), (zoe, "hay")):
+        document = a_vm(f"{title}-{mark}", deep={"list": [{"name": f"needle-{mark}"}]} if title != "hay" else 1)
+        document["trigger"]["by"]["user"]["email"] = user
+        shared_desk.post(document)
+    shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
+    page = await open_page(shared_desk)
+    search = page.get_by_role("searchbox").first
+    await page.keyboard.press("/")
+    await page.keyboard.type(f"needle-{mark}")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".way")).to_be_visible()  # it opens the first match
+    await expect(page.get_by_role("listbox", name="Captures")).to_be_focused()
+    await rows(page, 1)
+    await tab(page, 2, "Body")
+    await expect(page.get_by_label("Find a key or value in the body")).to_have_value(f"needle-{mark}")
+    await expect(page.get_by_text("2 found")).to_be_visible()
+    await expect(page.locator(".matches mark")).to_have_text([f"Needle-{mark}", f"needle-{mark}"])
+    await page.get_by_role("button", name="Raw").click()
+    await expect(page.locator("pre.raw mark")).to_have_count(2)
+
+    await search.fill(mark)
+    await rows(page, 4)
+    await page.locator(".row").nth(1).click()
+    await page.get_by_role("tab", name="Summary").click()
+    await page.locator(".facts").get_by_role("button", name=re.compile(zoe)).click()
+    await rows(page, 2)
+    await page.reload()
+    await rows(page, 2)
+    await page.get_by_role("button", name=f"Remove the filter user {zoe}").click()
+    await rows(page, 4)
+    for name in ("Handler 202", "Signature valid"):
+        await page.locator(".way").get_by_role("button", name=name).click()
+    await rows(page, 3)
+    assert {"handler=202", "verdict=valid"} <= set(page.url.partition("?")[2].split("&"))
+    await page.get_by_label("Response", exact=True).select_option("5xx")
+    await expect(page.get_by_text("No captures match")).to_be_visible()
+    await page.get_by_role("button", name="Clear the filters").click()
+    await expect(page.locator(".filters .chip.on")).to_have_count(0)
+    assert not {"handler", "verdict", "response", "text"} & set(re.findall(r"(\w+)=", page.url))
+
+    await page.get_by_role("button", name="Time", exact=True).click()
+    await page.get_by_role("button", name="Last 5 minutes").click()
+    await expect(page.locator(".filters .chip.on")).to_contain_text("since ")
+    assert abs(time.time() - 300 - float(re.search(r"since=(\d+)", page.url)[1])) < 60  # type: ignore[index]
+    await page.get_by_role("button", name="Time", exact=True).press("Enter")
+    await page.get_by_label("To", exact=True).fill("2020-01-01T00:00:00")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("The end must be after the start.")
+    await page.get_by_label("From", exact=True).fill("2019-12-31T12:00:00")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("No captures match")).to_be_visible()
+    assert "since=1577790000&until=1577833200" in page.url  # an hour before UTC
+
+
+async def test_held_requests_are_let_pass_responded_to_by_hand_and_released(
+    own_desk: Desk, open_page: OpenPage, receiver: Handler
+) -> None:
+    before = len(receiver.requests)
+    page = await open_page(own_desk)
+    await page.get_by_role("button", name="Hold", exact=True).click()
+    panel = page.get_by_role("region", name="Held requests")
+    await expect(panel).to_contain_text("0 held")
+    requests = []
+    for number, name in enumerate(("passes", "answered", "released"), 1):  # in order, because they share a run
+        requests.append(asyncio.create_task(asyncio.to_thread(own_desk.post, {**a_vm("vm"), "action": name})))
+        await expect(panel.get_by_role("status")).to_have_text(f"{number} held")
+    items = {name: panel.get_by_role("listitem").filter(has_text=name) for name in ("passes", "answered", "released")}
+    await expect(page.locator(".row", has_text="answered").locator(".response")).to_have_text("held")
+    await expect(items["passes"]).to_contain_text(re.compile(r"arrived [1-9]\d* s ago"))  # it ticks
+
+    await items["passes"].get_by_role("button", name="Let it pass").click()
+    assert await requests[0] == 202
+    await expect(items["passes"]).to_have_count(0)
+
+    await expect(page).to_have_title(re.compile(r"^\(2 held\) "))
+    await expect(items["answered"]).to_contain_text("title=vm")
+    await items["answered"].get_by_role("button", name="Respond…").click()
+    await page.keyboard.press("Escape")
+    form = page.get_by_role("form", name=re.compile("^Respond to answered"))
+    await expect(form).to_have_count(0)
+    await expect(items["answered"].get_by_role("button", name="Respond…")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(form.get_by_label("Body")).to_have_value("{}")
+    await form.get_by_label("Status").fill("503")
+    await form.get_by_label("Delay in seconds").fill("0.2")
+    await form.get_by_label("Body").fill('{"later": true}')
+    await form.get_by_label("Body").press("Control+Enter")
+    assert await requests[1] == 503
+    await expect(page.locator(".row", has_text="answered").locator(".response")).to_have_text("503")
+
+    await page.keyboard.press("p")
+    assert await requests[2] == 202
+    await expect(panel).to_have_count(0)
+    await page.locator(".row", has_text="answered").click()
+    await expect(page.get_by_text("Responded by hand, after 0.2 s")).to_be_visible()
+    await expect(page.get_by_text("You responded by hand.")).to_be_visible()
+    await expect(page.locator(".row", has_text="answered").locator(".handler")).to_have_text("by hand")
+    bodies = [json.loads(request.body)["action"] for request in receiver.requests[before:]]
+    assert bodies == ["passes", "released"]
+
+
+async def test_handler_is_checked_and_a_finding_opens_its_request(shared_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(shared_desk, f"?text={sent(shared_desk)}")
+    await opened(page)
+    await page.keyboard.press("h")
+    await expect(page.get_by_role("heading", name="Check the handler")).to_be_focused()
+    await expect(page).to_have_title("Check · port-hook")
+    await expect(page.get_by_role("combobox", name="Request")).to_have_value(re.compile("^capture:"))
+    to = page.get_by_label("To", exact=True)
+    await to.fill("https://handler.example")
+    await expect(page.get_by_role("alert")).to_contain_text("only handlers on this machine")
+    await expect(page.get_by_role("button", name="Run")).to_be_disabled()
+    with handler(delay_s=60) as silent:
+        await to.fill(str(silent.port))
+        await page.get_by_role("button", name=RUN_CHECK).click()
+        await expect(page.get_by_role("progressbar")).to_be_visible()
+        await page.get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_text("You canceled the check.")).to_be_visible()
+    await to.fill("")
+    await expect(to).to_have_attribute("placeholder", re.compile(r"^http://127\.0\.0\.1:\d+/$"))
+    await only_signature_checks(page)
+    button = page.get_by_role("button", name=RUN_CHECK)
+    assert int(re.findall(r"\d+", await button.text_content() or "")[0]) > 1  # the requests
+    await button.press("Enter")
+    await expect(page.get_by_text(re.compile(r"^\d+ checks in .* failed"))).to_be_visible()
+    finding = page.get_by_role("row").filter(has_text="does not verify signatures")
+    await expect(finding.get_by_text("failed")).to_be_visible()
+    await expect(finding.get_by_text("Fix:")).to_be_visible()
+    await finding.get_by_role("button").first.press("Enter")
+    await expect(page.locator(".head .verdict")).to_contain_text("missing")
+    await expect(finding).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".detail")).to_have_count(0)
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".row").first).to_be_visible()
+    await page.keyboard.press("h")
+    await expect(finding).to_be_visible()
+    assert "view=check" in page.url
+
+
+async def test_edited_request_is_sent_and_compared_with_the_original(
     shared_desk: Desk, receiver: Handler, open_page: OpenPage
 ) -> None:
-    mark = sent(shared_desk)
+    mark = sent(shared_desk, notes="a\nb", opts={"k": [1]})
     page = await open_page(shared_desk, f"?text={mark}")
-    await opened(page)
-    await page.keyboard.press("e")
-    body = page.get_by_label("Body", exact=True)
-    await body.fill('{\n  "a": 1,\n  oops\n}')
-    await expect(page.get_by_text(re.compile("Not JSON: line 3, column 3"))).to_be_visible()
-    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
-    await body.fill(json.dumps(a_vm(f"edited-{mark}")))
-    await page.get_by_role("button", name="Send", exact=True).click()
+    body = await editing(page)
+    send = page.get_by_role("button", name="Send", exact=True)
+    whole = str(await body.input_value())
+    await body.fill(whole.replace("\n", "\noops\n", 1))
+    await expect(page.get_by_text(re.compile("Not JSON: line 2, column 1"))).to_be_visible()
+    await expect(send).to_be_disabled()
+    await page.get_by_role("button", name="Go there").click()
+    assert await body.evaluate("area => area.value.slice(area.selectionStart).startsWith('oops')")
+    await body.fill(whole)
+    await expect(page.get_by_text("Not JSON")).to_have_count(0)
+    cpu = page.get_by_label("cpu", exact=True)
+    await cpu.fill("16")
+    await cpu.blur()
+    await expect(body).to_have_value(re.compile('"cpu": 16'))
+    await body.fill(str(await body.input_value()).replace('"cpu": 16', '"cpu": 32'))
+    await expect(cpu).to_have_value("32")  # the input follows the body
+    await expect(page.get_by_label("notes")).to_have_value("a\nb")
+    await page.get_by_label("notes").fill("c\nd")
+    opts = page.get_by_label("opts")
+    await opts.fill('{"k": ')
+    await expect(page.get_by_text("This is not JSON.")).to_be_visible()
+    await opts.fill('{"k": [2]}')
+    await opts.press("ControlOrMeta+Enter")
     result = page.get_by_role("region", name="Result")
     await expect(result.get_by_text("Before")).to_be_visible()
     await expect(result.get_by_text('{"accepted":true}')).to_have_count(2)
-    assert f"edited-{mark}".encode() in receiver.requests[-1].body
     await rows(page, 2)
+    properties = json.loads(receiver.requests[-1].body)["payload"]["properties"]
+    assert (properties["cpu"], properties["notes"], properties["opts"]) == (32, "c\nd", {"k": [2]})
 
-
-async def test_input_follows_the_body_after_undone_typing(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}")
-    await opened(page)
-    await page.keyboard.press("e")
-    memory = page.get_by_label("memory")
-    await memory.press("End")
-    await memory.press("1")
-    await memory.press("Backspace")
-    await page.get_by_label("Body", exact=True).fill(json.dumps(a_vm(mark, memory=64)))
-    await expect(memory).to_have_value("64")
-
-
-async def test_summary_says_what_the_listener_simulated(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = unique()
-    failed = a_capture(
-        an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time()),
-        response=Response(status=500),
-        simulated=Simulated(failure="fail-rate", delay_s=2.0),
-    )
-    with open_store(None, shared_desk.folder) as store:
-        store.add([failed])
-    page = await open_page(shared_desk, f"?text={mark}")
-    await opened(page)
-    await expect(page.get_by_text("Simulated: failure (--fail-rate), delay of 2.00 s (--delay)")).to_be_visible()
-
-
-async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
-    mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}")
-    await opened(page)
-    await page.keyboard.press("e")
-    await page.get_by_label("cpu", exact=True).fill("16")
-    await page.get_by_label("cpu", exact=True).blur()
-    await expect(page.get_by_label("Body", exact=True)).to_have_value(re.compile('"cpu": 16'))
-    await page.get_by_role("button", name="Send", exact=True).click()
-    await expect(page.get_by_role("region", name="Result")).to_be_visible()
-    assert json.loads(receiver.requests[-1].body)["payload"]["properties"]["cpu"] == 16
-
-
-async def test_failed_replay_shows_the_failure_and_not_a_pending_response(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
-    mark = unique()
-    original = an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time())
-    replay = replace(original, id=uuid4().hex[:12], received_at=time.time() + 1, replay_of=original.id)
-    delivery = Delivery(url="http://127.0.0.1:9/", fault="unreachable", error="nothing listens", latency_ms=1.0)
-    with open_store(None, shared_desk.folder) as store:
-        store.add([a_capture(original, response=Response(status=200)), a_capture(replay, delivery=delivery)])
-    page = await open_page(shared_desk, f"?text={mark}")
-    await rows(page, 2)
-    await expect(page.locator(".row .response")).to_have_text(["unreachable", "200"])
-    await opened(page, 1)
-    await expect(page.locator(".replays .pill")).to_have_text("unreachable")
-    await page.locator(".replays button").first.click()
-    await expect(page.get_by_text("No response", exact=True)).to_be_visible()
-    await expect(page.get_by_text("Port got no response yet")).to_have_count(0)
-
-
-async def test_replay_key_shows_the_outcome_in_the_page(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}")
-    await opened(page)
-    await page.keyboard.press("r")
-    result = page.get_by_role("region", name="Result")
-    await expect(result.get_by_text("Now")).to_be_visible()
-    await rows(page, 2)
     await result.get_by_role("button", name="Compare the requests").click()
     await expect(page.get_by_role("tab", name="Comparison")).to_be_visible()
-
-
-async def test_comparison_marks_changed_paths(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = unique()
-    shared_desk.post(a_vm(mark, cpu=2))
-    shared_desk.post(a_vm(mark, cpu=8))
-    page = await open_page(shared_desk, f"?text={mark}")
-    await rows(page, 2)
-    await opened(page, 1)
-    await page.keyboard.press("m")
-    await page.keyboard.press("k")
-    await page.keyboard.press("d")
     changed = page.locator(".changes tr.changed").filter(has_text="/payload/properties/cpu")
-    await expect(changed.locator("del")).to_have_text("2")
-    await expect(changed.locator("ins")).to_have_text("8")
-    await page.reload()
-    await expect(changed.locator("ins")).to_have_text("8")
+    for _ in range(2):
+        await expect(changed.locator("del, ins")).to_have_text(["2", "32"])
+        await page.reload()
 
 
-async def test_encrypted_inputs_are_decrypted_on_click_only(shared_desk: Desk, open_page: OpenPage) -> None:
-    page = await open_page(shared_desk)
+async def test_request_is_copied_and_saved_signed_now(shared_desk: Desk, open_page: OpenPage) -> None:
+    body = a_body(a_vm(unique()))
+    (name,) = added(shared_desk, a_capture(an_invocation(body, id=uuid4().hex[:12], headers=signed(body))))
+    page = await open_page(shared_desk, f"?open={name}")
+    await page.get_by_role("button", name="curl", exact=True).click()
+    await expect(page.get_by_text("newly signed, valid for 5 minutes")).to_be_visible()
+    command = str(await page.evaluate("navigator.clipboard.readText()"))
+    stamp = re.search(r"x-port-timestamp: (\d+)", command)
+    assert stamp is not None
+    assert abs(int(stamp[1]) - time.time()) < 60
+    for chosen, is_new in (("httpie", True), ("har", False)):
+        async with page.expect_download() as download:
+            await page.get_by_label("Export as").select_option(chosen)
+        content = (await (await download.value).path()).read_text("utf-8")
+        assert ("1700000000" in content) is not is_new
+    await page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
+    await page.keyboard.press("c")
+    manual = page.get_by_role("dialog", name="Copy this text")
+    await expect(manual.get_by_label("Text")).to_have_value(re.compile("curl "))
+
+
+async def test_action_is_triggered_and_its_encrypted_input_decrypted_on_click_only(
+    shared_desk: Desk, receiver: Handler, open_page: OpenPage
+) -> None:
+    mark = unique()
+    page = await open_page(shared_desk, f"?text={mark}")
     await page.keyboard.press("t")
     dialog = page.get_by_role("dialog")
-    await dialog.get_by_role("combobox", name="Action").select_option("rotate_key")
-    await dialog.get_by_label("API key").fill("the-plain-key")
-    await dialog.get_by_role("button", name="Trigger").click()
+    await expect(dialog.get_by_role("combobox", name="Action")).to_be_focused()
+    await dialog.get_by_role("combobox", name="Action").select_option("everything")
+    title = dialog.get_by_label("Title")
+    await title.fill(mark[:5])
+    shared_desk.post(a_vm(mark))
+    await rows(page, 1)
+    await title.press_sequentially(mark[5:])
+    await expect(title).to_have_value(mark)  # the arrival changed nothing
+    secret = dialog.get_by_label("API key")
+    await expect(secret).to_have_attribute("type", "password")
+    await secret.fill("the-plain-key")
+    await dialog.get_by_role("button", name="Show", exact=True).click()
+    await expect(secret).to_have_attribute("type", "text")
+    await dialog.get_by_role("group", name="Zones").get_by_label("c3").check()
+    await dialog.get_by_role("group", name="Zones").get_by_label("a1").check()
+    await expect(dialog.get_by_text("an entity of microservice")).to_be_visible()
+    await dialog.get_by_label("Helm values").fill("a: 1\nb: 2\n")
+    await dialog.get_by_label("Start at").fill("2026-06-01T12:00:00")
+    labels = dialog.get_by_label("Labels")
+    await labels.fill("{oops")
+    await expect(dialog.get_by_label("replicas")).to_have_attribute("max", "5")
+    await title.press("Enter")
+    await expect(labels).to_be_focused()  # the browser shows why it is not sent
+    await rows(page, 1)
+    await labels.fill('{"team": "core"}')
+    await title.press("Enter")
+    await expect(dialog.get_by_text("202")).to_be_in_viewport()
+    await rows(page, 2)
+    properties = json.loads(receiver.requests[-1].body)["payload"]["properties"]
+    assert properties.pop("api_key") != "the-plain-key"
+    assert properties == {
+        "title": mark,
+        "replicas": 2,
+        "zones": ["a1", "c3"],
+        "helm": "a: 1\nb: 2\n",
+        "labels": {"team": "core"},
+        "start": "2026-06-01T10:00:00.000Z",  # Berlin is two hours ahead
+    }
     await dialog.get_by_role("button", name="Show the capture").click()
     await expect(page.get_by_role("heading", name="Encrypted inputs")).to_be_visible()
     await expect(page.get_by_text("the-plain-key")).to_have_count(0)
@@ -278,116 +399,42 @@ async def test_encrypted_inputs_are_decrypted_on_click_only(shared_desk: Desk, o
     await expect(page.get_by_text("the-plain-key")).to_have_count(0)
 
 
-async def test_trigger_form_has_the_focus_when_it_appears(shared_desk: Desk, open_page: OpenPage) -> None:
-    page = await open_page(shared_desk)
-    has_focus = asyncio.ensure_future(
-        page.evaluate(
-            """() => new Promise((done) => new MutationObserver(() => {
-                 const choice = document.querySelector("dialog select");
-                 if (choice) done(document.activeElement === choice);
-               }).observe(document.body, {childList: true, subtree: true}))"""
-        )
-    )
-    await page.evaluate("1")
-    await page.keyboard.press("t")
-    assert await has_focus
-
-
-async def test_triggered_action_becomes_a_capture(shared_desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
-    mark = unique()
-    page = await open_page(shared_desk, f"?text={mark}")
-    await page.keyboard.press("t")
-    dialog = page.get_by_role("dialog")
-    await expect(dialog.get_by_role("combobox", name="Action")).to_be_focused()
-    await dialog.get_by_label(re.compile("^Title")).fill(mark)
-    await dialog.get_by_role("button", name="Trigger").click()
-    await expect(dialog.get_by_text("202")).to_be_visible()
-    await rows(page, 1)
-    assert mark.encode() in receiver.requests[-1].body
-
-
-async def test_input_keeps_what_is_typed_when_a_capture_arrives(own_desk: Desk, open_page: OpenPage) -> None:
-    page = await open_page(own_desk)
-    await page.keyboard.press("t")
-    title = page.get_by_role("dialog").get_by_label(re.compile("^Title"))
-    await title.fill("dev")
-    own_desk.post(a_document())
-    await rows(page, 1)
-    await title.press_sequentially("-env")
-    await expect(title).to_have_value("dev-env")
-    await page.get_by_role("dialog").get_by_role("button", name="Trigger").click()
-    await expect(page.get_by_role("dialog").get_by_text("202")).to_be_visible()
-
-
-async def test_run_is_reported_from_the_page(tmp_path: Path, receiver: Handler, open_page: OpenPage) -> None:
-    with a_sandbox() as sandbox:
-        options = ("--forward-to", str(receiver.port), "--insecure-api")
-        with a_desk(tmp_path, *options, env=environ_of(sandbox)) as desk:
-            desk.post(a_document(), secret=sandbox.client_secret)
-            page = await open_page(desk)
-            await opened(page)
-            await page.keyboard.press("5")
-            await expect(page.locator(".run-head .pill")).to_have_text("IN_PROGRESS")
-            await page.get_by_label("Log message").fill("Created the machine")
-            await page.get_by_role("button", name="Success").click()
-            await expect(page.locator(".run-head .pill")).to_have_text("SUCCESS")
-            await expect(page.get_by_text("Created the machine")).to_be_visible()
-            await page.close()
-
-
-async def test_workflow_run_shows_its_result_and_nodes_with_fitting_text(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
-    run = {"id": "wfr_0000000000000001", "kind": "workflow", "status": "COMPLETED", "label": "FAILED", "link": []}
-    node = {"id": "start", "title": "Start", "type": "SELF_SERVE_TRIGGER", "status": "IN_PROGRESS", "next": []}
-    shown = {"available": True, "run": run, "logs": [], "nodes": [node]}
-    page = await open_page(shared_desk, f"?text={sent(shared_desk, 'one')}")
-    await page.route("**/api/runs/*", lambda route: route.fulfill(json=shown))
-    await opened(page)
-    await page.keyboard.press("5")
-    await expect(page.locator(".run-head .pill")).to_have_text("FAILED")
-    await expect(page.locator(".step-kind")).to_have_text("self-serve trigger · in progress")
-    fits = "(each) => each.scrollWidth <= each.clientWidth"
-    assert await page.locator(".step-kind").evaluate(fits)
-
-
-async def test_back_and_forward_walk_through_captures_and_tabs_and_a_reload_keeps_the_state(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
-    mark = sent(shared_desk, "one", "two")
-    page = await open_page(shared_desk, f"?text={mark}")
-    await opened(page, 0)
-    first = page.url
-    await opened(page, 1)
-    second = page.url
-    await page.keyboard.press("3")
-    await expect(page.get_by_role("tab", name="Signature")).to_have_attribute("aria-selected", "true")
-    await page.reload()
-    await expect(page.get_by_role("tab", name="Signature")).to_have_attribute("aria-selected", "true")
-    await rows(page, 2)
-    await page.go_back()
-    assert page.url == first
-    await expect(page.locator(".row.open")).to_have_attribute("id", re.compile(first.rpartition("open=")[2][:12]))
-    await page.go_forward()
-    assert page.url.startswith(second)
-
-
-async def test_everything_works_by_keyboard_alone(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_page_is_operated_by_keys_and_the_back_button(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "one", "two", "three")
     page = await open_page(shared_desk, f"?text={mark}")
     await rows(page, 3)
-    await page.keyboard.press("j")
-    await page.keyboard.press("j")
-    await expect(page.locator(".row.current")).to_have_count(1)
-    await page.keyboard.press("k")
+    visited = [""]
+    while visited[-1] != "scroll" and len(visited) < 40:
+        await page.keyboard.press("Tab")
+        part = "document.activeElement.closest('.search, .filters, .scroll')?.className ?? ''"
+        visited.append(await page.evaluate(part))
+    firsts = [visited.index(name) for name in ("search", "filters", "scroll")]
+    assert firsts == sorted(firsts)
+    await page.keyboard.press("Escape")
+    current = page.locator(".row.current")
+    for key, title in (("j", "three"), ("j", "two"), ("k", "three"), ("j", "two")):
+        await page.keyboard.press(key)
+        await expect(current).to_contain_text(f"title={title}")
+    shared_desk.post(a_vm(f"four-{mark}"))
+    await rows(page, 4)
+    await expect(current).to_contain_text("title=two")  # it stays on its capture
+    await expect(current).to_have_attribute("aria-posinset", "3")
+    await expect(current).to_have_attribute("aria-setsize", "4")
     await page.keyboard.press("Enter")
-    await expect(page.locator(".row").first).to_have_class(re.compile(r"\bopen\b"))
-    for key, name in enumerate(("Summary", "Body", "Signature", "Response", "Run", "Edit and replay"), 1):
-        await page.keyboard.press(str(key))
-        await expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
-    await page.keyboard.press("c")
-    await expect(page.get_by_text("Copied the curl command to the clipboard.")).to_be_visible()
-    assert "curl " in str(await page.evaluate("navigator.clipboard.readText()"))
+    await expect(page.locator(".row.open")).to_contain_text("title=two")
+    for number, name in enumerate(TABS, 1):
+        await tab(page, number, name)
+    await page.keyboard.press("j")
+    await expect(page.locator(".row.open")).to_contain_text("title=one")
+    await page.locator(".row").first.click()
+    await page.reload()
+    await expect(page.locator(".row.open")).to_contain_text("title=four")
+    await expect(page.get_by_role("tab", name="Check", exact=True)).to_have_attribute("aria-selected", "true")
+    await page.go_back()
+    await expect(page.locator(".row.open")).to_contain_text("title=one")
+    await page.keyboard.press("r")
+    await expect(page.get_by_role("region", name="Result").get_by_text("Now")).to_be_visible()
+    await rows(page, 5)
     await page.keyboard.press("Escape")
     await expect(page.locator(".detail")).to_have_count(0)
     await expect(page.locator(".scroll")).to_be_focused()
@@ -398,189 +445,116 @@ async def test_everything_works_by_keyboard_alone(shared_desk: Desk, open_page: 
     await expect(page.locator(".scroll")).to_be_focused()
 
 
-async def test_tab_key_visits_search_filters_list_and_detail_in_this_order(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
-    mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}", width=1000)
-    await opened(page)
-    await page.reload()
-    await expect(page.locator(".panel dl")).to_be_visible()
-    visited: list[str] = []
-    for _ in range(24):
-        await page.keyboard.press("Tab")
-        visited.append(
-            await page.evaluate(
-                "document.activeElement.closest('.search, .filters, .scroll, .head, .tabs, .panel')?.className ?? ''"
-            )
-        )
-    firsts = [visited.index(name) for name in ("search", "filters", "scroll", "head", "tabs", "panel")]
-    assert firsts == sorted(firsts)
-
-
-async def test_page_follows_a_restarted_server(tmp_path: Path, receiver: Handler, open_page: OpenPage) -> None:
-    options = ("--forward-to", str(receiver.port))
-    with a_desk(tmp_path, *options) as desk:
-        port = desk.origin.rpartition(":")[2]
-        desk.post(a_vm("before"))
-        page = await open_page(desk, allowed=("Failed to load", "ERR_"))
-        await rows(page, 1)
-        token = desk.token
-    await expect(page.locator(".dot.live")).to_have_count(0)
-    with a_desk(tmp_path, *options, "--inspect-port", port) as desk:
-        desk.post(a_vm("after"))
-        if desk.token != token:
-            # A new token, because another program had the port: the user opens the new URL in this tab.
-            await expect(page.get_by_text("Open the URL")).to_be_visible()
-            await page.goto(desk.entry)
-        await rows(page, 2)
-        await expect(page.locator(".dot.live")).to_have_count(1)
-
-
-async def test_text_is_shown_for_manual_copying_when_it_cannot_be_copied(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
-    mark = sent(shared_desk)
+async def test_page_is_used_at_every_width(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk, "a-machine-with-quite-a-long-name", "b", "c")
+    shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
     page = await open_page(shared_desk, f"?text={mark}")
-    await page.context.clear_permissions()
-    await page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('refused')); }")
-    await opened(page)
-    await page.keyboard.press("c")
-    await expect(page.get_by_role("dialog", name="Copy this text").get_by_label("Text")).to_have_value(
-        re.compile("curl ")
-    )
-
-
-async def test_error_while_drawing_shows_a_message_and_a_way_out(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}")
-    await rows(page, 1)
-
-    async def broken(route: Any) -> None:
-        response = await route.fetch()
-        document = {**await response.json(), "verdict": None}
-        await route.fulfill(response=response, json=document)
-
-    await page.route(re.compile(r"/api/captures/[0-9a-zA-Z]+$"), broken)
-    await page.locator(".row").first.click()
-    await expect(page.get_by_role("heading", name="This capture cannot be shown")).to_be_visible()
-    await expect(page.get_by_role("button", name="Reload")).to_be_visible()
+    await rows(page, 4)
+    for width in (1440, 1000, 400, 320):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.evaluate(_STICKS_OUT) == [], width
+        if width >= 1000:
+            assert await page.evaluate(_ALIGNED), width
+        await page.locator(".row").last.click()
+        await expect(page.locator(".head h2")).to_be_visible()
+        assert await page.evaluate(_STICKS_OUT) == [], f"{width} with a capture open"
+        await page.keyboard.press("Escape")
+        await expect(page.locator(".detail")).to_have_count(0)
+    await page.locator(".row").last.click()
+    await page.locator(".facts").get_by_role("button", name=re.compile("^zoë")).click()
+    await expect(page.locator(".row").first).to_be_visible()  # the capture no longer covers the list
+    await expect(page.locator(".filters .chip.on")).to_contain_text("zoë")
+    await page.locator(".menu summary").click()
+    await page.get_by_role("checkbox", name="invalid").check()
     await rows(page, 1)
     await page.keyboard.press("Escape")
-    await expect(page.get_by_role("heading", name="This capture cannot be shown")).to_have_count(0)
+    await expect(page.locator(".menu > div")).to_be_hidden()
+    await expect(page.locator(".menu summary")).to_be_focused()
+    await assert_fits(page)
 
 
-async def test_page_stays_live_however_often_its_filters_change(shared_desk: Desk, open_page: OpenPage) -> None:
-    sent(shared_desk)  # an empty list has no filters
-    page = await open_page(shared_desk)
-    await expect(page.locator(".dot.live")).to_have_count(1)
-    button = page.get_by_role("button", name="malformed")
-    for _ in range(18):
-        async with page.expect_response(lambda response: "/api/events" in response.url) as found:
-            await button.click()
-        assert (await found.value).status == 200
-    mark = sent(shared_desk)
-    await expect(page.locator(".row:not(.empty)").first).to_be_visible()
-    await page.get_by_role("searchbox").first.fill(mark)
+async def test_arrivals_wait_while_the_user_reads_further_down(own_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(own_desk, *["vm"] * 30)
+    port = re.findall(r":(\d+)", own_desk.url)[0]
+    page = await open_page(own_desk)
+    await expect(page.get_by_text("30 captures")).to_be_visible()
+    await scroll(page, 300)
+    first = await page.locator(".row[aria-label]").first.get_attribute("id")
+    for title in "abc":
+        own_desk.post(a_vm(f"{title}-{mark}"))
+    await expect(page).to_have_title(f"(3) port-hook {port}")
+    assert await page.locator(".scroll").evaluate("box => box.scrollTop") == 300
+    await expect(page.locator(".row[aria-label]").first).to_have_attribute("id", str(first))
+    await page.get_by_role("button", name="3 new").click()
+    await expect(page.get_by_text("33 captures")).to_be_visible()
+    assert await page.locator(".scroll").evaluate("box => box.scrollTop") == 0
+
+    button = page.get_by_role("button", name="New only")
+    assert "Nothing is deleted" in str(await button.get_attribute("title"))
+    await button.click()
+    await expect(page.get_by_text("Nothing has arrived since")).to_be_visible()
+    own_desk.post(a_vm("later"))
     await rows(page, 1)
+    await page.get_by_role("button", name=re.compile("^Remove the filter")).click()
+    await expect(page.get_by_text("34 captures")).to_be_visible()
 
 
-async def test_list_is_requested_before_the_timeline_and_a_reload_requests_no_file_again(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
-    mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}&verdict=valid&tab=body")
-    await rows(page, 1)
-    await page.reload()
-    await rows(page, 1)
-    await expect(page.locator(".timeline svg")).to_be_attached()
-    entries = await page.evaluate(
-        "performance.getEntriesByType('resource').map(({name, transferSize}) => [new URL(name), transferSize])"
-        ".map(([url, size]) => [url.pathname, url.search, size])"
-    )
-    asked = [(path, query) for path, query, _ in entries if path in {"/api/captures", "/api/spans", "/api/histogram"}]
-    assert asked[0] == ("/api/captures", f"?text={mark}&verdict=valid&limit=40")
-    assert [path for path, _ in asked].count("/api/captures") == 1
-    files = {path.rpartition("/")[2]: size for path, _, size in entries if path.endswith(".js")}
-    assert set(files.values()) == {0}
-    assert {"app.js", "start.js", "preact.js"} <= set(files)
+async def test_axe_finds_nothing(shared_desk: Desk, open_page: OpenPage) -> None:
+    mark = sent(shared_desk, "one", "two")
+    shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
+    page = await open_page(shared_desk, f"?text={mark}", width=1440)
+    await rows(page, 3)
+    await with_axe(page)
+    await opened(page, 1)
+    await check(page, "list and summary")
+    for number, name in enumerate(TABS[1:], 2):
+        await tab(page, number, name)
+        await expect(page.get_by_text("Loading…")).to_have_count(0)
+        await check(page, name, ".panel")
+    await page.get_by_role("tab", name="Summary").click()
+    for key in "mjd":
+        await page.keyboard.press(key)
+    await expect(page.locator(".changes").first).to_be_visible()
+    await check(page, "comparison", ".panel")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("?")
+    await check(page, "keys", "dialog")
+    await page.keyboard.press("Escape")
+    dialog = await triggering(page, "everything")
+    await dialog.get_by_label("Labels").fill("{")
+    await expect(dialog.get_by_text("This is not JSON.")).to_be_visible()
+    await check(page, "trigger", "dialog")
 
 
-async def test_response_arriving_while_the_list_loads_is_shown(tmp_path: Path, open_page: OpenPage) -> None:
-    release = threading.Event()
-
-    async def respond(_: web.Request) -> web.Response:
-        await asyncio.to_thread(release.wait, 30)
-        return web.Response(text="ok")
-
-    app = web.Application()
-    app.router.add_post("/", respond)
-    with application(app) as url, a_desk(tmp_path, "--forward-to", url) as desk:
-        watcher, page = await open_page(desk), await open_page(desk)
-        sending = asyncio.create_task(asyncio.to_thread(desk.post, a_vm("one")))
-        try:
-            await expect(watcher.locator(".row .response")).to_have_text("pending")
-
-            async def hold(route: Route) -> None:
-                response = await route.fetch()
-                assert (await response.json())["captures"][0]["response"] is None
-                release.set()
-                await expect(watcher.locator(".row .response")).to_have_text("200")
-                await route.fulfill(response=response)
-
-            await page.route("**/api/captures?*", hold)
-            await page.goto(desk.page)
-            await expect(page.locator(".row .response")).to_have_text("200")
-        finally:
-            release.set()
-            await sending
-            await asyncio.gather(page.close(), watcher.close())
-
-
-async def test_list_does_not_move_when_very_many_captures_arrive(tmp_path: Path, open_page: OpenPage) -> None:
-    fill(tmp_path, 300)
-    with a_desk(tmp_path, command=("inspect",)) as desk:
+async def test_hostile_text_stays_text(tmp_path: Path, start_desk: Any, open_page: OpenPage) -> None:
+    body = b"<img src=x onerror=alert(1)><script>alert(1)</script>"
+    head = b"HTTP/1.1 500 <script>alert(1)</script>\r\ncontent-type: text/html\r\nx-a: <svg onload=alert(1)>\r\n"
+    with handler(head + b"content-length: %d\r\n\r\n%s" % (len(body), body)) as target:
+        desk = start_desk("--forward-to", str(target.port))
+        hidden = "a\u202eb\u2066c\u200bd\u200fe\ufefff\u0000g\u001b[2Jh"
+        text = "".join(MARKUP)
+        document = a_vm(text, **{each: each for each in MARKUP})
+        document["action"] = f"{hidden}{text}"
+        document["trigger"]["by"]["user"] = {"email": text, "firstName": text}
+        document["payload"]["action"]["trigger"] = text
+        document["context"]["entity"] = text
+        desk.post(document, x_hostile=text)
         page = await open_page(desk)
-        await expect(page.get_by_text("300 captures")).to_be_visible()
-        await expect(page.locator(".dot.live")).to_have_count(1)
-        box = page.locator(".scroll")
-        await box.evaluate("box => { box.scrollTop = 5000; }")
-        await expect(page.locator(".row:not(.empty)").first).to_contain_text(f"{300 - 5000 // 38 + 7:016d}")
-        first = await box.locator(".row").first.get_attribute("id")
-        seen = asyncio.ensure_future(box.evaluate(_SEEN_UNTIL_WAITING))
-        await page.evaluate("1")  # the watch has begun
-        await asyncio.to_thread(fill, tmp_path, 100, first=300)
-        assert await seen == [f"5000 {first}"]
-        await page.get_by_role("button", name="100 new").click()
-        await expect(page.get_by_text("400 captures")).to_be_visible()
-        await page.close()
-
-
-async def test_arrow_keys_walk_through_the_tree(shared_desk: Desk, open_page: OpenPage) -> None:
-    mark = sent(shared_desk)
-    page = await open_page(shared_desk, f"?text={mark}")
-    await opened(page)
-    await page.keyboard.press("2")
-    root = page.get_by_role("treeitem").first
-    await root.focus()
-    await page.keyboard.press("ArrowDown")
-    await expect(page.get_by_role("treeitem").nth(1)).to_be_focused()
-    await page.keyboard.press("ArrowUp")
-    await page.keyboard.press("ArrowLeft")
-    await expect(page.get_by_role("treeitem")).to_have_count(1)
-    await page.keyboard.press("ArrowRight")
-    await expect(page.get_by_role("treeitem").nth(1)).to_be_visible()
-
-
-async def test_request_interrupted_by_the_end_of_its_listener_is_not_pending_in_an_open_page(
-    tmp_path: Path, open_page: OpenPage
-) -> None:
-    with handler(delay_s=30) as target, a_desk(tmp_path, "--forward-to", target.url) as desk:
-        page = await open_page(desk, allowed=("Failed to load", "ERR_"))  # the listener ends before the page
-        sending = asyncio.create_task(asyncio.to_thread(desk.post, a_vm("one")))
-        await expect(page.locator(".row .response")).to_have_text("pending")
-        desk.process.send_signal(signal.SIGINT)
-        await expect(page.locator(".row .response")).to_have_text("interrupted")
-        with pytest.raises(http.client.RemoteDisconnected):
-            await sending
-        await page.close()
+        await expect(page.locator(".row .what strong")).to_contain_text("\\u202eb\\u2066c\\u200bd")
+        await expect(page.locator(".row .what strong")).to_contain_text(MARKUP[0])
+        await opened(page)
+        await expect(page.locator(".head .verdict")).to_be_in_viewport(ratio=1)
+        await expect(page.locator(".hints")).to_have_text("The handler failed. Check its log.")
+        for key, name in enumerate(TABS, 1):
+            await tab(page, key, name)
+            await expect(page.locator(".panel > *").first).to_be_attached()
+            assert await page.evaluate(_ADDED) == 0, name
+            assert not set(await page.evaluate("document.body.innerText")) & set("\u202e\u2066\u200b\u200f\ufeff\0\x1b")
+        panel = await tab(page, 4, "Response")
+        await expect(panel.get_by_text("<img src=x onerror=alert(1)>").first).to_be_visible()
+        await tab(page, 2, "Body")
+        for view in ("Raw", "Headers"):
+            await page.get_by_role("button", name=view).first.click()
+        assert await page.evaluate(_ADDED) == 0
+        await assert_fits(page)
+        await expect(page.locator(".failure")).to_have_count(0)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,13 +14,13 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
+from tests.browser.acting import added, answered, check, unique, with_axe
 from tests.browser.conftest import OpenPage
-from tests.browser.inspecting import Desk, a_desk, a_vm
-from tests.browser.test_page_accessibility import violations, with_axe
+from tests.browser.inspecting import Desk, a_desk
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
 from tests.servers import handler
 
@@ -80,21 +79,18 @@ def step(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=re.compile(f"^{name}\\b"))
 
 
-async def shown(open_page: OpenPage, desk: Desk, run: Any, **how: Any) -> Page:
-    """Open the Run tab of a new capture. Port's response is `run`, or the function's result."""
-    desk.post(a_vm(mark := f"run{time.monotonic_ns()}"))
-    capture = desk.get(f"/api/captures?text={mark}")["captures"][0]["id"]
-    answer = run if callable(run) else lambda route: route.fulfill(json=run)
-    page = await open_page(desk, **how)
-    await page.route(re.compile("/api/runs/[^/]*$"), answer)
-    await page.goto(f"{desk.page}?open={capture}&tab=run")
-    return page
+async def shown(open_page: OpenPage, desk: Desk, answer: Callable[[Route], Awaitable[None]], **how: Any) -> Page:
+    """Open the Run tab of a new capture, with these responses of the server about its run."""
+    (capture,) = added(desk, answered(unique(), 202, b'{"accepted":true}'))
+    routes = {re.compile("/api/runs/[^/]*$"): answer}
+    return await open_page(desk, f"?open={capture}&tab=run", routes=routes, **how)
 
 
-async def test_failed_step_is_open_and_in_view_and_steps_are_reached_by_keyboard(
+@pytest.mark.extended
+async def test_failed_step_is_open_and_bars_share_one_axis_at_every_width(
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
-    page = await shown(open_page, shared_desk, FAILED)
+    page = await shown(open_page, shared_desk, lambda route: route.fulfill(json=FAILED), width=1440)
     ship = step(page, "Ship")
     await expect(ship).to_have_attribute("aria-expanded", "true")
     await expect(ship).to_be_in_viewport()
@@ -105,6 +101,17 @@ async def test_failed_step_is_open_and_in_view_and_steps_are_reached_by_keyboard
     await expect(page.get_by_text("hello")).to_be_visible()  # the log of the run
     await expect(step(page, "Ask")).to_contain_text("not reached")
     assert await step(page, "Ask").locator(".step-bar").count() == 0
+    await expect(step(page, "Ready").locator(".step-time")).to_have_text("4.0 s")
+    boxes = """() => [...document.querySelectorAll(".step")].slice(0, 2).concat(document.querySelector(".is-bad .step"))
+        .map((step) => { const [bar, track] = [".step-bar", ".step-track"].map((name) => step.querySelector(name)
+        .getBoundingClientRect()); return [(bar.x - track.x) / track.width, bar.width / track.width]
+        .map((part) => Math.round(part * 100)); })"""
+    for width in (320, 720, 1440):
+        await page.set_viewport_size({"width": width, "height": 900})
+        assert await page.evaluate(boxes) == [[0, 1], [0, 40], [50, 50]]
+        assert await page.locator(".panel").evaluate("(panel) => panel.scrollWidth <= panel.clientWidth"), width
+    indent = "steps => steps.map((each) => each.style.getPropertyValue('--depth'))"
+    assert {*await page.locator(".step").evaluate_all(indent)} == {"0", "1"}
     await step(page, "Start").focus()
     await page.keyboard.press("ArrowDown")
     await expect(step(page, "Ready")).to_be_focused()
@@ -115,60 +122,24 @@ async def test_failed_step_is_open_and_in_view_and_steps_are_reached_by_keyboard
     await expect(page.locator(".step").last).to_be_focused()
 
 
-async def test_bars_show_start_and_duration_on_one_axis_at_every_width(shared_desk: Desk, open_page: OpenPage) -> None:
-    page = await shown(open_page, shared_desk, FAILED, width=1440)
-    boxes = """() => [...document.querySelectorAll(".step")].slice(0, 2).concat(document.querySelector(".is-bad .step"))
-        .map((step) => { const [bar, track] = [".step-bar", ".step-track"].map((name) => step.querySelector(name)
-        .getBoundingClientRect()); return [(bar.x - track.x) / track.width, bar.width / track.width]
-        .map((part) => Math.round(part * 100)); })"""
-    for width in (320, 400, 720, 1440, 1920):
-        await page.set_viewport_size({"width": width, "height": 900})
-        await expect(page.locator(".step-bar").first).to_be_attached()
-        assert await page.evaluate(boxes) == [[0, 1], [0, 40], [50, 50]]
-        panel = "(panel) => panel.scrollWidth <= panel.clientWidth"
-        assert await page.locator(".panel").evaluate(panel), width
-    await expect(step(page, "Ready").locator(".step-time")).to_have_text("4.0 s")
-    indents = await page.locator(".step").evaluate_all(
-        "steps => steps.map((each) => each.style.getPropertyValue('--depth'))"
-    )
-    assert sorted(set(indents)) == ["0", "1"]
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param({"width": 320}, marks=pytest.mark.extended),
-        pytest.param({"width": 1440, "color_scheme": "dark"}, marks=pytest.mark.extended),
-        {"width": 400, "forced_colors": "active"},
-    ],
-)
-async def test_steps_and_their_forms_are_accessible(shared_desk: Desk, open_page: OpenPage, how: Any) -> None:
-    live = a_run(a_node("ship", 0, status="IN_PROGRESS", result=None), status="IN_PROGRESS", label=None, ended_at=None)
-    page = await with_axe(await shown(open_page, shared_desk, live, **how))
-    await expect(page.get_by_label("Log message")).to_be_visible()
-    assert [(each["id"], each["impact"]) for each in await violations(page, ".panel")] == []
-    if "forced_colors" in how:
-        colors = (
-            "(bar) => [getComputedStyle(bar), getComputedStyle(bar.parentNode)].map((each) => each.backgroundColor)"
-        )
-        bar, track = await page.locator(".step-bar").evaluate(colors)
-        assert bar != track
-
-
-async def test_run_is_followed_after_a_failed_poll(shared_desk: Desk, open_page: OpenPage) -> None:
+@pytest.mark.extended
+async def test_run_is_accessible_and_followed_after_a_failed_poll(shared_desk: Desk, open_page: OpenPage) -> None:
     live = a_run(a_node("ship", 0, status="IN_PROGRESS", result=None), status="IN_PROGRESS", label=None, ended_at=None)
     live["run"]["skew_s"] = -600.4
-    down = {"available": False, "reason": "Port cannot be reached.", "hint": "", "temporary": True}
-
     port = live
 
-    async def answer(route: Any) -> None:
+    async def answer(route: Route) -> None:
         await route.fulfill(json=port)
 
-    page = await shown(open_page, shared_desk, answer)
+    page = await shown(open_page, shared_desk, answer, width=400, forced_colors="active")
     await expect(page.locator(".run-head .pill")).to_have_text("IN_PROGRESS")
     await expect(page.get_by_text("This machine's clock is 10 min behind Port's.")).to_be_visible()
-    port = down
+    await expect(page.get_by_label("Log message")).to_be_visible()
+    await check(await with_axe(page), "run", ".panel")
+    colors = "(bar) => [getComputedStyle(bar), getComputedStyle(bar.parentNode)].map((each) => each.backgroundColor)"
+    bar, track = await page.locator(".step-bar").evaluate(colors)
+    assert bar != track
+    port = {"available": False, "reason": "Port cannot be reached.", "hint": "", "temporary": True}
     await expect(page.get_by_text(re.compile("Not up to date since .*Port cannot be reached"))).to_be_visible()
     await expect(page.locator(".step")).to_have_count(1)  # the known step stays
     port = FAILED
@@ -176,16 +147,29 @@ async def test_run_is_followed_after_a_failed_poll(shared_desk: Desk, open_page:
     await expect(page.get_by_text("Not up to date")).to_have_count(0)
 
 
-async def test_action_run_has_steps_from_the_request_to_the_report_and_a_link_to_port(
+@pytest.mark.extended
+async def test_action_run_has_steps_and_links_but_script_links_stay_text(
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     url = "https://app.port.io/organization/run?runId=r_QOz6WoOB1Q2lmhZZ"
-    fields = {"id": "r_QOz6WoOB1Q2lmhZZ", "kind": "action", "name": "create_vm", "status": "FAILURE", "url": url}
-    run = a_run(logs=[{"at": at(3), "level": None, "text": "no machine is left"}], **{**fields, "label": None})
-    page = await shown(open_page, shared_desk, run)
+    links = [
+        "javascript:alert(1)",
+        " JaVaScRiPt:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "https://ok.it/",
+    ]
+    fields = {"id": "r_QOz6WoOB1Q2lmhZZ", "kind": "action", "name": "<b>x</b>", "status": "FAILURE", "url": url}
+    run = a_run(
+        logs=[{"at": at(3), "level": "<i>", "text": "<img src=x onerror=alert(1)>"}],
+        **{**fields, "label": None, "link": links, "summary": "<script>alert(1)</script>"},
+    )
+    page = await shown(open_page, shared_desk, lambda route: route.fulfill(json=run))
     names = ("Sent by Port", "Accepted", "Log", "Reported")
     await expect(page.locator(".step-title")).to_have_text([re.compile(name) for name in names])
-    await expect(page.get_by_text("no machine is left")).to_be_visible()
+    await expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+    await expect(page.locator(".links li")).to_have_count(4)
+    assert await page.locator(".links a").evaluate_all("links => links.map((link) => link.href)") == [links[3]]
+    assert await page.locator(".panel").locator("img, script").count() == 0
     await expect(page.get_by_role("link", name="Open in Port")).to_have_attribute("href", url)
     await step(page, "Accepted").click()
     await expect(page.locator(".step-detail").get_by_text("accepted", exact=True)).to_be_visible()  # the response
@@ -281,23 +265,10 @@ async def test_node_is_reported_and_a_failed_node_is_retried_after_its_earlier_n
         await expect(page.get_by_text("The run ended: SUCCESS.")).to_be_visible()
         await page.get_by_text("The run ended").locator("..").get_by_role("button", name="Open capture").click()
         await expect(page.locator(".head .pill")).to_have_text("200")
-        await page.close()
+        await page.goto("about:blank")
 
 
-async def test_node_of_an_unknown_run_can_be_reported(shared_desk: Desk, open_page: OpenPage) -> None:
-    unknown = {
-        "available": False,
-        "reason": "No run has it.",
-        "hint": "Name it.",
-        "temporary": False,
-        "can_report": True,
-        "captures": [],
-    }
-    page = await shown(open_page, shared_desk, unknown)
-    await expect(page.get_by_text("No run has it. Name it.")).to_be_visible()
-    await expect(page.get_by_role("button", name="Success", exact=True)).to_be_visible()
-
-
+@pytest.mark.extended
 async def test_unknown_run_in_port_lists_its_captures(tmp_path: Path, open_page: OpenPage) -> None:
     def of_run(run: str, name: str) -> dict[str, Any]:
         return {"workflow": "flow", "node": name, "context": {"nodeRunId": f"wfnr_{name}", "workflowRunId": run}}
@@ -314,9 +285,10 @@ async def test_unknown_run_in_port_lists_its_captures(tmp_path: Path, open_page:
         await expect(captures.get_by_role("button", name="flow/ship")).to_have_attribute("aria-current", "true")
         await captures.get_by_role("button", name="flow/check").click()
         await expect(captures.get_by_role("button", name="flow/check")).to_have_attribute("aria-current", "true")
-        await page.close()
+        await page.goto("about:blank")
 
 
+@pytest.mark.extended
 async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
     tmp_path: Path, open_page: OpenPage
 ) -> None:
@@ -336,4 +308,4 @@ async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
             await expect(page.locator(".run-head .pill")).to_have_text("SUCCESS")
             await expect(page.locator(".step-detail .capture-parts").get_by_text("Request")).to_be_visible()
             await expect(page.locator(".row .digest")).to_have_text("service=cart")
-            await page.close()
+            await page.goto("about:blank")
