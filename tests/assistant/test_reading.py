@@ -42,30 +42,28 @@ def test_list_has_the_latest_captures_first_and_shows_how_to_get_the_others(assi
     assert rest["cut"] is None
 
 
-@pytest.mark.parametrize(
-    ("wanted", "ids"),
-    [
-        ({"failed": True}, ["b"]),
-        ({"status_code": "5xx"}, ["b"]),
-        ({"verdict": "invalid"}, ["c"]),
-        ({"jq": ".payload.properties.cpu == 64"}, ["a"]),
-        ({"search": "DEV-ENV"}, ["c", "b", "a"]),
-        ({"search": "nowhere"}, []),
-        ({"action": "create_vm", "since": "2023-11-14T00:00+00:00"}, ["c", "b", "a"]),
-        ({"since": "1s"}, []),
-        ({"run_id": "r_other"}, []),
-    ],
-    ids=str,
+FILTERS: tuple[tuple[dict[str, object], list[str]], ...] = (
+    ({"failed": True}, ["b"]),
+    ({"status_code": "5xx"}, ["b"]),
+    ({"verdict": "invalid"}, ["c"]),
+    ({"jq": ".payload.properties.cpu == 64"}, ["a"]),
+    ({"search": "DEV-ENV"}, ["c", "b", "a"]),
+    ({"search": "nowhere"}, []),
+    ({"action": "create_vm", "since": "2023-11-14T00:00+00:00"}, ["c", "b", "a"]),
+    ({"since": "1s"}, []),
+    ({"run_id": "r_other"}, []),
 )
-def test_list_finds_captures_matching_the_filter(
-    assistant: Assistant, wanted: dict[str, object], ids: list[str]
-) -> None:
+
+
+def test_list_finds_captures_matching_the_filter(assistant: Assistant) -> None:
     large = a_body(a_document(payload={**a_document()["payload"], "properties": {"title": "dev-env", "cpu": 64}}))
     refused = a_capture(
         an_invocation(id="cccccccccccc"), verdict=Verdict(status=Status.INVALID), response=Response(status=401)
     )
     assistant.save(answered(200, id="a" * 12, body=large), answered(502, id="b" * 12), refused)
-    assert [capture["id"][0] for capture in assistant.result("list_captures", **wanted)["captures"]] == ids
+    for wanted, ids in FILTERS:
+        found = assistant.result("list_captures", **wanted)["captures"]
+        assert [capture["id"][0] for capture in found] == ids, wanted
 
 
 def test_unreadable_time_is_an_error(assistant: Assistant) -> None:
@@ -108,10 +106,11 @@ def test_verdict_of_a_capture_has_causes_with_fixes(assistant: Assistant) -> Non
     assert found["age_s"] is None
 
 
-@pytest.mark.parametrize(("status", "is_told"), [(401, False), (200, True)])
-def test_response_to_a_rejected_request_ends_no_run(assistant: Assistant, status: int, *, is_told: bool) -> None:
-    assistant.save(a_capture(response=Response(status=status)))
-    assert (assistant.result("show_capture")["run"] is not None) is is_told
+def test_response_to_a_rejected_request_ends_no_run(assistant: Assistant) -> None:
+    assistant.save(a_capture(response=Response(status=401)))
+    assert assistant.result("show_capture")["run"] is None
+    assistant.save(a_capture(an_invocation(id="b" * 12), response=Response(status=200)))
+    assert assistant.result("show_capture", capture="bbbb")["run"] is not None
 
 
 @pytest.mark.parametrize("part", ["request", "handler_response"])
@@ -136,10 +135,12 @@ def test_binary_body_is_shown_as_base64(assistant: Assistant) -> None:
     assert found["next_offset"] == 19_000
 
 
-@pytest.mark.parametrize("body", [b"[" * 50_000, b'{"a":NaN}', b'{"a":1e999}', b"1" * 5_000, b"", b'"\\ud800"'])
-def test_body_without_plain_json_is_shown(assistant: Assistant, body: bytes) -> None:
-    assistant.save(a_capture(an_invocation(body)))
-    assert assistant.result("show_capture")["request"]["body"]["bytes"] == len(body)
+def test_body_without_plain_json_is_shown(assistant: Assistant) -> None:
+    bodies = (b"[" * 50_000, b'{"a":NaN}', b'{"a":1e999}', b"1" * 5_000, b"", b'"\\ud800"')
+    for number, body in enumerate(bodies):
+        assistant.save(a_capture(an_invocation(body, id=f"{number:012x}")))
+        found = assistant.result("show_capture", capture=f"{number:012x}")
+        assert found["request"]["body"]["bytes"] == len(body)
 
 
 def test_headers_are_bounded_and_the_others_are_counted(assistant: Assistant) -> None:

@@ -45,9 +45,9 @@ def test_too_deeply_nested_template_is_an_error(assistant: Assistant) -> None:
     assert "nested too deep" in assistant.error("render_template", template=deep)
 
 
-@pytest.mark.parametrize("number", [float("inf"), float("nan")])
-def test_number_without_json_form_is_an_error(assistant: Assistant, number: float) -> None:
-    assert "a number is too large, or is not a number" in assistant.error("render_template", template=[number])
+def test_number_without_json_form_is_an_error(assistant: Assistant) -> None:
+    for number in (float("inf"), float("nan")):
+        assert "a number is too large, or is not a number" in assistant.error("render_template", template=[number])
 
 
 def test_request_of_an_action_is_shown_without_a_signature(assistant: Assistant) -> None:
@@ -65,31 +65,33 @@ def test_invalid_inputs_for_port_are_an_error(assistant: Assistant) -> None:
     )
 
 
-@pytest.mark.parametrize("tool", ["render_action", "trigger_action"])
-@pytest.mark.parametrize("name", ["../other.json", "{outside}", "link.json", ".env", "-", "notes.txt"])
-def test_other_files_of_the_user_are_not_read(assistant: Assistant, tmp_path: Path, tool: str, name: str) -> None:
+ACTION_TOOLS = ("render_action", "trigger_action")
+
+
+def test_other_files_of_the_user_are_not_read(assistant: Assistant, tmp_path: Path) -> None:
     folder, outside = assistant.workspace.runtime.cwd, tmp_path / "other.json"
     outside.write_text(json.dumps({**ACTION, "identifier": "of-another-folder"}))
     (folder / "link.json").symlink_to(outside)
     for other in (".env", "notes.txt"):
         (folder / other).write_text("PORT_CLIENT_SECRET=of-another-folder\n")
-    text = assistant.error(tool, action=name.format(outside=outside))
-    assert "is not a JSON or YAML file, or a directory, in" in text
-    assert "of-another-folder" not in text
+    for tool in ACTION_TOOLS:
+        for name in ("../other.json", str(outside), "link.json", ".env", "-", "notes.txt"):
+            text = assistant.error(tool, action=name)
+            assert "is not a JSON or YAML file, or a directory, in" in text, name
+            assert "of-another-folder" not in text
 
 
-@pytest.mark.parametrize("tool", ["render_action", "trigger_action"])
-@pytest.mark.parametrize("target", ["{outside}", ".env"])
-def test_link_in_a_directory_of_actions_is_not_followed_to_other_files(
-    assistant: Assistant, tmp_path: Path, tool: str, target: str
-) -> None:
+def test_link_in_a_directory_of_actions_is_not_followed_to_other_files(assistant: Assistant, tmp_path: Path) -> None:
     folder, outside = assistant.workspace.runtime.cwd, tmp_path / "other.json"
-    for other in (outside, folder / ".env"):
-        other.write_text(json.dumps({**ACTION, "identifier": "of-another-folder"}))
     (folder / "actions").mkdir()
-    (folder / "actions" / "link.json").symlink_to((folder / target.format(outside=outside)).absolute())
-    text = assistant.error(tool, action="actions#of-another-folder", inputs={"size": 3})
-    assert "link.json is a link to a file that is not a JSON or YAML file in" in text
+    link = folder / "actions" / "link.json"
+    for target in (outside, folder / ".env"):
+        target.write_text(json.dumps({**ACTION, "identifier": "of-another-folder"}))
+        link.unlink(missing_ok=True)
+        link.symlink_to(target.absolute())
+        for tool in ACTION_TOOLS:
+            text = assistant.error(tool, action="actions#of-another-folder", inputs={"size": 3})
+            assert "link.json is a link to a file that is not a JSON or YAML file in" in text
 
 
 def test_action_in_port_only_is_not_rendered(assistant: Assistant) -> None:

@@ -123,13 +123,12 @@ def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
     assert "Omit `set`" in assistant.error("replay_capture", capture="last", to="1", as_captured=True, unset=["action"])
 
 
-@pytest.mark.parametrize("tool", ["replay_capture", "trigger_action"])
-def test_agent_does_not_choose_another_machine(assistant: Assistant, tool: str) -> None:
+def test_agent_does_not_choose_another_machine(assistant: Assistant) -> None:
     assistant.save(a_capture())
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
-    name = {"capture": "last"} if tool == "replay_capture" else {"action": "scale.json"}
     for to in ("http://192.0.2.1/", "http://localhost.example.com", "http://user@127.0.0.1", "ftp://127.0.0.1", "x y"):
-        assert "nothing was sent" in (text := assistant.error(tool, **name, to=to)) or "`to`: " in text
+        for tool, name in (("replay_capture", {"capture": "last"}), ("trigger_action", {"action": "scale.json"})):
+            assert "nothing was sent" in (text := assistant.error(tool, **name, to=to)) or "`to`: " in text
 
 
 def test_user_can_allow_one_other_target(runtime: Callable[..., Runtime]) -> None:

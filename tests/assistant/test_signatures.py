@@ -7,6 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -90,8 +91,18 @@ def decoded(text: str) -> str:
     return "\n".join(base64.b64decode(part + "=" * (-len(part) % 4)).decode("latin-1") for part in parts)
 
 
-@pytest.mark.parametrize("status", Status)
-@pytest.mark.parametrize("secret", [SECRET, OTHER, Secret(f" {SECRET.reveal()}\n"), Secret(f'"{SECRET.reveal()}"')])
+@pytest.mark.parametrize(
+    ("status", "secret"),
+    [
+        (Status.VALID, SECRET),
+        (Status.UNCHECKED, SECRET),
+        (Status.INVALID, SECRET),
+        (Status.INVALID, OTHER),
+        (Status.VALID, Secret(f" {SECRET.reveal()}\n")),
+        (Status.INVALID, Secret(f'"{SECRET.reveal()}"')),
+        *((status, SECRET) for status in Status if status not in {Status.VALID, Status.UNCHECKED, Status.INVALID}),
+    ],
+)
 def test_signature_is_never_shown(assistant: Assistant, status: Status, secret: Secret) -> None:
     """The verdict may be planted, missing because of --no-verify, or made with another secret."""
     headers = signed(a_body(), secret=secret)
@@ -113,20 +124,17 @@ def test_signature_inside_a_kafka_message_is_not_shown(assistant: Assistant, sec
     assert shown["action"] == a_document()["action"]
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [
+def test_jq_of_a_list_does_not_read_the_signature(assistant: Assistant) -> None:
+    message, signature = a_message()
+    assistant.save(message)
+    for expression in (
         'error(.headers["X-Port-Signature"] | explode | map(tostring) | join(" "))',
         '.headers["X-Port-Signature"] | startswith("v1,")',
         "[.. | strings | select(length == 47)] | length > 0",
-    ],
-)
-def test_jq_of_a_list_does_not_read_the_signature(assistant: Assistant, expression: str) -> None:
-    message, signature = a_message()
-    assistant.save(message)
-    found = assistant.document("list_captures", jq=expression)
-    assert found["result"]["captures"] == []
-    assert " ".join(str(ord(character)) for character in signature[:9]) not in json.dumps(found)
+    ):
+        found = assistant.document("list_captures", jq=expression)
+        assert found["result"]["captures"] == []
+        assert " ".join(str(ord(character)) for character in signature[:9]) not in json.dumps(found)
 
 
 @pytest.mark.parametrize("tool", ["list_captures", "wait_for_invocation"])
@@ -212,54 +220,41 @@ def test_signature_in_a_body_is_shown_by_no_tool_in_base64(assistant: Assistant,
         assert signature.removeprefix("v1,") not in everything_shown(assistant), "the tool has to use `masked`"
 
 
-@pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED, Status.STALE])
-@pytest.mark.parametrize("headers", [signed(a_body(), secret=OTHER), signed(b"{}"), Headers()], ids=str)
-def test_capture_is_not_signed_because_of_a_verdict_in_the_store(
-    assistant: Assistant, status: Status, headers: Headers
-) -> None:
+def test_capture_is_not_signed_because_of_a_verdict_in_the_store(assistant: Assistant) -> None:
     """The store may come from someone else, who wants their request signed."""
-    assistant.save(a_capture(an_invocation(headers=headers), verdict=Verdict(status=status)))
+    statuses = (Status.VALID, Status.REENCODED, Status.STALE)
+    forged = (signed(a_body(), secret=OTHER), signed(b"{}"), Headers())
+    invocations = [an_invocation(headers=headers, id=f"{n}" * 12) for n, headers in enumerate(forged, 1)]
+    message = replace(a_message(OTHER)[0].invocation, id="9" * 12)
     with handler() as target:
-        text = assistant.error("replay_capture", capture="last", to=target.url)
-        assert "so no tool signs this request" in text
+        for invocation, status in [*zip(invocations, statuses, strict=True), (message, Status.VALID)]:
+            assistant.save(a_capture(invocation, verdict=Verdict(status=status)))
+            text = assistant.error("replay_capture", capture=invocation.id, to=target.url)
+            assert "so no tool signs this request" in text
         assert target.requests == []
 
 
-def test_message_is_not_signed_because_of_a_verdict_in_the_store(assistant: Assistant) -> None:
-    message, _ = a_message(OTHER)
-    assistant.save(a_capture(message.invocation))
-    with handler() as target:
-        assert "so no tool signs" in assistant.error("replay_capture", capture="last", to=target.url)
-        assert target.requests == []
-
-
-@pytest.mark.parametrize("status", [Status.UNCHECKED, Status.INVALID])
-def test_old_capture_with_a_valid_signature_is_signed_regardless_of_the_stored_verdict(
-    assistant: Assistant, status: Status
-) -> None:
+def test_valid_signature_is_signed_again_regardless_of_age_and_the_stored_verdict(assistant: Assistant) -> None:
     """The capture was received with --no-verify, or before the user corrected the secret."""
-    assistant.save(a_capture(an_invocation(received_at=NOW + 86_400), verdict=Verdict(status=status)))
-    with handler() as target:
-        assistant.result("replay_capture", capture="last", to=target.url)
-        assert is_signed(target)
-
-
-def test_message_with_a_valid_signature_is_signed(assistant: Assistant) -> None:
     message, _ = a_message()
     assistant.save(message)
-    with handler() as target:
-        assistant.result("replay_capture", capture="last", to=target.url)
-        assert is_signed(target)
+    for number, status in enumerate((Status.UNCHECKED, Status.INVALID), 1):
+        old = an_invocation(received_at=NOW + 86_400, id=f"{number}" * 12)
+        assistant.save(a_capture(old, verdict=Verdict(status=status)))
+    for name in (message.invocation.id, "1" * 12, "2" * 12):
+        with handler() as target:
+            assistant.result("replay_capture", capture=name, to=target.url)
+            assert is_signed(target)
 
 
-@pytest.mark.parametrize("as_captured", [False, True])
-def test_store_does_not_choose_the_target(assistant: Assistant, *, as_captured: bool) -> None:
+def test_store_does_not_choose_the_target(assistant: Assistant) -> None:
     """Someone else's store could send requests to any port of this machine."""
     with handler() as chosen:
         assistant.save(a_capture(delivery=Delivery(url=f"{chosen.url}/", status=200)))
-        text = assistant.error("replay_capture", capture="last", as_captured=as_captured)
-        assert "Missing argument `to`" in text
-        assert "port-hook mcp --to" in text
+        for as_captured in (False, True):
+            text = assistant.error("replay_capture", capture="last", as_captured=as_captured)
+            assert "Missing argument `to`" in text
+            assert "port-hook mcp --to" in text
         assert chosen.requests == []
 
 

@@ -57,6 +57,7 @@ async def test_editor_keeps_edits_for_each_capture_and_sends_with_keys_from_anyw
     await to.fill("")
     fields = ((body, "ControlOrMeta+Enter"), (page.get_by_label("cpu"), "Enter"), (to, "Enter"))
     for count, (field, key) in enumerate(fields, 3):
+        await expect(page.get_by_role("button", name=re.compile("^Send"))).to_be_enabled()  # the last one has ended
         await field.press(key)
         await rows(page, count)
     await body.press("Escape")

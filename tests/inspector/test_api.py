@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -189,21 +188,21 @@ async def test_invalid_request_gets_an_error_with_a_hint(runtime: MakeRuntime, s
 
 
 async def test_tree_is_read_level_by_level(runtime: MakeRuntime, store: Path) -> None:
-    body = json.dumps({"a/b": {"~": [1, 2]}, "many": list(range(100_000)), "n": 9007199254740993, "s": "x" * 9000})
+    body = json.dumps({"a/b": {"~": [1, 2]}, "many": list(range(10_000)), "n": 9007199254740993, "s": "x" * 9000})
     keep(store, [a_capture(an_invocation(body.encode()))])
     async with over_store(runtime(), store) as client:
         level = partial(client.get, f"/api/captures/{ID}/tree")
         top = await level()
         assert [(row["key"], row["type"], row["size"]) for row in top["children"]] == [
             ("a/b", "object", 1),
-            ("many", "array", 100_000),
+            ("many", "array", 10_000),
             ("n", "number", None),
             ("s", "string", 9000),
         ]
         assert top["children"][2]["text"] == "9007199254740993"
         assert len(top["children"][3]["text"]) == 4097
         assert (await level(path="/a~1b/~0"))["children"][1]["path"] == "/a~1b/~0/1"
-        part = await level(path="/many", offset=99_900, limit=99_999)
+        part = await level(path="/many", offset=9_900, limit=99_999)
         assert (len(part["children"]), part["next"]) == (100, None)
         assert (await level(path="/many", limit=99_999))["next"] == 1000
         assert (await level(find="NTY"))["matches"] == []
@@ -227,7 +226,7 @@ async def test_raw_bytes_of_each_part_are_returned(runtime: MakeRuntime, store: 
 
 HOSTILE = {
     "deep": b"[" * 10_000 + b"]" * 10_000,
-    "many keys": json.dumps({str(number): number for number in range(100_000)}).encode(),
+    "many keys": json.dumps({str(number): number for number in range(50_000)}).encode(),
     "10 MB": b'{"a":"' + b"x" * 10_000_000 + b'"}',
     "lone surrogates": b'{"action":"\\ud800","context":{"runId":"\\udfff"},"\\ud800":1}',
     "NUL": b'{"action":"a\\u0000b","x":"\0"}',
@@ -239,28 +238,29 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-async def test_hostile_body_is_shown_in_bounded_responses(runtime: MakeRuntime, store: Path, body: bytes) -> None:
-    keep(store, [answered(invocation=an_invocation(body)), answered(invocation=an_invocation(body, id="bb"))])
+async def test_hostile_body_is_shown_in_bounded_responses(runtime: MakeRuntime, store: Path) -> None:
+    ids = {name: f"{number:012x}" for number, name in enumerate(HOSTILE)}
+    keep(store, [answered(invocation=an_invocation(HOSTILE[name], id=ids[name])) for name in HOSTILE])
     async with over_store(runtime(), store) as client:
-        for path in (
-            "/api/captures",
-            f"/api/captures/{ID}",
-            "/api/compare?a=0123&b=bb",
-            "/api/captures?text=needle",
-            "/api/spans?text=x",
-            f"/api/captures/{ID}/tree",
-            f"/api/captures/{ID}/tree?find=needle",
-        ):
+
+        async def statuses(path: str, *expected: int) -> None:
             response = await client.http.get(path)
-            assert response.status_code in ({200, 400} if "tree" in path else {200}), (path, response.text[:500])
+            assert response.status_code in expected, (path, response.text[:500])
             assert len(response.content) < 2_000_000
             json.loads(response.content, parse_constant=pytest.fail)
-        if len(body) < 100_000:
-            for name in EXPORTS:
-                response = await client.http.get(f"/api/captures/{ID}/export/{name}")
-                refused = name == "postman" and b"\xff" in body  # a collection has only text
-                assert response.status_code == (400 if refused else 200), (name, response.text[:500])
+
+        for path in ("/api/captures", "/api/captures?text=needle", "/api/spans?text=x"):
+            await statuses(path, 200)
+        for name, body in HOSTILE.items():
+            own = f"/api/captures/{ids[name]}"
+            await statuses(own, 200)
+            await statuses(f"/api/compare?a={ids[name]}&b={ids['long keys']}", 200)
+            for path in (f"{own}/tree", f"{own}/tree?find=needle"):
+                await statuses(path, 200, 400)
+            for export in EXPORTS if len(body) < 100_000 else ():
+                response = await client.http.get(f"{own}/export/{export}")
+                refused = export == "postman" and b"\xff" in body  # a collection has only text
+                assert response.status_code == (400 if refused else 200), (name, export, response.text[:500])
 
 
 async def test_huge_fields_are_cut(runtime: MakeRuntime, store: Path) -> None:
@@ -286,10 +286,13 @@ async def test_client_secret_is_in_no_response(runtime: MakeRuntime, store: Path
 
 async def test_replay_beside_a_listener_is_verified_saved_and_forwarded(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
+    screen = Seen()
     with handler() as target:
-        async with beside_listener(runtime(), store, forward_to=target.url) as client:
+        async with beside_listener(runtime(), store, forward_to=target.url, observers=[screen]) as client:
             found = await client.post(f"/api/captures/{ID}/replay")
             assert found["delivery"]["status"] == 200
+            (shown,) = screen.captures
+            assert (shown.invocation.id, shown.invocation.replay_of) == (found["capture"], ID)
             capture = await client.get(f"/api/captures/{found['capture']}")
             row = capture["row"]
             assert (row["verdict"], row["replay_of"], row["source"]) == ("valid", ID, "replay")
@@ -332,7 +335,9 @@ async def test_changed_value_makes_the_same_body_as_replay_set(runtime: MakeRunt
     assert [request.body for request in target.requests] == [edits.apply(body)[0]]
 
 
-async def test_replay_of_an_edited_kafka_message_is_also_signed_inside(runtime: MakeRuntime, store: Path) -> None:
+async def test_kafka_message_is_replayed_and_exported_with_a_new_signature_inside(
+    runtime: MakeRuntime, store: Path
+) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
     keep(store, [a_capture(message)])
@@ -342,6 +347,9 @@ async def test_replay_of_an_edited_kafka_message_is_also_signed_inside(runtime: 
                 await client.post(f"/api/captures/{message.id}/replay", edits)
     plain, edited = (request.body for request in target.requests)
     assert plain == value
+    async with over_store(replace(runtime(), now=lambda: NOW + 60), store) as client:
+        exported = await client.get(f"/api/captures/{message.id}/export/curl", sign="true")
+    assert sign(value, SECRET, str(int(NOW + 60))) in exported["text"]
     at = float(json.loads(edited)["headers"]["X-Port-Timestamp"])
     assert verify_received(message_headers(edited), edited, SECRET, is_message=True, now=at).status is Status.VALID
 
@@ -425,21 +433,16 @@ async def test_replay_to_the_inspector_itself_is_rejected(runtime: MakeRuntime, 
         await client.post("/api/captures/bb/replay", expect=400)
 
 
-async def test_oversized_body_is_rejected(runtime: MakeRuntime, store: Path) -> None:
+async def test_oversized_body_and_anything_but_a_json_object_are_rejected(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     async with beside_listener(runtime(), store) as client:
         path = f"/api/captures/{ID}/replay"
         found = await client.post(path, {"body": json.dumps("x" * 11_000_000)}, expect=400)
         assert "--max-body" in found["hint"]
         await client.post(path, {"body": "x" * 17_000_000}, expect=413)
-
-
-async def test_post_without_a_json_object_is_rejected(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [answered()])
-    async with over_store(runtime(), store) as client:
         fields = {"x-port-hook": "1", "content-type": "application/json; charset=x-unknown"}
         for content in (b"{", b"[]", b"1", b"\xff", b"[" * 100_000, b'{"sign":1}'):
-            response = await client.http.post(f"/api/captures/{ID}/replay", content=content, headers=fields)
+            response = await client.http.post(path, content=content, headers=fields)
             assert response.status_code == 400, content[:20]
 
 
@@ -457,19 +460,20 @@ async def test_encrypted_inputs_are_decrypted_and_saved_nowhere(runtime: MakeRun
     assert not [file for file in store.parent.rglob("*") if file.is_file() and b"plain-0f3b" in file.read_bytes()]
 
 
-async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> None:
+async def test_run_is_shown_with_its_whole_log_and_reported(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
+    lines = [f"line {number}" for number in range(50)]  # with the next one, more than one response of Port's API
     with a_sandbox() as sandbox:
-        run_id = "r_QOz6WoOB1Q2lmhZZ"
-        sandbox.add_run(run_id, action="create_vm")
+        sandbox.add_run(RUN_ID, action="create_vm")
         async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
             assert (await client.get("/api/session"))["can"]["runs"]
-            found = await client.get(f"/api/runs/{run_id}")
+            found = await client.get(f"/api/runs/{RUN_ID}")
             assert (found["available"], found["run"]["status"], found["nodes"]) == (True, "IN_PROGRESS", [])
+            sandbox.runs[RUN_ID].logs.extend({"message": line} for line in lines)
             report = {"status": "SUCCESS", "message": "done", "label": "ok", "link": ["https://ci.example/1"]}
-            found = await client.post(f"/api/runs/{run_id}/report", report)
+            found = await client.post(f"/api/runs/{RUN_ID}/report", report)
             assert (found["run"]["status"], found["run"]["link"]) == ("SUCCESS", ["https://ci.example/1"])
-            assert [entry["text"] for entry in found["logs"]] == ["done"]
+            assert [entry["text"] for entry in found["logs"]] == [*lines, "done"]
             wrong: tuple[tuple[str, Any], ...] = (
                 ("status", "BAD"),
                 ("status", 1),
@@ -478,24 +482,8 @@ async def test_run_is_shown_and_reported(runtime: MakeRuntime, store: Path) -> N
                 ("message", {}),
             )
             for name, value in wrong:
-                await client.post(f"/api/runs/{run_id}/report", {name: value}, expect=400)
-
-
-async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [answered()])
-    with a_sandbox() as sandbox:
-        sandbox.add_run(RUN_ID, action="create_vm")
-        async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
-            for number in range(51):  # one more than one response of Port's API
-                await client.post(f"/api/runs/{RUN_ID}/report", {"message": f"line {number}"})
-            texts = [entry["text"] for entry in (await client.get(f"/api/runs/{RUN_ID}"))["logs"]]
-            assert texts == [f"line {number}" for number in range(51)]
-
-
-async def test_name_of_a_workflow_run_cannot_lead_to_another_url_of_port(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [answered()])
-    with a_sandbox() as sandbox:
-        async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
+                await client.post(f"/api/runs/{RUN_ID}/report", {name: value}, expect=400)
+            # The name of a workflow run cannot lead to another URL of Port's API.
             for name in ("..", "../../actions", "x", ""):
                 found = await client.get("/api/runs/wfnr_abc", workflow_run=name)
                 assert (found["available"], "run ID" in found["reason"]) == (False, True)
@@ -572,22 +560,6 @@ async def test_triggered_action_is_sent_to_the_path_of_the_listener_and_announce
     assert (run.start.action, run.start.properties) == ("create_vm", {"cpu": 2})
 
 
-async def test_replay_beside_a_listener_is_shown_by_it(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [answered()])
-    screen = Seen()
-    async with beside_listener(runtime(), store, observers=[screen]) as client:
-        found = await client.post(f"/api/captures/{ID}/replay")
-    assert [(each.invocation.id, each.invocation.replay_of) for each in screen.captures] == [(found["capture"], ID)]
-
-
-async def test_many_concurrent_clients_are_served(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [answered(invocation=an_invocation(id=f"{number:012x}")) for number in range(100)])
-    async with over_store(runtime(), store) as client:
-        paths = ["/api/captures", "/api/spans?text=create", "/api/session", "/api/captures/00000000000a"] * 8
-        responses = await asyncio.gather(*(client.http.get(path) for path in paths))
-    assert {response.status_code for response in responses} == {200}
-
-
 def test_graph_of_a_workflow_shows_the_state_of_its_nodes() -> None:
     definition = {
         "nodes": [
@@ -602,12 +574,11 @@ def test_graph_of_a_workflow_shows_the_state_of_its_nodes() -> None:
     assert (second["type"], second["status"], second["run_id"]) == ("WEBHOOK", "IN_PROGRESS", "wfnr_1")
 
 
-@pytest.mark.parametrize(
-    "value", [None, 1, "x", [], [1, "x", []], {}, [{"node": {"identifier": ["x"]}}], [{"node": 1}]]
-)
-def test_graph_is_built_from_any_response(value: Any) -> None:
-    for fields in ({"nodes": value}, {"connections": value}):
-        graph(fields, {"nodeRuns": value})
+def test_graph_is_built_from_any_response() -> None:
+    values: tuple[Any, ...] = (None, 1, "x", [], [1, "x", []], {}, [{"node": {"identifier": ["x"]}}], [{"node": 1}])
+    for value in values:
+        for fields in ({"nodes": value}, {"connections": value}):
+            graph(fields, {"nodeRuns": value})
 
 
 async def test_exported_requests_are_newly_signed_on_request(runtime: MakeRuntime, store: Path) -> None:
@@ -628,15 +599,6 @@ async def test_exported_requests_are_newly_signed_on_request(runtime: MakeRuntim
     async with over_store(runtime(), store, secret=None) as client:
         found = await client.get(f"/api/captures/{ID}/export/curl", sign="true")
         assert (found["signed"], captured in found["text"]) == (False, True)
-
-
-async def test_exported_kafka_message_has_a_new_signature_in_its_headers(runtime: MakeRuntime, store: Path) -> None:
-    value = signed_message(a_document(), SECRET, str(int(NOW)))
-    message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
-    keep(store, [a_capture(message)])
-    async with over_store(replace(runtime(), now=lambda: NOW + 60), store) as client:
-        found = await client.get(f"/api/captures/{message.id}/export/curl", sign="true")
-    assert sign(value, SECRET, str(int(NOW + 60))) in found["text"]
 
 
 async def test_two_captures_are_compared(runtime: MakeRuntime, store: Path) -> None:

@@ -104,12 +104,15 @@ async def test_pages_and_the_terminal_hold_release_and_respond_to_the_same_reque
     ]
 
 
-async def test_rejected_request_is_not_held(runtime: MakeRuntime, store: Path) -> None:
+async def test_hold_needs_true_or_false_and_holds_no_rejected_request(runtime: MakeRuntime, store: Path) -> None:
     async with beside_listener(runtime(), store) as client:
         assert client.serving is not None
+        for wanted in ({}, {"holding": 1}, {"holding": "true"}):
+            await client.post("/api/hold", wanted, expect=400)
+        assert (await client.http.post("/api/hold", json={"holding": True})).status_code == 403
+        assert (await client.get("/api/held"))["holding"] is False
         await client.post("/api/hold", {"holding": True})
-        response = await client.http.post(client.serving.url, content=b"{}")
-        assert response.status_code == 401
+        assert (await client.http.post(client.serving.url, content=b"{}")).status_code == 401
         assert (await client.get("/api/held"))["count"] == 0
 
 
@@ -128,14 +131,6 @@ async def test_inspector_without_a_listener_explains_why_it_cannot_hold_requests
             "held": [],
         }
         await client.post("/api/hold", {"holding": True}, expect=400)
-
-
-async def test_hold_needs_true_or_false_and_the_header_of_a_change(runtime: MakeRuntime, store: Path) -> None:
-    async with beside_listener(runtime(), store) as client:
-        for wanted in ({}, {"holding": 1}, {"holding": "true"}):
-            await client.post("/api/hold", wanted, expect=400)
-        assert (await client.http.post("/api/hold", json={"holding": True})).status_code == 403
-        assert (await client.get("/api/held"))["holding"] is False
 
 
 INVALID: tuple[dict[str, Any], ...] = (
@@ -160,10 +155,13 @@ INVALID: tuple[dict[str, Any], ...] = (
 )
 
 
-@pytest.mark.parametrize("body", INVALID, ids=lambda body: str(body)[:40])
-def test_invalid_manual_response_is_rejected(body: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        read_manual_response(body)
+def test_invalid_manual_response_is_rejected() -> None:
+    for body in INVALID:
+        try:
+            read_manual_response(body)
+        except UsageError:
+            continue
+        pytest.fail(str(body)[:80])
 
 
 def test_manual_response_has_the_content_type_of_its_body() -> None:

@@ -6,8 +6,6 @@ import gzip
 import json
 from typing import Any
 
-import pytest
-
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Spans
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
@@ -52,20 +50,18 @@ def test_verdict_has_each_cause_with_its_fix() -> None:
     assert (record["verdict"]["age_s"], record["row"]["causes"]) == (-2.0, ["slug"])
 
 
-@pytest.mark.parametrize(
-    ("value", "kind", "text"),
-    [
-        ({"a": 1}, "object", '{"a":1}'),
-        ([1], "array", "[1]"),
-        ("x", "string", '"x"'),
-        (True, "boolean", "true"),
-        (None, "null", "null"),
-        (1.5, "number", "1.5"),
-    ],
-)
-def test_input_has_its_type_and_its_value_as_json(value: Any, kind: str, text: str) -> None:
-    payload = Payload(kind=Kind.ACTION_RUN, inputs={"name": value})
-    assert record_of(a_capture(payload=payload))["inputs"] == [{"name": "name", "type": kind, "text": text}]
+def test_input_has_its_type_and_its_value_as_json() -> None:
+    values: dict[str, Any] = {
+        '{"a":1}': ("object", {"a": 1}),
+        "[1]": ("array", [1]),
+        '"x"': ("string", "x"),
+        "true": ("boolean", True),
+        "null": ("null", None),
+        "1.5": ("number", 1.5),
+    }
+    payload = Payload(kind=Kind.ACTION_RUN, inputs={text: value for text, (_, value) in values.items()})
+    expected = [{"name": text, "type": kind, "text": text} for text, (kind, _) in values.items()]
+    assert record_of(a_capture(payload=payload))["inputs"] == expected
 
 
 def test_summary_has_every_field_of_the_payload() -> None:
@@ -105,10 +101,10 @@ def test_summary_has_every_field_of_the_payload() -> None:
     assert (row["source"], row["message"], row["name"]) == ("kafka", "org.runs[0]@3", "deploy/check")
 
 
-@pytest.mark.parametrize(("replay_of", "source"), [(None, "http"), ("aa00", "replay")])
-def test_source_of_a_request_is_http_unless_it_is_a_replay(replay_of: str | None, source: str) -> None:
-    row = row_record(Listed(1, a_capture(an_invocation(replay_of=replay_of)), 2))
-    assert (row["source"], row["replay_of"], row["message"]) == (source, replay_of, None)
+def test_source_of_a_request_is_http_unless_it_is_a_replay() -> None:
+    for replay_of, source in ((None, "http"), ("aa00", "replay")):
+        row = row_record(Listed(1, a_capture(an_invocation(replay_of=replay_of)), 2))
+        assert (row["source"], row["replay_of"], row["message"]) == (source, replay_of, None)
 
 
 def test_expected_signature_is_computed_only_with_a_secret_and_a_whole_body() -> None:
@@ -125,21 +121,19 @@ def test_expected_signature_is_computed_only_with_a_secret_and_a_whole_body() ->
     assert (truncated["expected"], "only part of the body" in truncated["note"]) == (None, True)
 
 
-@pytest.mark.parametrize(
-    ("timestamp", "moment"),
-    [
-        (str(int(NOW)), NOW),
-        (str(int(NOW * 1000)), NOW),
-        ("99999999999", 99_999_999_999.0),
-        ("100000000000", 100_000_000.0),
-        ("soon", None),
-        ("", None),
-        ("1" * 16, None),
-    ],
-)
-def test_timestamp_may_be_in_seconds_or_milliseconds(timestamp: str, moment: float | None) -> None:
-    capture = a_capture(an_invocation(headers=Headers((("x-port-timestamp", timestamp),))))
-    assert record_of(capture)["verdict"]["parts"]["timestamp_at"] == moment
+def test_timestamp_may_be_in_seconds_or_milliseconds() -> None:
+    moments: dict[str, float | None] = {
+        str(int(NOW)): NOW,
+        str(int(NOW * 1000)): NOW,
+        "99999999999": 99_999_999_999.0,
+        "100000000000": 100_000_000.0,
+        "soon": None,
+        "": None,
+        "1" * 16: None,
+    }
+    for timestamp, moment in moments.items():
+        capture = a_capture(an_invocation(headers=Headers((("x-port-timestamp", timestamp),))))
+        assert record_of(capture)["verdict"]["parts"]["timestamp_at"] == moment, timestamp
 
 
 def test_binary_body_is_shown_in_hexadecimal() -> None:

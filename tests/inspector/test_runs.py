@@ -247,21 +247,21 @@ def test_graph_with_cycles_and_unknown_nodes_is_shown() -> None:
     assert (long[0], len(long)) == (("n0", 0), 200)
 
 
-@pytest.mark.parametrize("names", [("nodeRunIdentifier",), ("nodeRunId",), ()])
-def test_log_entries_have_their_node_for_every_field_name(names: tuple[str, ...]) -> None:
+def test_log_entries_have_their_node_for_every_field_name() -> None:
     own = {"logLevel": "INFO", "log": "hello", "createdAt": "2026-11-24T14:30:00Z"}
     run = {"nodeRuns": [{"identifier": "wfnr_1", "node": {"identifier": "ship"}, "nodeRunLogs": [own]}]}
-    entry = {"message": "hello", "level": "INFO", **dict.fromkeys(names, "wfnr_1")}
-    found = workflow_run_record("wfr_1", run, [entry], {}, skew_s=None)
-    assert [(each["node"], each["level"], each["text"]) for each in found["logs"]] == [("ship", "INFO", "hello")]
+    for names in ({"nodeRunIdentifier": "wfnr_1"}, {"nodeRunId": "wfnr_1"}, {}):
+        found = workflow_run_record("wfr_1", run, [{"message": "hello", "level": "INFO", **names}], {}, skew_s=None)
+        assert [(each["node"], each["level"], each["text"]) for each in found["logs"]] == [("ship", "INFO", "hello")]
 
 
-@pytest.mark.parametrize("value", [None, 1, "x", [1], {"a": float("nan")}, {"error": {"message": 1}}, {"error": "no"}])
-def test_node_output_can_be_any_value(value: Any) -> None:
-    run = {"nodeRuns": [{"identifier": "wfnr_1", "node": {"identifier": "ship"}, "output": value, "links": value}]}
-    (node,) = workflow_run_record("wfr_1", run, [], {}, skew_s=None)["nodes"]
-    assert node["error"] == ("no" if value == {"error": "no"} else None)
-    assert len(node["output"] or "") < 100
+def test_node_output_can_be_any_value() -> None:
+    values: tuple[Any, ...] = (None, 1, [1], {"a": float("nan")}, {"error": {"message": 1}}, {"error": "no"})
+    for value in values:
+        ran = {"identifier": "wfnr_1", "node": {"identifier": "ship"}, "output": value, "links": value}
+        (node,) = workflow_run_record("wfr_1", {"nodeRuns": [ran]}, [], {}, skew_s=None)["nodes"]
+        assert node["error"] == ("no" if value == {"error": "no"} else None)
+        assert len(node["output"] or "") < 100
 
 
 def test_graph_with_very_many_connections_and_outlets_is_read_quickly() -> None:
