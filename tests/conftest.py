@@ -57,7 +57,7 @@ settings.register_profile("port-hook", deadline=None, max_examples=10, suppress_
 settings.register_profile("all", settings.get_profile("port-hook"), max_examples=100)
 # tests/mutants/run.py asks only whether a test fails. Searching for the smallest failing example would take longer.
 _PHASES = [Phase.explicit, Phase.generate]
-settings.register_profile("mutants", settings.get_profile("all"), phases=_PHASES, database=None)
+settings.register_profile("mutants", settings.get_profile("port-hook"), phases=_PHASES, database=None)
 settings.load_profile("port-hook")
 
 # Every commit to a store waits for the disk, which took half of the time of many tests. A file system in memory

@@ -1,4 +1,4 @@
-"""The mutations of the whole package, and the part that each belongs to."""
+"""The mutations of the whole package, the part that each belongs to, and the share of each part that tests catch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from operator import itemgetter
 from pathlib import Path
 
 from tests.mutants.mutate import Mutation, mutations_of
-from tests.mutants.trees import PACKAGE, ROOT
 
-PARTS = ("pure", "rest")
+ROOT = Path(__file__).parents[2]
+_PACKAGE = "port_hook_cli"
+
+BARS = {"pure": 92, "rest": 88}
+"""The share of the mutations of each part that must be caught, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def is_pure(module: str) -> bool:
 
 def all_mutants(tree: Path, wanted: Sequence[str]) -> list[Mutant]:
     """Return every mutation of the package, or of the modules whose paths contain one of `wanted`."""
-    paths = (path.relative_to(tree).as_posix() for path in sorted((tree / PACKAGE).rglob("*.py")))
+    paths = (path.relative_to(tree).as_posix() for path in sorted((tree / _PACKAGE).rglob("*.py")))
     modules = [path for path in paths if not wanted or any(each in path for each in wanted)]
     return [Mutant(module, each) for module in modules for each in mutations_of((tree / module).read_bytes())]
 
@@ -71,5 +74,37 @@ def in_turn(mutants: Sequence[Mutant], seed: int) -> list[Mutant]:
         seen[change] += 1
         ranked.append((sha256(repr((seed, change, seen[change])).encode()).digest(), mutant))
     shuffled = [mutant for _, mutant in sorted(ranked, key=itemgetter(0))]
-    parts = [[each for each in shuffled if each.part == part] for part in PARTS]
+    parts = [[each for each in shuffled if each.part == part] for part in BARS]
     return [each for pair in zip(*parts, strict=False) for each in pair] if all(parts) else shuffled
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result for a mutant: the test that fails because of it, or "", and a note on the limits of the verdict."""
+
+    mutant: Mutant
+    caught_by: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        note = f"by {self.caught_by}" if self.caught_by else self.note
+        return f"{'caught' if self.caught_by else 'survived'}  {self.mutant}{f'  ({note})' if note else ''}"
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """Return the numbers of tried and caught mutants of each folder, and the share of each part beside its minimum."""
+    rows = [("folder", "tried", "caught")]
+    for folder in sorted({each.mutant.folder for each in verdicts}):
+        caught = [bool(each.caught_by) for each in verdicts if each.mutant.folder == folder]
+        rows.append((folder, str(len(caught)), str(sum(caught))))
+    lines = [f"{folder:18}{tried:>7}{caught:>8}" for folder, tried, caught in rows]
+    shares = [
+        f"{part}: {share(verdicts, part):.1f} % caught; at least {least} % must be" for part, least in BARS.items()
+    ]
+    return "\n".join([*lines, "", *shares])
+
+
+def share(verdicts: Sequence[Verdict], part: str) -> float:
+    """Return the share of a part's mutants that tests caught, in percent. Without mutants, it is 100."""
+    caught = [bool(each.caught_by) for each in verdicts if each.mutant.part == part]
+    return 100 * sum(caught) / len(caught) if caught else 100.0
