@@ -179,7 +179,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "examples").symlink_to(ROOT / "examples")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    machine = Machine(folder, dict(RATE), environment(folder, PATH=path))
+    machine = Machine(folder, dict(RATE), environment(folder, PATH=path, PORT_HOOK_CHECK_WITHIN="170"))
     with ExitStack() as stack:
         sandbox = stack.enter_context(server(machine, "-m", "port_hook_cli", "sandbox"))
         machine.environ.update(dict(re.findall(r"export (\w+)=(.*)", sandbox)))
