@@ -63,6 +63,14 @@ test("captures that arrive while a scrolled list is counted wait, whether they a
   assert.deepEqual([numbers(list), list.waiting], [[3, 2, 1], [4, 5]]);
 });
 
+test("a counted capture whose event comes later waits once", () => {
+  const list = loaded();
+  list.isAtTop = false;
+  list.complete(all([[4, 1]]));
+  assert.equal(list.add({ added: [row(4)], changed: [] }), false);
+  assert.deepEqual(list.waiting, [4]);
+});
+
 test("matches are outdated if the index was completed while they were counted", () => {
   const list = loaded();
   list.isIndexed = true;

@@ -75,7 +75,8 @@ export class Matches {
     this.cache.put([...added, ...changed]);
     const seqs = added.map((row) => row.seq);
     if (this.loading) this.arrived.push(...seqs);
-    const newer = seqs.filter((seq) => seq > this.latest);
+    const known = new Set(this.waiting); // an event can bring captures that were already counted
+    const newer = seqs.filter((seq) => seq > this.latest && !known.has(seq));
     if (!newer.length) return false;
     if (this.isAtTop) this.spans = (this.spans ?? new Spans()).plus(newer);
     else this.waiting = [...this.waiting, ...newer];
