@@ -92,13 +92,16 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"loop": asyncio.new_event_loop if sys.platform == "win32" else SteadyLoop}
 
 
+_FOLDERS = {path.name for path in Path(port_hook_cli.__path__[0]).iterdir()}
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests for parallel workers, after pytest-randomly has shuffled them."""
     # xdist gives its workers this, and hides --dist from them.
     worker = getattr(config, "workerinput", None)
     if worker:
-        items[:] = for_workers(items, _folder_of, worker["workercount"])
+        items[:] = for_workers(items, _folder_of, _FOLDERS, worker["workercount"])
 
 
 def _folder_of(test: pytest.Item) -> str:

@@ -6,7 +6,7 @@ another part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from itertools import pairwise
 from typing import TypeVar
 
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 # Chromium takes seconds to start, so one worker gets all tests that need it.
 BROWSER = frozenset({"browser"})
-# Tests in these folders start processes, and may take seconds each.
-SLOW = frozenset({"contract", "examples", "handlers", "kafka", "process", "pytest_plugin", "tunnels"})
 
 
-def for_workers(tests: Sequence[T], folder: Callable[[T], str], workers: int) -> list[T]:
+def for_workers(tests: Sequence[T], folder: Callable[[T], str], package: Container[str], workers: int) -> list[T]:
     """Return the tests in the order for `workers` workers. Tests of the same kind stay in order.
+
+    Tests are slow if their folder is none of the package's: they test the whole program, in processes of its own.
 
     The first part begins with the browser tests. Each other part begins with some of the slow tests, so that only short
     tests are left at the end, and no worker waits for another.
     """
     browser = [test for test in tests if folder(test) in BROWSER]
-    slow = [test for test in tests if folder(test) in SLOW]
-    quick = [test for test in tests if folder(test) not in BROWSER | SLOW]
+    quick = [test for test in tests if folder(test) in package]
+    slow = [test for test in tests if folder(test) not in BROWSER and folder(test) not in package]
     starts = [browser, *_parts(slow, workers - 1)] if browser and workers > 1 else _parts([*browser, *slow], workers)
     size, rest = divmod(len(tests), workers)
     # xdist gives each of the last workers one more test.

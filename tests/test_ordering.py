@@ -11,7 +11,7 @@ FOLDERS = ["browser"] * 10 + ["process"] * 31 + ["cli"] * 62
 
 def parts_of(folders: list[str], workers: int) -> list[list[str]]:
     """Divide the ordered tests as xdist does."""
-    pending, parts = for_workers(folders, str, workers), []
+    pending, parts = for_workers(folders, str, {"cli"}, workers), []
     for left in range(workers, 0, -1):
         size = len(pending) // left
         parts.append(pending[:size])
@@ -33,11 +33,11 @@ def test_slow_tests_are_divided_evenly_without_browser_tests() -> None:
 
 def test_tests_of_the_same_kind_stay_in_order() -> None:
     numbers = list(range(50))
-    ordered = for_workers(numbers, lambda number: "process" if number % 2 else "text", 1)
+    ordered = for_workers(numbers, lambda number: "process" if number % 2 else "text", {"text"}, 1)
     assert ordered == [*range(1, 50, 2), *range(0, 50, 2)]
 
 
 def test_all_tests_run_when_one_kind_exceeds_its_part() -> None:
     for folders in (["browser"] * 9 + ["cli"], ["process"] * 9, ["cli"] * 9, []):
         for workers in (1, 2, 4):
-            assert Counter(for_workers(folders, str, workers)) == Counter(folders)
+            assert Counter(for_workers(folders, str, {"cli"}, workers)) == Counter(folders)

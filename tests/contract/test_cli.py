@@ -30,29 +30,23 @@ SHARED_VARIABLES = {
 FILES_OF_SECRETS = {"--secret-file", "--secrets"}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_list_of_commands_shows_the_summary_of_each_command(name: str) -> None:
-    assert command(name).help.splitlines()[0] == COMMANDS[name]
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_argument_and_option_has_help(name: str) -> None:
-    silent = [parameter.name for parameter in command(name).params if not parameter.help]
+def test_every_command_argument_and_option_has_help() -> None:
+    assert {name: command(name).help.splitlines()[0] for name in COMMANDS} == COMMANDS
+    silent = [(name, each.name) for name in COMMANDS for each in command(name).params if not each.help]
     assert silent == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_every_option(name: str, run: Run) -> None:
-    result = run(name, "--help", "--all")
-    assert result.code == 0
-    assert COMMANDS[name] in " ".join(result.out.split())
-    for option in options(name):
-        assert option.opts[0] in result.out
+def test_help_shows_every_option(run: Run) -> None:
+    for name, summary in COMMANDS.items():
+        result = run(name, "--help", "--all")
+        assert result.code == 0
+        assert summary in " ".join(result.out.split())
+        assert [option.opts[0] for option in options(name) if option.opts[0] not in result.out] == [], name
+        assert run("help", name) == run(name, "--help")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_no_option_takes_a_secret(name: str) -> None:
-    flags = {flag for option in options(name) if not option.is_flag for flag in option.opts}
+def test_no_option_takes_a_secret() -> None:
+    flags = {flag for name in COMMANDS for option in options(name) if not option.is_flag for flag in option.opts}
     taking = {flag for flag in flags if re.search("secret|token|password|credential|api-?key", flag)}
     assert taking <= FILES_OF_SECRETS
 
@@ -68,18 +62,14 @@ def test_empty_value_of_each_option_is_an_error_with_its_name(name: str, run: Ru
     }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_rules_of_an_option_name_options_of_the_same_command(name: str) -> None:
-    declared = [parameter.declared for parameter in command(name).params]
-    named = {other for each in declared for other in each.excludes}
-    named |= {other for each in declared for rule in each.no_effect for other in (*rule.without, *rule.beside)}
-    assert named - {each.name for each in declared} == set()
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_completion_methods_of_options_exist(name: str) -> None:
-    completing = {parameter.declared.completes for parameter in command(name).params} - {""}
-    assert [each for each in completing if not callable(getattr(Surroundings, each, None))] == []
+def test_rules_of_options_name_options_of_the_same_command_and_existing_completions() -> None:
+    for name in COMMANDS:
+        declared = [parameter.declared for parameter in command(name).params]
+        named = {other for each in declared for other in each.excludes}
+        named |= {other for each in declared for rule in each.no_effect for other in (*rule.without, *rule.beside)}
+        assert named - {each.name for each in declared} == set(), name
+        completing = {each.completes for each in declared} - {""}
+        assert [each for each in completing if not callable(getattr(Surroundings, each, None))] == [], name
 
 
 @pytest.mark.parametrize("flag", EMPTY_REPORTS)
@@ -121,13 +111,6 @@ def test_version_is_printed(word: str, run: Run) -> None:
 
 def test_help_prints_the_general_help(run: Run) -> None:
     assert run("help") == run("--help")
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_with_a_command_prints_its_help(name: str, run: Run) -> None:
-    result = run("help", name)
-    assert result.code == 0
-    assert result == run(name, "--help")
 
 
 def test_help_with_an_unknown_command_is_a_usage_error(run: Run) -> None:

@@ -68,20 +68,18 @@ def command_lines() -> Iterator[tuple[str, str]]:
                 yield str(page.relative_to(ROOT)), line.split(" #")[0].rstrip(" \\")
 
 
-@pytest.fixture(scope="session")
-def helps() -> dict[str, str]:
+def test_command_lines_in_the_docs_use_existing_commands_and_options() -> None:
     pages = (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
-    return dict(re.findall(r"(?ms)^## (\S+)\n(.*?)(?=^## |\Z)", pages))
-
-
-@pytest.mark.parametrize(("page", "line"), sorted(set(command_lines())))
-def test_every_command_line_in_the_docs_is_valid(page: str, line: str, helps: dict[str, str]) -> None:
-    words = shlex.split(re.split(r"\s{2,}| [|>] ", line)[0])
-    if len(words) < 2 or words[1].startswith("-"):
-        return
-    assert words[1] in COMMANDS
-    for option in (word.split("=")[0] for word in words[2:] if word.startswith("--")):
-        assert re.search(rf"{option}\b", helps[words[1]]), f"{words[1]} has no {option}"
+    helps = dict(re.findall(r"(?ms)^## (\S+)\n(.*?)(?=^## |\Z)", pages))
+    unknown = []
+    for page, line in set(command_lines()):
+        words = shlex.split(re.split(r"\s{2,}| [|>] ", line)[0])
+        if len(words) < 2 or words[1].startswith("-"):
+            continue
+        options = [word.split("=")[0] for word in words[2:] if word.startswith("--")]
+        if words[1] not in COMMANDS or not all(re.search(rf"{option}\b", helps[words[1]]) for option in options):
+            unknown.append(f"{page}: {line}")
+    assert unknown == []
 
 
 def test_no_page_installs_from_an_index_without_the_package() -> None:
@@ -142,16 +140,14 @@ def test_page_about_use_without_port_opens_no_tunnel() -> None:
     assert [line for line in listeners if "--tunnel none" not in line] == []
 
 
-@pytest.mark.parametrize(
-    "page",
-    [*PAGES, ROOT / "CONTRIBUTING.md"],
-    ids=lambda page: page.relative_to(ROOT).as_posix(),
-)
-def test_page_uses_american_spelling(page: Path) -> None:
-    if not page.exists():  # the wheel's tests run without CONTRIBUTING.md
-        return
-    prose = re.sub(r"(?s)```.*?```|`[^`]*`", "", page.read_text("utf-8"))  # quotes of the program stay as they are
-    assert re.findall(r"(?i)\w*(?:organis|synchronis|serialis|normalis|recognis|behaviour|colour)\w*", prose) == []
+def test_pages_use_american_spelling() -> None:
+    british = re.compile(r"(?i)\w*(?:organis|synchronis|serialis|normalis|recognis|behaviour|colour)\w*")
+    found = {}
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        if page.exists():  # the wheel's tests run without CONTRIBUTING.md
+            prose = re.sub(r"(?s)```.*?```|`[^`]*`", "", page.read_text("utf-8"))  # quotes of the program stay
+            found[page.relative_to(ROOT).as_posix()] = british.findall(prose)
+    assert {page: words for page, words in found.items() if words} == {}
 
 
 def test_every_link_between_pages_has_a_target() -> None:

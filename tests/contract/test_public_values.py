@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-import pytest
-
 from port_hook_cli.actions.action import ActionKind
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.cli.trigger_options import Operation, RunOrigin
@@ -17,26 +15,25 @@ from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.tunnels.report import TunnelState
 from port_hook_cli.workflows.nodes import NodeResult
 
+VALUES: dict[type[Enum], str] = {
+    ActionKind: "self-service automation",
+    End: "restored untouched changed another removed failed elsewhere in-use",
+    EntryKind: "action workflow-node",
+    Kind: "action-run automation change-log workflow-node unknown",
+    Operation: "CREATE DAY-2 DELETE",
+    RunOrigin: "UI API",
+    Phase: "approval pending sending sent claimable claimed acked",
+    Problem: "wrong-key truncated not-encrypted missing",
+    LogLevel: "debug info warn error",
+    NodeResult: "SUCCESS FAILED CANCELLED",
+    RunStatus: "success failure failed cancelled",
+    Scheme: "aes256-gcm client-side",
+    Status: "valid reencoded stale invalid missing malformed unchecked",
+    TimestampUnit: "s ms",
+    TunnelState: "open reachable unreachable taken lost",
+}
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        (ActionKind, "self-service automation"),
-        (End, "restored untouched changed another removed failed elsewhere in-use"),
-        (EntryKind, "action workflow-node"),
-        (Kind, "action-run automation change-log workflow-node unknown"),
-        (Operation, "CREATE DAY-2 DELETE"),
-        (RunOrigin, "UI API"),
-        (Phase, "approval pending sending sent claimable claimed acked"),
-        (Problem, "wrong-key truncated not-encrypted missing"),
-        (LogLevel, "debug info warn error"),
-        (NodeResult, "SUCCESS FAILED CANCELLED"),
-        (RunStatus, "success failure failed cancelled"),
-        (Scheme, "aes256-gcm client-side"),
-        (Status, "valid reencoded stale invalid missing malformed unchecked"),
-        (TimestampUnit, "s ms"),
-        (TunnelState, "open reachable unreachable taken lost"),
-    ],
-)
-def test_public_values_stay_the_same(values: type[Enum], expected: str) -> None:
-    assert {value.value for value in values} - {""} == set(expected.split())
+
+def test_public_values_stay_the_same() -> None:
+    found = {values.__name__: {value.value for value in values} - {""} for values in VALUES}
+    assert found == {values.__name__: set(expected.split()) for values, expected in VALUES.items()}

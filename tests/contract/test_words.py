@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,13 +123,8 @@ def _help() -> Iterator[str]:
         yield " ".join(re.split(r"\n(?:Options|Arguments|[A-Z][^\n]*):\n", section)[0].split())
 
 
-@cache
-def texts() -> list[tuple[str, str]]:
-    """Return where each checked text is, and the text."""
-    return list(_texts())
-
-
-def _texts() -> Iterator[tuple[str, str]]:
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield where each checked text is, and the text."""
     for number, line in _prose((ROOT / "README.md").read_text("utf-8")):
         yield f"README.md:{number}", line
     for text in _help():
@@ -142,21 +136,18 @@ def _texts() -> Iterator[tuple[str, str]]:
                     yield f"{path.relative_to(ROOT)}:{number}", text
 
 
-@pytest.mark.parametrize("rule", WORDS, ids=lambda rule: rule.instead)
-def test_readme_help_and_errors_use_the_words_of_the_glossary(rule: Rule) -> None:
-    assert_absent(re.compile(rule.pattern, re.IGNORECASE), rule.instead)
+def test_readme_help_and_errors_use_the_glossary_and_no_translated_constructions() -> None:
+    rules = [(re.compile(rule.pattern, re.IGNORECASE), rule.instead) for rule in WORDS]
+    rules += [(re.compile(rule.pattern), rule.instead) for rule in CONSTRUCTIONS]
+    found = [
+        f"{place}: {text.strip()}\n    has {match[0]!r}. Write {instead}."
+        for place, text in texts()
+        for pattern, instead in rules
+        if (match := pattern.search(text))
+    ]
+    assert not found, "\n".join(["", *found])
 
 
-@pytest.mark.parametrize("rule", CONSTRUCTIONS, ids=lambda rule: rule.instead)
-def test_readme_help_and_errors_avoid_translated_constructions(rule: Rule) -> None:
-    assert_absent(re.compile(rule.pattern), rule.instead)
-
-
-def assert_absent(pattern: re.Pattern[str], instead: str) -> None:
-    found = [f"{place}: {text.strip()}" for place, text in texts() if pattern.search(text)]
-    assert not found, f"write {instead}:\n" + "\n".join(found)
-
-
-@pytest.mark.parametrize("allowed", ALLOWED)
-def test_allowed_sentence_exists(allowed: str) -> None:
-    assert any(allowed in path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+def test_allowed_sentences_exist() -> None:
+    package = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+    assert [allowed for allowed in ALLOWED if allowed not in package] == []
