@@ -26,6 +26,7 @@ from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 from tests.coverage_data import remove_unreadable
 from tests.ordering import for_workers
+from tests.processor_time import ProcessorTime
 from tests.record_schemas import checked
 from tests.skips import SkipGuard
 from tests.steady_loop import SteadyLoop
@@ -84,6 +85,7 @@ gc.disable()
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("PORT_HOOK_CI") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipGuard())
+        config.pluginmanager.register(ProcessorTime(config))
 
 
 @pytest.hookimpl(optionalhook=True)  # a hook of pytest-asyncio
