@@ -51,7 +51,7 @@ NOT_RUN = {
     r"port-hook captures --watch": "it runs until Ctrl-C: tests/cli/test_captures.py has a test",
     r"port-hook (listen|sandbox|inspect|mcp)\b": "a server: tests/contract/test_docs.py checks its options",
     r"python3 examples/\S+ 8000|flask --app|moto_server": "a server: tests/process/test_readme_commands.py starts it",
-    r"\b(pipx?|uv) (tool )?install|pip'? install|python3 -m venv|\.venv/bin|npm ci": "make test-install installs",
+    r"\b(pipx?|uv) (tool )?install|pip'? install|python3 -m venv|\.venv/bin|npm ci": ".ci/test-install installs",
     r"^(make|docker) ": "CI runs it, or needs Docker",
     r"trigger examples/workflows/": "needs its handler: tests/cli/test_trigger_workflow.py",
     r"agent .*--poll": "runs in Port: tests/cli/test_agent_poll.py",
