@@ -9,6 +9,7 @@ The umask, the limits and the signals that are ignored are those of the prepared
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import functools
 import os
@@ -131,10 +132,16 @@ def fork(
             _adopt(False)
 
 
-@functools.cache
+_started: list[socket.socket] = []
+
+
 def _interpreter() -> socket.socket:
-    """Start the prepared interpreter. It ends with this process, which holds the other end of its socket."""
+    """Start the prepared interpreter once. It ends with this process, which holds the other end of its socket."""
+    if _started:
+        return _started[0]
     ours, its = socket.socketpair()
+    atexit.register(ours.close)
+    _started.append(ours)
     with its:
         subprocess.Popen(
             [sys.executable, str(_INTERPRETER), str(its.fileno())],

@@ -31,6 +31,7 @@ os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 
 def foreground():
     os.setpgid(0, 0)
