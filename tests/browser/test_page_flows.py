@@ -218,8 +218,9 @@ async def test_held_requests_are_let_pass_responded_to_by_hand_and_released(
     await expect(page).to_have_title(re.compile(r"^\(2 held\) "))
     await expect(items["answered"]).to_contain_text("title=vm")
     await items["answered"].get_by_role("button", name="Respond…").click()
-    await page.keyboard.press("Escape")
     form = page.get_by_role("form", name=re.compile("^Respond to answered"))
+    await expect(form.locator(":focus")).to_have_count(1)  # before that, nothing would get the key
+    await page.keyboard.press("Escape")
     await expect(form).to_have_count(0)
     await expect(items["answered"].get_by_role("button", name="Respond…")).to_be_focused()
     await page.keyboard.press("Enter")
@@ -230,6 +231,7 @@ async def test_held_requests_are_let_pass_responded_to_by_hand_and_released(
     await form.get_by_label("Body").press("Control+Enter")
     assert await requests[1] == 503
     await expect(page.locator(".row", has_text="answered").locator(".response")).to_have_text("503")
+    await expect(form).to_have_count(0)  # it would get the key
 
     await page.keyboard.press("p")
     assert await requests[2] == 202
