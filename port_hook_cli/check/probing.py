@@ -117,9 +117,9 @@ class Prober:
     ) -> Probe:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
-        `client` and `patience_s`, the number of seconds to wait for the response, are for requests that are sent
-        together. A handler that has stopped proves nothing about the request, so this method waits for
-        the handler, or starts its process again, and sends the request once more.
+        Concurrent requests share a `client` and wait `patience_s` seconds for a response. A handler that has stopped
+        proves nothing about the request, so this method waits for the handler, or starts its process again, and sends
+        the request once more.
         """
         is_alone = patience_s is None
         timeout_s = self._timeout_s() if patience_s is None else patience_s
