@@ -435,12 +435,12 @@ class _Run:
             raise _Ended(FaultKind.NOT_FOUND, f"port-hook did not find the mistake with {MOST_REQUESTS} requests.", "")
         draft = self._search.fresh()
         self._body, body = draft.body, view(draft.body)
-        now = self._telling_time(body)
-        signed = (way.forge if forged else way.make)(body, now)
+        signed = (way.forge if forged else way.make)(body, self._telling_time(body))
         headers = draft.headers.without(SIGNATURE_HEADER, TIMESTAMP_HEADER)
         if body != draft.body:
             headers = headers.without("content-length")
-        request = replace(draft, received_at=now, headers=headers.plus(*signed.fields), body=body)
+        # Not the signed time, which may be earlier: a capture with the same signature would seem to be this replay.
+        request = replace(draft, received_at=self._search.now(), headers=headers.plus(*signed.fields), body=body)
         self._search.on_send(self._sent + 1, what)
         delivery = await self._search.send(request)
         self._sent += 1

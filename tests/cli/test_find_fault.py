@@ -19,14 +19,14 @@ from aiohttp import web
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Status, Verdict
+from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.listener.responses import refused
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.documentation import ROOT
-from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, an_invocation, signed
 from tests.sandbox_clients import a_client
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application, handler
@@ -83,6 +83,30 @@ def test_deciding_requests_are_saved_when_the_source_is_in_the_store(run: Run, f
     assert record["sent"] > len(requests)
     assert replays[requests[1]["capture"]].verdict.status is Status.VALID
     assert run("show", requests[2]["capture"], env=ENV).code == ExitCode.OK
+
+
+def test_capture_is_no_replay_although_the_search_repeats_its_signature(
+    runtime: Callable[..., Runtime], folder: Path
+) -> None:
+    """The search signs with an earlier second if that makes the signature clearer. A capture may be of that second."""
+    at = int(NOW)
+    while is_telling(at) or not is_telling(at - 1):
+        at += 1
+    request = an_invocation(received_at=at - 0.5, headers=signed(a_body(), timestamp=str(at - 1)))
+    keep(folder, a_capture(request))
+    with of_bodies_in_hex() as url:
+        main(["replay", "last", "--to", url, "--find-fault"], replace(runtime(env=ENV), now=lambda: float(at)))
+    originals = [each for each in kept(folder) if each.invocation.replay_of is None]
+    repeated = [each for each in kept(folder) if signature(each) == signature(originals[0])]
+    assert ([each.invocation.id for each in originals], len(repeated)) == ([request.id], 2)
+
+
+def is_telling(at: int) -> bool:
+    return not {"+", "/"}.isdisjoint(signed(a_body(), timestamp=str(at)).get("x-port-signature") or "")
+
+
+def signature(capture: Capture) -> str | None:
+    return capture.invocation.headers.get("x-port-signature")
 
 
 def test_unknown_mistake_is_explained_from_the_signature_of_the_handler(run: Run, folder: Path) -> None:
