@@ -68,8 +68,8 @@ class RequestsInFlight:
     `begin` and `end` cost little, because all requests share one timer.
     """
 
-    def __init__(self, observer: Observer) -> None:
-        self._observer = observer
+    def __init__(self, observer: Observer, shown_after_s: float = SHOWN_AFTER_S) -> None:
+        self._observer, self._shown_after_s = observer, shown_after_s
         # Requests that observers don't know yet, oldest first.
         self._young: dict[InFlight, float] = {}
         self._shown: set[InFlight] = set()
@@ -82,9 +82,9 @@ class RequestsInFlight:
         """
         now = _now()
         request = InFlight(capture, now, is_delayed=is_delayed)
-        self._young[request] = now + SHOWN_AFTER_S
+        self._young[request] = now + self._shown_after_s
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_at(now + SHOWN_AFTER_S, self._show)
+            self._timer = asyncio.get_running_loop().call_at(now + self._shown_after_s, self._show)
         return request
 
     def end(self, request: InFlight) -> None:

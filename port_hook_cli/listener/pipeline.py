@@ -28,7 +28,7 @@ from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.invocations.targets import join_target
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.holding import Holding
-from port_hook_cli.listener.in_flight import RESPONDED, InFlight, RequestsInFlight
+from port_hook_cli.listener.in_flight import RESPONDED, SHOWN_AFTER_S, InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import MOST_WAITING_RUNS, Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader, SeenRequest
@@ -75,7 +75,10 @@ class Forwarding(Protocol):
 
 
 class Pipeline:
-    """Handles a listener's requests from arrival to response. One instance serves one event loop."""
+    """Handles a listener's requests from arrival to response. One instance serves one event loop.
+
+    Observers learn about a request in flight after `shown_after_s` seconds.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Pipeline:
         public: PublicAddress,
         seen: Mapping[bytes, SeenRequest] | None = None,
         is_true: IsTrue | None = None,
+        shown_after_s: float = SHOWN_AFTER_S,
     ) -> None:
         self.policy = policy
         self.tally = Tally()
@@ -96,7 +100,7 @@ class Pipeline:
         self._observer = observer
         self._public = public
         self._is_true = is_true
-        self._requests = RequestsInFlight(observer)
+        self._requests = RequestsInFlight(observer, shown_after_s)
         self.turns = Turns(policy.max_in_flight, in_order=policy.in_order)
         self.holding = Holding(self.turns, self._requests, observer)
         self._queued: dict[str, Turn] = {}

@@ -27,7 +27,6 @@ from port_hook_cli.listener import responses
 from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
-# All requests in flight together may hold this many bytes, or four times the largest allowed body if that is more.
 MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 FIRST_HEAD_S = 10.0
@@ -104,10 +103,12 @@ class HttpServer:
     """An HTTP server that turns requests into invocations. See `port_hook_cli.invocations.source.Source`.
 
     Durations are in seconds: `first_head_timeout_s` for the head of a connection's first request, `head_timeout_s` for
-    the head of each later request, and `body_timeout_s` for a body. The server responds to the listener's own probes at
-    the path `probe_endpoint`, and doesn't pass these probes on. `names` are the host names of the server's public URLs.
-    The server reads them for each request, so they may change. If `checks_host` returns true, as on loopback, the
-    server rejects requests for other host names, because a public DNS server could point such a name at this server.
+    the head of each later request, `body_timeout_s` for a body, and `linger_s` for the rest of a rejected body. All
+    requests in flight together may hold `min_capacity` bytes, or four times the largest allowed body if that is more.
+    The server responds to the listener's own probes at the path `probe_endpoint`, and doesn't pass these probes on.
+    `names` are the host names of the server's public URLs. The server reads them for each request, so they may change.
+    If `checks_host` returns true, as on loopback, the server rejects requests for other host names, because a public
+    DNS server could point such a name at this server.
     """
 
     def __init__(
@@ -120,6 +121,8 @@ class HttpServer:
         first_head_timeout_s: float = FIRST_HEAD_S,
         head_timeout_s: float = 75.0,
         body_timeout_s: float = 30.0,
+        linger_s: float = 1.0,
+        min_capacity: int = MIN_CAPACITY,
         names: Container[str] = frozenset(),
     ) -> None:
         self._context = context
@@ -130,7 +133,7 @@ class HttpServer:
         self._names = names
         self._reported: set[str] = set()
         self._max_connections = max_connections
-        capacity = max(MIN_CAPACITY, _BODIES_AT_ONCE * context.max_body)
+        capacity = max(min_capacity, _BODIES_AT_ONCE * context.max_body)
         self._capacity = Capacity(capacity, self._report_exhausted, _tidy_up)
         self._http = Server(
             self._serve,
@@ -141,7 +144,7 @@ class HttpServer:
             access_log=None,
             logger=disabled_logger(),
             keepalive_timeout=head_timeout_s,
-            lingering_time=1.0,
+            lingering_time=linger_s,
         )
 
     def connect(self) -> asyncio.BaseProtocol:

@@ -58,6 +58,7 @@ class ListenPlan:
     max_response: int = MAX_RESPONSE_BYTES
     count: int | None = None
     timeout_s: float | None = None
+    drain_s: float = DRAIN_S
     expect: Expectation | None = None
 
 
@@ -91,7 +92,7 @@ async def served(
     public_url: str | None = None,
     sources: Sequence[OpenSource] = (),
 ) -> AsyncIterator[Serving]:
-    """Listen until the context ends. Requests in progress then get two seconds.
+    """Listen until the context ends. Requests in progress then get `plan.drain_s` seconds.
 
     `public_url` is the URL of a tunnel that the user runs. The URL of any other tunnel is known later. Each of
     `sources` is opened after the HTTP source, and feeds the same pipeline.
@@ -119,7 +120,7 @@ async def served(
         if not server.is_on_loopback:
             observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
         running: list[Source] = [server]
-        stack.push_async_callback(_drain, running, flow.turns, writer)
+        stack.push_async_callback(_drain, running, flow.turns, writer, plan.drain_s)
         _refuse_to_loop(plan, host, port)
         url = http_url(host, port) + plan.policy.routes.mount
         origin = http_url(_NEAREST.get(host, host), port)
@@ -224,13 +225,13 @@ class _WaitingPipeline:
         return self._flow.new_group() if self._accepting.is_set() else None
 
 
-async def _drain(sources: Sequence[Source], turns: Turns, writer: StoreWriter) -> None:
+async def _drain(sources: Sequence[Source], turns: Turns, writer: StoreWriter, drain_s: float) -> None:
     """Close all sources concurrently, so that together they take only as long as the slowest source.
 
     Afterward, the store has the outcomes of all requests, which the inspector of this listener still shows.
     """
     turns.close()
-    await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
+    await asyncio.gather(*(source.close(drain_s) for source in sources))
     await writer.flush()
 
 

@@ -189,7 +189,7 @@ class Told(Observer):
 
 async def test_terminal_shows_held_and_then_the_users_decision() -> None:
     told = Told()
-    turns, requests = Turns(None, in_order=True), RequestsInFlight(told)
+    turns, requests = Turns(None, in_order=True), RequestsInFlight(told, 0.01)
     holding = Holding(turns, requests, told)
     holding.toggle()
     request, turn = requests.begin(a_capture()), turns.take(None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from tests.receivers import World, receiving, request
 
 MIB = 2**20
 # With this limit for one body, four of them fill the listener.
-BODY = 16 * MIB
+BODY = MIB // 4
+SMALL: dict[str, Any] = {"context": {"max_body": BODY}, "min_capacity": 4 * BODY}
 BEGUN = b"POST /begun HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % BODY
 CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 MORE = b"12345678"
@@ -37,7 +39,7 @@ async def filled(world: World) -> AsyncIterator[None]:
 
 
 async def test_body_above_the_shared_limit_gets_a_503_with_retry_after_and_is_not_captured() -> None:
-    async with receiving(context={"max_body": BODY}) as world, filled(world):
+    async with receiving(**SMALL, linger_s=0) as world, filled(world):
         taken = len(world.received)
         for more in (request(MORE), CHUNKED + b"8\r\n12345678\r\n"):
             answer = await world.capture(more)
@@ -49,7 +51,7 @@ async def test_body_above_the_shared_limit_gets_a_503_with_retry_after_and_is_no
 
 
 async def test_saturated_listener_prints_one_notice_per_period() -> None:
-    async with receiving(context={"max_body": BODY}) as world:
+    async with receiving(**SMALL) as world:
         for times in (1, 2):
             async with filled(world):
                 for _ in range(5):
@@ -59,7 +61,7 @@ async def test_saturated_listener_prints_one_notice_per_period() -> None:
 
 
 async def test_body_memory_is_released_when_clients_disconnect() -> None:
-    async with receiving(context={"max_body": BODY}) as world:
+    async with receiving(**SMALL) as world:
         async with filled(world):
             pass
         await world.told("disconnected during", times=4)
@@ -67,14 +69,14 @@ async def test_body_memory_is_released_when_clients_disconnect() -> None:
 
 
 async def test_body_memory_is_released_when_clients_are_too_slow() -> None:
-    async with receiving(context={"max_body": BODY}, body_timeout_s=4) as world, filled(world):
+    async with receiving(**SMALL, body_timeout_s=1) as world, filled(world):
         await world.told("did not arrive in time", times=4)
         assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_bodies_count_toward_the_limit_until_the_response_is_sent() -> None:
     chunked = CHUNKED.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY))
-    async with receiving(context={"max_body": BODY}) as world:
+    async with receiving(**SMALL) as world:
         world.hold = asyncio.Event()
         whole = (chunked, *[request(bytes(BODY))] * 3)
         held = [asyncio.create_task(world.capture(each)) for each in whole]
@@ -86,7 +88,7 @@ async def test_bodies_count_toward_the_limit_until_the_response_is_sent() -> Non
 
 
 async def test_body_memory_is_released_when_a_request_fails() -> None:
-    async with receiving(context={"max_body": BODY}) as world:
+    async with receiving(**SMALL) as world:
         world.problem = ZeroDivisionError("a bug")
         for _ in range(5):
             assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 500 ")
@@ -181,7 +183,7 @@ async def test_requests_are_served_promptly_while_idle_connections_are_opened_al
 
 
 async def test_announced_bodies_do_not_count_toward_the_shared_limit() -> None:
-    async with receiving(context={"max_body": BODY}) as world:
+    async with receiving(**SMALL) as world:
         writers = [(await asyncio.open_connection("127.0.0.1", world.port))[1] for _ in range(8)]
         for writer in writers:
             writer.write(BEGUN)

@@ -15,6 +15,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, MessageOrigin, Response, Status
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.kafka.messages import message_headers
+from port_hook_cli.listener.in_flight import SHOWN_AFTER_S
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
@@ -78,11 +79,20 @@ class Responding(Pipeline):
 
 @asynccontextmanager
 async def listening(
-    world: World, seen: Mapping[bytes, SeenRequest] | None = None, **policy: Any
+    world: World,
+    seen: Mapping[bytes, SeenRequest] | None = None,
+    shown_after_s: float = SHOWN_AFTER_S,
+    **policy: Any,
 ) -> AsyncIterator[Responding]:
     options: dict[str, Any] = {"secret": SECRET, "routes": Routes(default="http://h:1")} | policy
     flow = Responding(
-        Policy(**options), store=world, forwarder=world, observer=world, public=PublicAddress(), seen=seen
+        Policy(**options),
+        store=world,
+        forwarder=world,
+        observer=world,
+        public=PublicAddress(),
+        seen=seen,
+        shown_after_s=shown_after_s,
     )
     try:
         yield flow

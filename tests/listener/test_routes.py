@@ -29,10 +29,13 @@ ENDLESS = "[range(1e12)]|length"
 
 @asynccontextmanager
 async def routed(
-    runtime: Runtime, routes: list[str], *, default: str | None = None, seen: Seen | None = None
+    runtime: Runtime, routes: list[str], *, default: str | None = None, seen: Seen | None = None, **plan: Any
 ) -> AsyncIterator[tuple[Serving, httpx.AsyncClient]]:
-    plan = ListenPlan(policy=Policy(secret=None, routes=read_routes(default, routes, "/")), port=0)
-    async with served(plan, runtime, seen or Seen()) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
+    policy = Policy(secret=None, routes=read_routes(default, routes, "/"))
+    async with (
+        served(ListenPlan(policy=policy, port=0, **plan), runtime, seen or Seen()) as serving,
+        httpx.AsyncClient(verify=NO_TLS) as client,
+    ):
         yield serving, client
 
 
@@ -136,7 +139,7 @@ async def test_other_requests_get_responses_while_an_expression_runs(plain_runti
     seen = Seen()
     with handler(CLOSING) as target:
         routes = [f"scale={target.url}", f"jq:if .slow then {ENDLESS} else true end={target.url}"]
-        async with routed(plain_runtime, routes, seen=seen) as (serving, client):
+        async with routed(plain_runtime, routes, seen=seen, drain_s=0) as (serving, client):
             slow = asyncio.create_task(post(serving, client, {"slow": True}))
             for _ in range(3):
                 assert (await post(serving, client, a_document(action="scale"))).status_code == 200

@@ -104,7 +104,7 @@ async def test_client_gets_100_continue_when_it_waits_for_it() -> None:
 
 
 async def test_server_responds_with_408_to_a_slow_body_and_serves_others_meanwhile() -> None:
-    async with receiving(body_timeout_s=0.3) as world:
+    async with receiving(body_timeout_s=0.3, linger_s=0) as world:
         slow = asyncio.create_task(
             world.capture(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
         )

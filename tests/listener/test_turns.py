@@ -20,7 +20,7 @@ from port_hook_cli.invocations.models import Capture, Response
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy
-from port_hook_cli.listener.serving import ListenPlan, Serving, served
+from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, served
 from port_hook_cli.listener.turns import ManualResponse, Turn, Turns
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET, a_body, a_document, now_signed
@@ -95,14 +95,14 @@ class Sender:
 
 
 @asynccontextmanager
-async def gated(runtime: Runtime, gate: Gate, **policy: Any) -> AsyncIterator[Sender]:
+async def gated(runtime: Runtime, gate: Gate, *, drain_s: float = DRAIN_S, **policy: Any) -> AsyncIterator[Sender]:
     app = web.Application()
     app.router.add_post("/{name}", gate.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     routes = Routes(default=f"http://127.0.0.1:{runner.addresses[0][1]}")
-    plan = ListenPlan(policy=Policy(**{"secret": None, "routes": routes, **policy}), port=0)
+    plan = ListenPlan(policy=Policy(**{"secret": None, "routes": routes, **policy}), port=0, drain_s=drain_s)
     received = asyncio.Semaphore(0)
 
     def new_id() -> str:
@@ -171,7 +171,7 @@ async def test_requests_waiting_for_their_run_leave_the_slots_to_others(plain_ru
 
 async def test_waiting_request_is_saved_as_interrupted_at_the_end_of_the_listener(plain_runtime: Runtime) -> None:
     gate = Gate()
-    async with gated(plain_runtime, gate, max_in_flight=1) as sender:
+    async with gated(plain_runtime, gate, drain_s=0, max_in_flight=1) as sender:
         await sender.send("1", ONE)
         await sender.send("2", OTHER)
         await gate.has("1")
