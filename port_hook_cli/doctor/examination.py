@@ -45,7 +45,8 @@ class Examination:
     """What `doctor` checks. `handler` is the URL of the user's handler, or None.
 
     `tunnel` is the default of `listen --tunnel`, or None if no variable or file sets the default. `can_ask` is whether
-    `listen` could ask a question on this terminal.
+    `listen` could ask a question on this terminal. The credentials may take `margin_s` seconds longer than `timeout_s`,
+    the time for each check.
     """
 
     access: PortAccess
@@ -54,6 +55,7 @@ class Examination:
     tunnel: str | None = None
     can_ask: bool = False
     timeout_s: float = TIMEOUT_S
+    margin_s: float = _MARGIN_S
 
 
 async def examine(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
@@ -72,7 +74,7 @@ async def examine(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
 
 async def _account(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
     try:
-        async with asyncio.timeout(wanted.timeout_s + _MARGIN_S):
+        async with asyncio.timeout(wanted.timeout_s + wanted.margin_s):
             settings, credentials = await asyncio.to_thread(check_credentials, wanted.access, runtime)
     except TimeoutError:
         return [_unfinished("credentials", wanted.timeout_s)]

@@ -22,7 +22,7 @@ Build = Callable[..., Runtime]
 
 async def examined(runtime: Runtime, *, timeout_s: float, secret_file: str | None = None) -> list[CheckResult]:
     access = PortAccess(runtime, say_nothing, secret_file=secret_file)
-    return await examine(Examination(access=access, timeout_s=timeout_s), runtime)
+    return await examine(Examination(access=access, timeout_s=timeout_s, margin_s=0), runtime)
 
 
 async def test_checks_end_when_the_api_does_not_respond(runtime: Build) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -196,27 +196,31 @@ class AwayAfterStart(KafkaPublisher):
         """Find the topic, as if the broker were there."""
 
 
-@pytest.mark.parametrize("method", [{"synchronized": True}, {"type": "KAFKA", "payload": {}}])
-async def test_run_fails_when_its_message_is_not_confirmed(method: Mapping[str, Any]) -> None:
+async def test_run_fails_when_its_message_is_not_confirmed() -> None:
     address = f"127.0.0.1:{free_port()}"
+    actions = [an_action(synchronized=True), an_action(type="KAFKA", payload={}) | {"identifier": "other"}]
     async with (
         AwayAfterStart(plain(address), timeout_s=0.5) as publisher,
-        sandbox_with(invoker=PlainInvoker(), publisher=publisher, actions=[an_action(**method)]) as sandbox,
+        sandbox_with(invoker=PlainInvoker(), publisher=publisher, actions=actions) as sandbox,
         a_client(sandbox) as client,
     ):
-        run = await action_runs.ended(sandbox, await start(client))
+        run_ids = [await start(client), await action_runs.start(client, "/v1/actions/other/runs")]
+        runs = [await action_runs.ended(sandbox, run_id) for run_id in run_ids]
+    for run in runs:
         assert run.report.status == "FAILURE"
         assert run.report.summary is not None
         assert run.report.summary.startswith(f"Kafka at {address} did not confirm the message: ")
         assert [log["message"] for log in run.logs] == [run.report.summary]
 
 
-@pytest.mark.parametrize("config", [{"type": "KAFKA"}, {"type": "WEBHOOK", "url": "http://127.0.0.1:1", "agent": True}])
-async def test_node_fails_when_its_message_is_not_confirmed(renderer: Renderer, config: Mapping[str, Any]) -> None:
+async def test_node_fails_when_its_message_is_not_confirmed(renderer: Renderer) -> None:
+    webhook = one_node(type="WEBHOOK", url="http://127.0.0.1:1", agent=True)
     async with AwayAfterStart(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher:
-        run, _ = await run_workflow(renderer, one_node(**config), publisher=publisher)
-    assert run.result == "FAILED"
-    assert "did not confirm the message" in str(run.node_runs[-1].output)
+        runs = [run_workflow(renderer, node, publisher=publisher) for node in (one_node(type="KAFKA"), webhook)]
+        ended_runs = [run for run, _ in await asyncio.gather(*runs)]
+    for run in ended_runs:
+        assert run.result == "FAILED"
+        assert "did not confirm the message" in str(run.node_runs[-1].output)
 
 
 async def test_sandbox_does_not_start_without_its_broker() -> None:
