@@ -39,9 +39,6 @@ from port_hook_cli.check.valid_request import check_second, check_valid
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
 """A callback for findings. It gets each finding when the finding is settled, not in the order of the table."""
 
-_OVERTIME_S = 3.0
-"""The number of seconds that started requests may continue after the time limit."""
-
 
 async def check(
     subject: CheckSubject,
@@ -61,7 +58,7 @@ async def check(
     exam = HandlerExam(
         prober=Prober(subject, means, plan.limits), slugs=slugs, on_finding=on_finding, original=original
     )
-    limit = asyncio.timeout(plan.limits.within_s + _OVERTIME_S)
+    limit = asyncio.timeout(plan.limits.within_s + plan.limits.waits.overtime_s)
     try:
         async with limit:
             await _examine(exam)

@@ -32,7 +32,7 @@ _LOCKED = "rejects valid requests after an unusual one"
 _UNLOCK = (
     "Verify the signature before you store anything of a request. Do not lock out senders, because anyone can send."
 )
-_LATE_S, _LEAST_LATE_S, _MOST_LATE_S = 0.5, 1.0, 5.0
+_LEAST_LATE_S, _MOST_LATE_S = 1.0, 5.0
 
 
 class PassedSoFar(NamedTuple):
@@ -149,12 +149,12 @@ class HandlerExam:
 
     async def judge_late_calls(self) -> None:
         """Settle the checks that passed so far by all calls since the first valid request."""
-        watch, waiting = self.prober.means.watch, self.passed_so_far
+        watch, pace, waiting = self.prober.means.watch, self.prober.pace, self.passed_so_far
         self.passed_so_far = []
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(_LEAST_LATE_S, self.prober.pace.bounded_s(_MOST_LATE_S))):
+            async with asyncio.timeout(max(_LEAST_LATE_S, pace.bounded_s(_MOST_LATE_S))):
                 if watch is not None and waiting:
-                    wait_s = waiting[-1].at + _LATE_S - asyncio.get_running_loop().time()
+                    wait_s = waiting[-1].at + pace.waits.late_s - asyncio.get_running_loop().time()
                     calls = await watch.wait_for(lambda _: False, self.mark, max(0.0, wait_s))
                     if watch.problem is None:
                         self.first_run = self.first_run._replace(later=tuple(calls))

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from statistics import quantiles
 
-from port_hook_cli.check.plan import CheckLimits
+from port_hook_cli.check.plan import WITHIN_S, CheckLimits
 from port_hook_cli.check.reactions import Probe
 
 TIME_UP = "the check reached its time limit"
@@ -14,8 +14,6 @@ LEAST_S = 0.01
 _QUICK_S = 0.1
 _MOST_A_MINUTE, _MINUTE_S = 100, 60.0
 _FEWEST = 4
-_SLOW_S = 0.5
-_LEAST_TIMEOUT_S = 2.0
 _PATIENCE = 20
 
 
@@ -26,14 +24,15 @@ class LeftHandler(Exception):
 class CheckPace:
     """The limits on time and rate, which depend on how quickly the handler responds.
 
-    All times are in seconds: `within_s` for the whole check, `most_s` for one response at most, and `slowest_s` for the
-    slowest response so far.
+    All times are in seconds: `most_s` for one response at most, and `slowest_s` for the slowest response so far.
+    `waits` are the other waits of the check.
     """
 
     def __init__(self, limits: CheckLimits) -> None:
-        self.within_s = limits.within_s
+        self.waits = limits.waits
         self.slowest_s = 0.0
         self.most_s = limits.timeout_s
+        self._stretch = max(1.0, limits.within_s / WITHIN_S)
         self._clock = asyncio.get_running_loop().time
         self._deadline = self._clock() + limits.within_s
         self._latencies_s: list[float] = []
@@ -49,6 +48,10 @@ class CheckPace:
         """Return how many seconds to wait: `wait_s`, or the time that is left if it is shorter."""
         return max(0.0, min(wait_s, self.left_s))
 
+    def stretched_s(self, wait_s: float) -> float:
+        """Return a wait that is longer if the check may take longer than usual, which allows for longer work."""
+        return wait_s * self._stretch
+
     def require_time(self) -> None:
         """Raise LeftHandler if time is up, because a wait that ended early proves nothing."""
         if self.left_s <= 0:
@@ -57,14 +60,14 @@ class CheckPace:
     @property
     def is_slow(self) -> bool:
         """Whether a response took so long that independent requests are sent concurrently."""
-        return self.slowest_s > _SLOW_S
+        return self.slowest_s > self.waits.slow_s
 
     @property
     def timeout_s(self) -> float:
         """The number of seconds to wait for a response. It is smaller if the handler accepts requests quickly."""
         if not self._working_s:
             return self.most_s
-        return min(self.most_s, max(_LEAST_TIMEOUT_S, _PATIENCE * self.slowest_s))
+        return min(self.most_s, max(self.waits.least_timeout_s, _PATIENCE * self.slowest_s))
 
     def record(self, probe: Probe) -> None:
         """Record the time of the response to a request sent alone."""

@@ -20,11 +20,38 @@ _FIRST = 3
 """The badly signed request and the two valid requests with which every check begins."""
 
 
+class CheckWaits(NamedTuple):
+    """How many seconds a check waits for what the handler may do after a request, before it draws a conclusion.
+
+    After the first valid request, the end of its run may come in `moment_s`, and the first call to the sandbox in
+    `first_call_s`, or in `late_call_s` after the other checks. The run's end may come in `end_s`. Calls count for
+    `late_s` after the last check that they can disprove. A response that takes `slow_s` makes a handler slow. If
+    responses are quick, the next ones may take `least_timeout_s`. Started requests may continue for `overtime_s` after
+    the time limit.
+    """
+
+    moment_s: float = 0.5
+    first_call_s: float = 2.0
+    late_call_s: float = 4.0
+    end_s: float = 10.0
+    late_s: float = 0.5
+    slow_s: float = 0.5
+    least_timeout_s: float = 2.0
+    overtime_s: float = 3.0
+
+
+_WAITS = CheckWaits()
+
+
 class CheckLimits(NamedTuple):
-    """How many seconds a check may take in total, and how many seconds it waits for one response."""
+    """How many seconds a check may take in total, and how many seconds it waits for one response.
+
+    `waits` are the waits for everything else.
+    """
 
     within_s: float = WITHIN_S
     timeout_s: float = TIMEOUT_S
+    waits: CheckWaits = _WAITS
 
 
 _LIMITS = CheckLimits()

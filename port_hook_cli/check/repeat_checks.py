@@ -27,6 +27,8 @@ _ORDER_S = (0.0, -5.0, -10.0)
 async def check_repeats(exam: HandlerExam) -> None:
     """Deliver runs twice and many runs concurrently, and compare the calls with the calls for a single delivery."""
     watch, prober = exam.prober.means.watch, exam.prober
+    if not exam.wants("order", "ten-runs", *_PAIRS):
+        return
     if watch is not None and exam.first_run.effects:  # earlier requests may still be in progress
         quiet_s = max(_QUIET_S, exam.first_run.settling_s)
         await watch.wait_until_quiet(await watch.mark(), quiet_s, prober.pace.bounded_s(_MOST_QUIET_S))

@@ -22,8 +22,7 @@ _NO_RUN = "the payload has no run ID"
 _ALWAYS_FAILS = "reports that every valid run failed"
 _NO_SUCCESS = "every valid run failed, so a failed run shows nothing"
 NO_END = "the handler did not report the result of a valid run"
-_MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
-_LATE_CALL_SHARE, _END_SHARE = 1 / 15, 1 / 6
+_MOST_QUIET_S = 10.0
 _MOST_QUEUED = 6
 _NO_REPORT = "no report reached the sandbox, so in Port the run would stay IN_PROGRESS"
 _LONGER_WORK = "If the work takes longer, pass a longer --within."
@@ -43,7 +42,8 @@ async def watch_first_run(exam: HandlerExam) -> None:
     """Wait briefly for the end of the first run. No other request was sent yet, so all calls belong to this run."""
     if exam.baseline is None or not exam.wants(*_ABOUT_RUNS) or exam.first_run.calls:
         return
-    run = await seen_run(exam, exam.baseline, _MOMENT_S, _MOMENT_S)
+    moment_s = exam.prober.pace.waits.moment_s
+    run = await seen_run(exam, exam.baseline, moment_s, moment_s)
     if endings(run.calls, run.run_id) or (exam.subject.synchronized and run.calls):
         exam.first_run = run._replace(is_alone=True)
 
@@ -71,14 +71,16 @@ async def check_late_reports(exam: HandlerExam) -> None:
     watch = exam.prober.means.watch
     if watch is None:
         return
-    late_s = max(_LATE_CALL_S, exam.prober.pace.within_s * _LATE_CALL_SHARE)
+    # A handler that calls Port itself instead will not call the sandbox.
+    late_s = 0.0 if _called_port(exam) else exam.prober.pace.stretched_s(exam.prober.pace.waits.late_call_s)
     if await observe_first_run(exam, late_s):
         await _judge_first_run(exam, watch)
     else:
         if watch.problem is None and not exam.subject.synchronized:
             await _warn_about_no_call(exam)
         is_gap = watch.problem is not None or not exam.subject.synchronized
-        no_call = f"the handler did not call the sandbox within {late_s:.0f} seconds" if is_gap else _NO_SYNC_CALL
+        in_time = f" within {late_s:.0f} seconds" if late_s else ""
+        no_call = f"the handler did not call the sandbox{in_time}" if is_gap else _NO_SYNC_CALL
         _cannot_tell(exam, LOST if watch.problem is not None else no_call, is_gap=is_gap)
 
 
@@ -96,17 +98,22 @@ async def _warn_about_no_call(exam: HandlerExam) -> None:
 
 async def warn_about_address(exam: HandlerExam) -> None:
     """Report that the handler has Port's address in its code if it tried to call Port instead of the sandbox."""
-    outbound = exam.prober.means.outbound
-    if outbound is None or outbound.called is None:
+    if (called := _called_port(exam)) is None:
         return
     await exam.fails(
         _end_slug(exam),
-        f"it called {outbound.called} instead of the sandbox, and port-hook rejected the call",
+        f"it called {called} instead of the sandbox, and port-hook rejected the call",
         [exam.baseline] if exam.baseline is not None else [],
         severity=CheckSeverity.WARNING,
         failure="has Port's address in its code",
-        fix=f"{_CONFIGURE} If the variable is not set, use https://{outbound.called}/v1.",
+        fix=f"{_CONFIGURE} If the variable is not set, use https://{called}/v1.",
     )
+
+
+def _called_port(exam: HandlerExam) -> str | None:
+    """Return the host of Port that the handler tried to call, or None."""
+    outbound = exam.prober.means.outbound
+    return None if outbound is None else outbound.called
 
 
 def _end_slug(exam: HandlerExam) -> str:
@@ -117,19 +124,20 @@ def _cannot_tell(exam: HandlerExam, reason: str, *, is_gap: bool = False) -> Non
     exam.cannot_tell(reason, *(slug for slug in _ABOUT_RUNS if slug not in _SEEN_ELSEWHERE), is_gap=is_gap)
 
 
-async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -> bool:
+async def observe_first_run(exam: HandlerExam, first_s: float | None = None) -> bool:
     """Record the handler's work for the first valid request, and return whether any call was seen.
 
-    `first_s` is how many seconds after the request to wait for the handler's first call.
+    `first_s` is how many seconds after the request to wait for the handler's first call, the usual time if it is None.
     """
     if not exam.first_run.calls and exam.baseline is not None:
+        first_s = exam.prober.pace.waits.first_call_s if first_s is None else first_s
         exam.first_run = await seen_run(exam, exam.baseline, first_s, _end_s(exam))
     return bool(exam.first_run.calls)
 
 
 def _end_s(exam: HandlerExam) -> float:
-    """Return how many seconds to wait for the end of the first run. A longer --within allows for longer work."""
-    return max(_END_S, exam.prober.pace.within_s * _END_SHARE)
+    """Return how many seconds to wait for the end of the first run."""
+    return exam.prober.pace.stretched_s(exam.prober.pace.waits.end_s)
 
 
 async def seen_run(exam: HandlerExam, probe: Probe, first_s: float, end_s: float) -> FirstRun:
@@ -152,7 +160,8 @@ async def seen_run(exam: HandlerExam, probe: Probe, first_s: float, end_s: float
     run = FirstRun(run_id, sent_at, tuple(calls))
     if calls and (exam.subject.synchronized or endings(calls, run_id)):
         quiet_s = max(_LEAST_QUIET_S, run.settling_s)
-        run = run._replace(calls=tuple(await watch.wait_until_quiet(exam.mark, quiet_s, prober.pace.bounded_s(_END_S))))
+        most_s = prober.pace.bounded_s(_MOST_QUIET_S)
+        run = run._replace(calls=tuple(await watch.wait_until_quiet(exam.mark, quiet_s, most_s)))
     return run if watch.problem is None else NOT_SEEN
 
 
@@ -242,10 +251,10 @@ async def await_valid_run(exam: HandlerExam, watch: SandboxWatch, slug: str, lab
 
     If the work is done, a handler that processes requests one at a time has also done the work of earlier requests.
     """
-    mark = await watch.mark()
+    mark, pace = await watch.mark(), exam.prober.pace
     run_id = (await exam.prober.accept(slug, label)).run_id or ""
     calls = await watch.wait_for(
-        lambda seen: exam.first_run.is_done(seen, run_id), mark, exam.prober.pace.bounded_s(_END_S)
+        lambda seen: exam.first_run.is_done(seen, run_id), mark, pace.bounded_s(pace.waits.end_s)
     )
     return exam.first_run.is_done(calls, run_id)
 

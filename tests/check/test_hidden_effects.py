@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
-import pytest
 from aiohttp import web
 
 from port_hook_cli.check.catalog import selected
 from port_hook_cli.check.checking import check
 from port_hook_cli.check.findings import CheckReport
-from port_hook_cli.check.plan import CheckLimits, CheckPlan
+from port_hook_cli.check.plan import CheckLimits, CheckPlan, CheckWaits
 from port_hook_cli.errors import PortApiError
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.port_api.client import PortApi
@@ -23,6 +22,7 @@ from port_hook_cli.replay.rewriting import KeptReplay
 from port_hook_cli.replay.sending import Keep
 from tests.check.test_checking import (
     LIMITS,
+    NO_CALLS,
     handled,
     is_valid,
     means,
@@ -125,7 +125,7 @@ async def test_effect_without_a_run_does_not_turn_200_into_a_rejection() -> None
 
 
 async def test_response_200_is_not_a_rejection_while_the_work_waits_in_a_queue() -> None:
-    async with a_queue(0.1) as queue:
+    async with a_queue(0.03) as queue:
 
         async def queues_anything(received: Received) -> web.Response:
             queue.put_nowait(received)
@@ -165,7 +165,8 @@ async def test_word_error_in_every_response_of_a_synchronous_run_is_not_a_failur
     async def always_good(received: Received) -> web.Response:
         return web.json_response({"ok": True, "errors": []}, status=200 if received.is_valid else 401)
 
-    report = await check_with_sandbox(always_good, "sync-status", document=synchronized())
+    limits = LIMITS._replace(waits=NO_CALLS)
+    report = await check_with_sandbox(always_good, "sync-status", document=synchronized(), limits=limits)
 
     assert statuses(report) == {"sync-status": "not-observed"}
 
@@ -206,13 +207,14 @@ async def test_work_for_a_rejected_forgery_is_seen_although_it_comes_late() -> N
 
     async def works_for_anybody(received: Received) -> web.Response:
         async def work() -> None:
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(0.3)
             await received.end_run()
 
         working.add(asyncio.create_task(work()))
         return web.Response(status=202 if received.is_valid else 401)
 
-    report = await check_with_sandbox(works_for_anybody, "no-signature", "other-secret", "terminal")
+    limits = LIMITS._replace(waits=CheckWaits(moment_s=0.1))
+    report = await check_with_sandbox(works_for_anybody, "no-signature", "other-secret", "terminal", limits=limits)
     assert wrong(report) == {"no-signature": "failed", "other-secret": "failed"}
     assert "did its work" in report.findings[0].seen
 
@@ -244,13 +246,13 @@ def _queues_valid_runs(queue: asyncio.Queue[Received]) -> Callable[[Received], A
 
 
 async def test_sequential_handler_does_not_lose_runs() -> None:
-    async with a_queue(0.12) as queue:
+    async with a_queue(0.07) as queue:
         report = await check_with_sandbox(_queues_valid_runs(queue), "at-once", "order")
     assert statuses(report) == {"at-once": "passed", "order": "passed"}
 
 
 async def test_handler_with_a_long_queue_does_not_lose_runs_while_it_reports_others() -> None:
-    async with a_queue(0.05, later_s=0.6) as queue:
+    async with a_queue(0.05, later_s=0.4) as queue:
         report = await check_with_sandbox(_queues_valid_runs(queue), "order")
     assert statuses(report) == {"order": "passed"}
 
@@ -276,10 +278,9 @@ async def test_failed_run_is_a_gap_when_the_handler_does_not_respond_to_forged_r
     assert (finding.seen, finding.is_gap) == ("the handler did not respond to earlier requests", True)
 
 
-@pytest.mark.extended
 async def test_longer_time_limit_allows_for_work_that_takes_longer() -> None:
-    async with a_queue(4.3) as queue:
-        limits = CheckLimits(within_s=100.0, timeout_s=5.0)
+    async with a_queue(0.4) as queue:
+        limits = CheckLimits(within_s=6000.0, waits=NO_CALLS)
         report = await check_with_sandbox(_queues_valid_runs(queue), "terminal", limits=limits)
     assert statuses(report) == {"terminal": "passed"}
 

@@ -11,9 +11,9 @@ from aiohttp import web
 from port_hook_cli.check.catalog import BY_SLUG
 from port_hook_cli.check.findings import CheckReport, not_observed, passed
 from port_hook_cli.check.junit import junit_report
-from port_hook_cli.check.plan import CheckLimits
+from port_hook_cli.check.plan import CheckLimits, CheckWaits
 from port_hook_cli.check.view import outcome_lines
-from tests.check.test_checking import is_valid, run_check, statuses, wrong
+from tests.check.test_checking import LIMITS, is_valid, run_check, statuses, wrong
 from tests.check.test_hidden_effects import Received, check_with_sandbox
 
 FORGED = ("no-signature", "other-secret")
@@ -23,10 +23,10 @@ PROVED = {"valid": "passed", "no-signature": "passed", "other-secret": "passed"}
 async def test_slow_handler_without_verification_fails_before_the_time_limit() -> None:
     async def slow(request: web.Request) -> web.Response:
         await request.read()
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.2)
         return web.Response(status=202)
 
-    report = await run_check(slow, limits=CheckLimits(within_s=6.0, timeout_s=5.0))
+    report = await run_check(slow, limits=CheckLimits(within_s=3.0, waits=CheckWaits(slow_s=0.1)))
 
     assert wrong(report).keys() >= {*FORGED, "old", "body-changed"}
     assert "the check reached its time limit" in {finding.seen for finding in report.findings}
@@ -40,12 +40,12 @@ async def test_slow_handler_gets_the_other_forms_of_a_valid_request_concurrently
         working += 1
         most = max(most, working)
         body = await request.read()
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(0.15)
         working -= 1
         return web.Response(status=202 if is_valid(request, body) else 401)
 
     forms = ("valid-milliseconds", "header-case", "charset", "size", "slow")
-    report = await run_check(slow, "valid", *forms)
+    report = await run_check(slow, "valid", *forms, limits=LIMITS._replace(waits=CheckWaits(slow_s=0.1)))
 
     assert statuses(report) == dict.fromkeys(("valid", *forms), "passed")
     assert most == len(forms)
@@ -68,10 +68,10 @@ async def test_missing_response_to_forged_requests_proves_nothing() -> None:
 
 async def test_expired_time_limit_proves_nothing_and_the_hint_shows_the_option() -> None:
     async def slow(request: web.Request) -> web.Response:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.2)
         return web.Response(status=202 if is_valid(request, await request.read()) else 401)
 
-    report = await run_check(slow, limits=CheckLimits(within_s=1.0, timeout_s=5.0))
+    report = await run_check(slow, limits=CheckLimits(within_s=0.5))
 
     assert report.outcome() == "unproved"
     assert {finding.fix for finding in report.unproved} == {"Pass a longer --within."}
@@ -123,13 +123,13 @@ async def test_handler_that_never_responds_and_verifies_nothing_fails_by_its_cal
         await asyncio.Event().wait()
         raise AssertionError
 
-    limits = CheckLimits(within_s=60.0, timeout_s=1.0)
+    limits = CheckLimits(within_s=60.0, timeout_s=0.5)
     report = await check_with_sandbox(works_silently, "valid", *FORGED, "old", limits=limits)
 
     assert wrong(report) == dict.fromkeys(("valid", *FORGED, "old"), "failed")
 
 
-@pytest.mark.parametrize("delay_s", [0.8, pytest.param(2.5, marks=pytest.mark.extended)])
+@pytest.mark.parametrize("delay_s", [0.3, pytest.param(2.5, marks=pytest.mark.extended)])
 async def test_failed_work_for_a_forged_run_proves_that_it_was_accepted(delay_s: float) -> None:
     tasks = set[asyncio.Task[None]]()
 

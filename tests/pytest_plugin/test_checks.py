@@ -102,10 +102,9 @@ def test_secret_of_the_action_is_not_in_the_message(port_hook: PortHook, tmp_pat
         "body": {"t": "{{ .secrets.TOKEN }}"},
     }
     (tmp_path / "action.json").write_text(json.dumps({**SCALE, "invocationMethod": method}), "utf-8")
-    with handler() as other, pytest.raises(HandlerCheckFailed) as caught:  # it accepts everything
-        port_hook.check(
-            other.port, tmp_path / "action.json", secrets={"TOKEN": "t0k3n-0f-th3-0rg"}, only="no-signature"
-        )
+    gone = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+    with handler(gone) as other, pytest.raises(HandlerCheckFailed) as caught:
+        port_hook.check(other.port, tmp_path / "action.json", secrets={"TOKEN": "t0k3n-0f-th3-0rg"}, only="valid")
     assert f"POST http://127.0.0.1:{other.port}/***" in str(caught.value)
     assert b"t0k3n-0f-th3-0rg" in other.requests[0].head
     assert "t0k3n" not in str(caught.value)
