@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import io
-import tokenize
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,41 +11,37 @@ from port_hook_cli.cli.app import COMMANDS
 from tests.budgets import most
 from tests.documentation import ROOT
 from tests.options import options
+from tests.product_sources import Text, sources, texts
 
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(not (ROOT / "port_hook_cli").is_dir(), reason="the wheel's tests run without it"),
 ]
 
-WITHOUT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+def code_lines(source: str, texts: Iterable[Text]) -> int:
+    """Return the number of the lines that are neither blank nor a comment nor a docstring."""
+    lines = enumerate(source.splitlines(), 1)
+    found = {number for number, line in lines if line.strip() and not line.lstrip().startswith("#")}
+    for text in texts:
+        (found.difference_update if text.is_docstring else found.update)(range(text.first, text.last + 1))
+    return len(found)
 
 
-def code_lines(source: str) -> set[int]:
-    """Return the numbers of the lines that are neither blank nor a comment nor a docstring."""
-    found: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in WITHOUT_CODE:
-            found.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                found.difference_update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
-    return found
-
-
-def sources(folder: str) -> list[str]:
-    return [path.read_text("utf-8") for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts]
+def size(folder: str) -> int:
+    """Return the number of lines in the modules of a folder."""
+    paths = (path for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts)
+    return sum(path.read_bytes().count(b"\n") for path in paths)
 
 
 def test_product_has_at_most_so_many_lines_of_code() -> None:
-    assert code_lines('"""Doc."""\n\nx = """\n# no comment\n"""  # comment\n# comment\n') == {3, 4, 5}
-    assert sum(len(code_lines(source)) for source in sources("port_hook_cli")) <= most("product_code_lines")
+    example = '"""Doc."""\n\nx = """\n# no comment\n\n"""  # comment\n# comment\n'
+    assert code_lines(example, texts(example)) == 4
+    assert sum(code_lines(each.code, each.texts) for each in sources()) <= most("product_code_lines")
 
 
 def test_tests_have_at_most_so_many_lines_for_each_line_of_the_product() -> None:
-    tests, product = (sum(source.count("\n") for source in sources(name)) for name in ("tests", "port_hook_cli"))
-    assert tests / product <= most("test_lines_per_product_line")
+    assert size("tests") / size("port_hook_cli") <= most("test_lines_per_product_line")
 
 
 def test_docs_have_at_most_so_many_words() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,7 @@ CREATING = {
     *("chmod", "fchmod", "lchmod", "chown", "fchown", "umask", "mkdir", "makedirs", "mkdtemp", "mkstemp", "mkfifo"),
     *("TemporaryDirectory", "NamedTemporaryFile", "TemporaryFile", "touch", "write_text", "symlink", "symlink_to"),
 }
+_CALLED = re.compile(rf"\b({'|'.join([*CREATING, 'open', 'write_bytes'])})\s*\(")
 MODES = {"mkdir": 0o700, "os.open": 0o600}
 
 
@@ -50,7 +52,8 @@ def calls() -> list[tuple[str, str, ast.Call]]:
 
 def _calls() -> Iterator[tuple[str, str, ast.Call]]:
     for file in sorted(ROOT.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        source = file.read_text("utf-8")
+        for node in ast.walk(ast.parse(source)) if _CALLED.search(source) else ():
             if isinstance(node, ast.Call) and (name := _name(node)):
                 yield file.relative_to(ROOT).as_posix(), name, node
 

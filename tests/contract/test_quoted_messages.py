@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import port_hook_cli
+from tests.product_sources import sources
 
 pytestmark = pytest.mark.once
 
@@ -33,14 +32,7 @@ def quotes() -> Iterator[tuple[str, str]]:
 def messages() -> str:
     """Return the strings of the program in lower case; `…` stands for a value."""
     found = [status.phrase for status in HTTPStatus]
-    for file in Path(port_hook_cli.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                found.append(
-                    "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
-                )
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.append(node.value)
+    found += [text.value for source in sources() for text in source.texts]
     return "\n".join(found).replace("`", "").lower()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.product_sources import PACKAGE, sources
+
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "port_hook_cli"
 # Generated from other texts, which are checked themselves.
 _GENERATED = {PACKAGE / "cli" / "completion" / "words.py"}
 _LEAST_SPACES = 2  # a string with fewer words is a name or a part of a line
@@ -94,19 +94,6 @@ ALLOWED = (
 """Beginnings or parts of strings where one of the words is right: SQL, lists of words and headers, names of options."""
 
 
-def _strings(path: Path) -> Iterator[tuple[int, str]]:
-    tree = ast.parse(path.read_text("utf-8"))
-    docstrings = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-            yield node.lineno, node.value
-
-
 def _prose(text: str) -> Iterator[tuple[int, str]]:
     """Yield the lines of a page outside its code, without the targets of its links."""
     is_code = False
@@ -129,11 +116,12 @@ def texts() -> Iterator[tuple[str, str]]:
         yield f"README.md:{number}", line
     for text in _help():
         yield "docs/reference/cli.md", text
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path not in _GENERATED:
-            for number, text in _strings(path):
-                if text.count(" ") >= _LEAST_SPACES and not any(allowed in text for allowed in ALLOWED):
-                    yield f"{path.relative_to(ROOT)}:{number}", text
+    for source in sources():
+        if source.path not in _GENERATED:
+            for each in source.texts:
+                is_sentence = each.value.count(" ") >= _LEAST_SPACES and not each.is_docstring
+                if is_sentence and not any(allowed in each.value for allowed in ALLOWED):
+                    yield f"{source.path.relative_to(PACKAGE.parent)}:{each.first}", each.value
 
 
 def test_readme_help_and_errors_use_the_glossary_and_no_translated_constructions() -> None:
@@ -149,5 +137,5 @@ def test_readme_help_and_errors_use_the_glossary_and_no_translated_constructions
 
 
 def test_allowed_sentences_exist() -> None:
-    package = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+    package = "".join(source.code for source in sources())
     assert [allowed for allowed in ALLOWED if allowed not in package] == []
