@@ -21,11 +21,32 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-# What most commands import. The modules of a command, or of pytest, are imported when it is first run.
+# What most commands import, and what a command imports late, by a word of its command line. The other modules of a
+# command, or of pytest, are imported when it is first run.
 _OFTEN = (
-    *("http.server", "port_hook_cli.cli.app", "port_hook_cli.cli.failures", "port_hook_cli.cli.listen_process"),
-    *("port_hook_cli.cli.listen_requests", "port_hook_cli.port_api.access", "port_hook_cli.terminal.console"),
+    *(
+        "anyio",
+        "certifi",
+        "http.server",
+        "httpcore",
+        "jsonschema",
+        "port_hook_cli.cli.app",
+        "port_hook_cli.cli.failures",
+    ),
+    *("port_hook_cli.cli.listen_process", "port_hook_cli.cli.listen_requests", "port_hook_cli.port_api.client"),
+    "port_hook_cli.terminal.console",
 )
+_LATER = {
+    "agent": ("port_hook_cli.agent.sources", "port_hook_cli.cli.agent_streams"),
+    "check": ("port_hook_cli.check.session", "port_hook_cli.cli.check_handler"),
+    "demo": ("aiohttp.web", "port_hook_cli.engines.renderer", "port_hook_cli.listener.server"),
+    "inspect": ("port_hook_cli.inspector.server", "port_hook_cli.inspector.session"),
+    "listen": ("port_hook_cli.listener.ended_runs", "port_hook_cli.listener.server"),
+    "sandbox": ("aiohttp.web", "port_hook_cli.sandbox", "port_hook_cli.trigger.open_invoker"),
+    "trigger": ("port_hook_cli.cli.trigger_action", "port_hook_cli.engines.renderer"),
+    "--inspect": ("port_hook_cli.inspector.server", "port_hook_cli.inspector.session"),
+    "--kafka": ("port_hook_cli.kafka.client", "port_hook_cli.kafka.opening"),
+}
 _OF_THE_PLUGIN = ("pytest", "port_hook_cli.pytest_plugin.hook", "port_hook_cli.pytest_plugin.world")
 
 
@@ -65,6 +86,7 @@ def _import_modules_of(command: list[str]) -> None:
         names = [
             f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}" for name in COMMANDS.keys() & command[3:]
         ]
+        names += [name for word in _LATER.keys() & command[3:] for name in _LATER[word]]
     elif command[1:3] == ["-m", "pytest"]:
         from _pytest.config import default_plugins
 
