@@ -19,8 +19,8 @@ from port_hook_cli.tunnels.protocol import NotUsable, Opening, Tunnel, Usable, p
 from port_hook_cli.tunnels.registry import Automatic, TunnelChoice, automatic, find_provider
 from port_hook_cli.tunnels.report import ProbeResult, TunnelReport, TunnelState
 
-# The interval between probes while it is unknown whether the tunnel works, and between checks of the tunnel's own
-# health.
+# The longest interval between probes while it is unknown whether the tunnel works, and the interval between checks of
+# the tunnel's own health.
 _UNSURE_S = 0.5
 _HEALTH_S = 0.25
 # A tunnel counts as unreachable after this number of consecutive failed probes, because a single probe may be lost.
@@ -130,6 +130,7 @@ class Keeper:
         """Probe the tunnel at intervals, and whenever its health changes. Return why the tunnel must be reopened."""
         loop = asyncio.get_running_loop()
         failures, was_reachable, failing_since = 0, False, 0.0
+        interval_s = self._interval_s or _UNSURE_S
         while True:
             health = self._tunnel.health()
             if health or not self._interval_s:
@@ -147,7 +148,7 @@ class Keeper:
                 failing_since = failing_since or loop.time()
                 if was_reachable and not health and self._must_reopen(report, loop.time() - failing_since):
                     return f"{report.reason}."
-            await self._pause(health, _UNSURE_S if failures else self._interval_s or _UNSURE_S)
+            await self._pause(health, min(interval_s, _UNSURE_S) if failures else interval_s)
 
     def _must_reopen(self, report: TunnelReport, failing_s: float) -> bool:
         if not (self._interval_s and self._open):
