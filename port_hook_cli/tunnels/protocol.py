@@ -63,7 +63,8 @@ class Opening:
     user a yes-or-no question. It is `decline` without a terminal. `timeout_s` limits how long opening the tunnel may
     take. `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public
     URL of the tunnel that this tunnel replaces. A provider reuses this URL if possible. `keepalive_s` is the interval
-    of keepalive messages, for providers that send them. `source` is for a relay. A relay is a source of invocations,
+    of keepalive messages, for providers that send them. A service that prints an http URL gets `https_grace_s` seconds
+    to print an https URL too. `source` is for a relay. A relay is a source of invocations,
     which feeds the pipeline itself instead of sending requests to `local_url`.
     """
 
@@ -79,6 +80,7 @@ class Opening:
     accept_host_key: str | None = None
     previous_url: str | None = None
     keepalive_s: float = 5.0
+    https_grace_s: float = 2.0
     source: SourceContext | None = None
 
     @property

@@ -27,14 +27,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from byte_forwarder import ByteForwarder  # type: ignore[import-not-found] # it is beside this file
+from json_api import JsonApi  # type: ignore[import-not-found] # it is beside this file
 
 FOLDER = Path(sys.argv[1])
 API = "https://api.trycloudflare.com/tunnel"
@@ -64,33 +64,20 @@ def log(words: str) -> None:
     sys.stderr.flush()
 
 
-def metrics_handler(hostname: str, is_ready: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
-    """Make the handler of the metrics address."""
+def metrics_api(hostname: str) -> type[JsonApi]:
+    """Make the API of the metrics address."""
 
-    class Metrics(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            """Respond to a request."""
-            if self.path == "/ready":
+    class Metrics(JsonApi):  # type: ignore[misc] # of an unknown type
+        def respond(self, method: str, path: str, body: bytes) -> tuple[int, object]:
+            """Return the status and the document."""
+            if path == "/ready":
                 ready = is_ready()
-                self.answer(200 if ready else 503, {"status": 200 if ready else 503, "readyConnections": int(ready)})
-            elif self.path == "/quicktunnel" and mode() == "deep-answer":
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(b"[" * 50_000)
-            elif self.path == "/quicktunnel":
-                self.answer(200, {"hostname": 'x"\x1b[2J' if mode() == "odd-answer" else hostname})
-            else:
-                self.answer(404, {})
-
-        def answer(self, status: int, document: object) -> None:
-            """Respond with JSON, and close the connection."""
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Do not log."""
+                return 200 if ready else 503, {"status": 200 if ready else 503, "readyConnections": int(ready)}
+            if path == "/quicktunnel" and mode() == "deep-answer":
+                return 200, b"[" * 50_000
+            if path == "/quicktunnel":
+                return 200, {"hostname": 'x"\x1b[2J' if mode() == "odd-answer" else hostname}
+            return 404, {}
 
     return Metrics
 
@@ -129,8 +116,7 @@ def run(options: dict[str, str]) -> None:
     log("INF |  Your quick Tunnel has been created! Visit it at (it may take some time to be reachable):  |")
     log(f"INF |  {hostname}  |")
     host, port = options["--metrics"].rsplit(":", 1)
-    handler = metrics_handler(hostname, is_ready)
-    metrics = ThreadingHTTPServer((host, int(port)), handler)
+    metrics = socketserver.ThreadingTCPServer((host, int(port)), metrics_api(hostname))
     threading.Thread(target=metrics.serve_forever, args=(0.01,), daemon=True).start()
     if mode() == "impossible-port":
         log("INF Starting metrics server on 127.0.0.1:99999/metrics")

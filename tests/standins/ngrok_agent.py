@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import socketserver
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
 
 from byte_forwarder import ByteForwarder  # type: ignore[import-not-found] # it is beside this file
+from json_api import JsonApi  # type: ignore[import-not-found] # it is beside this file
 
 MODE = os.environ.get("NGROK_STANDIN", "")
 ACCOUNT = "Your account is limited to 1 simultaneous ngrok agent sessions.\\nYou can view your current agent sessions"
@@ -59,54 +61,37 @@ def wait_for_ever() -> None:
     threading.Event().wait()
 
 
-class Api(BaseHTTPRequestHandler):
-    """The agent's API on its web interface."""
+class Api(JsonApi):  # type: ignore[misc] # of an unknown type
+    """The agent's API on its web interface: it lists, starts and stops endpoints."""
 
     endpoints: ClassVar[dict[str, dict[str, Any]]] = {}
     forwarders: ClassVar[dict[str, ByteForwarder]] = {}
 
-    def answer(self, status: int, document: Any = None) -> None:
-        """Respond with JSON."""
-        body = b"" if document is None else json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        """List the endpoints."""
+    def respond(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
+        """Return the status and the document."""
+        if method == "POST":
+            return self._start(json.loads(body))
+        if method == "DELETE":
+            name = path.rpartition("/")[2]
+            self.endpoints.pop(name, None)
+            self.forwarders.pop(name).shutdown()
+            Path(os.environ["NGROK_STANDIN_PIPE"]).with_name("deleted").write_text(name)
+            return 204, b""
         if MODE == "old":
-            self.answer(404, {"status_code": 404, "msg": "Resource not found"})
-        else:
-            self.answer(200, {"endpoints": list(self.endpoints.values()), "uri": "/api/endpoints"})
+            return 404, {"status_code": 404, "msg": "Resource not found"}
+        return 200, {"endpoints": list(self.endpoints.values()), "uri": "/api/endpoints"}
 
-    def do_POST(self) -> None:
-        """Start an endpoint."""
-        wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def _start(self, wanted: dict[str, Any]) -> tuple[int, Any]:
         if MODE in ENDPOINT_REFUSALS:
             err = f"failed to start tunnel: {ENDPOINT_REFUSALS[MODE]}\r\n\r\nERR_NGROK_{MODE}"
-            self.answer(502, {"error_code": 103, "status_code": 502, "msg": "failed", "details": {"err": err}})
-            return
+            return 502, {"error_code": 103, "status_code": 502, "msg": "failed", "details": {"err": err}}
         forwarder = self.forwarders[wanted["name"]] = ByteForwarder(wanted["upstream"]["url"])
         url = wanted.get("url") or f"http://127.0.0.1:{forwarder.server_address[1]}"
         if MODE in {"huge-answer", "long-url"}:
-            self.answer(201, {**wanted, "url": url + "/" + "x" * (2**21 if MODE == "huge-answer" else 100_000)})
-            return
+            return 201, {**wanted, "url": url + "/" + "x" * (2**21 if MODE == "huge-answer" else 100_000)}
         self.endpoints[wanted["name"]] = {**wanted, "url": url, "uri": f"/api/endpoints/{wanted['name']}"}
         log("info", "started tunnel", obj="tunnels", name=wanted["name"], url=url)
-        self.answer(201, self.endpoints[wanted["name"]])
-
-    def do_DELETE(self) -> None:
-        """Stop an endpoint."""
-        name = self.path.rpartition("/")[2]
-        self.endpoints.pop(name, None)
-        self.forwarders.pop(name).shutdown()
-        Path(os.environ["NGROK_STANDIN_PIPE"]).with_name("deleted").write_text(name)
-        self.answer(204)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Do not log."""
+        return 201, self.endpoints[wanted["name"]]
 
 
 def lose_session(*_: object) -> None:
@@ -123,17 +108,14 @@ def start_session(*_: object) -> None:
 
 def start(options: dict[str, str]) -> None:
     """Run the agent until killed."""
-    import yaml  # not needed for the version
-
-    config = yaml.safe_load(Path(options["--config"]).read_text()) or {}
-    block = config.get("agent", {}) if str(config.get("version")) == "3" else config
-    token = options.get("--authtoken") or os.environ.get("NGROK_AUTHTOKEN") or block.get("authtoken")
+    found = re.search(r"\bauthtoken: *([^ ,}\n]+)", Path(options["--config"]).read_text())  # yaml would start slowly
+    token = options.get("--authtoken") or os.environ.get("NGROK_AUTHTOKEN") or (found and found[1])
     log("info", "open config file", path=options["--config"], err="nil")
     if MODE == "silent":
         wait_for_ever()
     if MODE == "odd-log":
         sys.stdout.buffer.write(b"\xff\xfe \x1b[2J '\n" + b"\xc3\xbc" * 20_000 + b"\n")
-    api = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    api = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Api)
     log("info", "starting web service", obj="web", addr=f"127.0.0.1:{api.server_address[1]}", allow_hosts="[]")
     if MODE == "chatty":
         log("info", "a secret line", token=str(token), escape="\x1b[2J")

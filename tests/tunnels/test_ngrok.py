@@ -82,7 +82,7 @@ async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "ngrok"
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(STANDIN))} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.join((sys.executable, "-ES", str(STANDIN)))} "$@"\n')
     program.chmod(0o755)
     (tmp_path / "tmp").mkdir()
     environ = {

@@ -226,7 +226,7 @@ async def test_reading_pauses_when_too_much_waits_for_the_pipeline() -> None:
 
 
 async def test_broken_stream_is_reconnected() -> None:
-    async with Relay.serve() as relay, opened(relay.channel) as world:
+    async with Relay.serve() as relay, opened(relay.channel, pauses_s=(0.1, 0.1)) as world:
         for _ in range(3):
             relay.cut()
             await world.until(lambda: bool(world.channel.health()))
@@ -262,8 +262,8 @@ async def test_silent_stream_is_reported_as_down() -> None:
 
 @pytest.mark.parametrize("gosmee", [False, True])
 async def test_pings_and_comments_prevent_a_timeout_of_the_stream(gosmee: bool) -> None:
-    async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_timeout_s=1) as world:
-        await asyncio.sleep(1.5)
+    async with Relay.serve(gosmee=gosmee, ping_s=0.05) as relay, opened(relay.channel, silence_timeout_s=0.5) as world:
+        await asyncio.sleep(0.75)
         assert (world.channel.health(), relay.connections) == ("", 1)
         assert not world.notices
 
@@ -293,9 +293,9 @@ async def test_probe_returns_and_is_not_an_invocation(gosmee: bool) -> None:
 
 async def test_probe_shows_whether_the_relay_rejected_it_or_did_not_pass_it_on() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
-        world.channel.probe_timeout_s = 1.0
+        world.channel.probe_timeout_s = 0.5
         relay.trouble = "deaf"
-        words = "the relay accepted a request, but did not pass it on within 1 s"
+        words = "the relay accepted a request, but did not pass it on within 0.5 s"
         assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
         relay.trouble = "refuses"
         words = "the relay responds with 503 to a request"

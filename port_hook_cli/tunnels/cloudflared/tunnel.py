@@ -43,16 +43,16 @@ def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Us
     return Usable(f"{program} is installed") if program else NotUsable("cloudflared is not on PATH")
 
 
-async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
+async def open_cloudflared(opening: Opening, *, grace_s: float = _GRACE_S) -> CloudflaredTunnel:
     """Open a quick tunnel to `opening.local_url` with the user's cloudflared program. No account is needed.
 
-    The program ends when the tunnel is closed or this process ends. Raises TunnelError. Cancelling this call also ends
-    the program.
+    When the tunnel is closed or this process ends, the program is terminated, and killed after `grace_s` seconds.
+    Raises TunnelError. Cancelling this call also ends the program.
     """
     path = find_program("cloudflared", opening.environ)
     if not path:
         raise not_found()
-    request = {"command": [path, "tunnel", *_options(opening.local_url)], "grace_s": _GRACE_S}
+    request = {"command": [path, "tunnel", *_options(opening.local_url)], "grace_s": grace_s}
     kept = {name: value for name, value in opening.environ.items() if name.upper() in _ENVIRONMENT}
     tunnel = CloudflaredTunnel(await start_supervisor(_SUPERVISOR, request, kept), path)
     try:

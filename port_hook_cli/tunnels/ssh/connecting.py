@@ -38,7 +38,6 @@ _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_
 _SSH_PORT = 22
 _MISSED_KEEPALIVES = 2
 # The time to wait for the https URL, because services print the http URL first.
-_HTTPS_GRACE_S = 2.0
 # This address stands for all interfaces of the server. With `GatewayPorts no`, sshd silently listens on loopback
 # instead.
 _ALL_INTERFACES = ""
@@ -199,11 +198,11 @@ async def _open_through_service(
         )
     except asyncssh.ChannelListenError:
         raise no_url(service.host, client.output) from None
-    url = opening.public_url or await _url(client, service)
+    url = opening.public_url or await _url(client, service, opening.https_grace_s)
     return SshTunnel(connection, client, url.rstrip("/"), host=service.host, may_be_loopback_only=False)
 
 
-async def _url(client: SshClient, service: Service) -> str:
+async def _url(client: SshClient, service: Service, grace_s: float) -> str:
     """Wait for a URL in the output. Return the https URL if the service prints it, and otherwise the http URL."""
     while not (url := find_url(client.output, service)):
         if client.ended.is_set():
@@ -211,7 +210,7 @@ async def _url(client: SshClient, service: Service) -> str:
         client.changed.clear()
         await client.changed.wait()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_HTTPS_GRACE_S):
+        async with asyncio.timeout(grace_s):
             while not url.startswith("https:") and not client.ended.is_set():
                 client.changed.clear()
                 await client.changed.wait()
