@@ -18,13 +18,12 @@ from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckPlan
 from port_hook_cli.check.sources import FoundSubject, SubjectName, reject_other_machine
 from port_hook_cli.check.subject import CheckSubject
-from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.check.watching import OwnSandboxWatch, SandboxWatch
 from port_hook_cli.errors import TargetError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url
 from port_hook_cli.listener.handler_check import connection_problem, handler_address
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import masked_errors
@@ -199,17 +198,15 @@ class CheckSession:
         # Every request has the same inputs, so later requests create an entity that already exists.
         async with Sandbox.start(now=self.runtime.now, rules=ApiRules(any_entity=True)) as sandbox:
             self.runtime.keep_secret(sandbox.client_secret.reveal())
-            own = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
-            async with SandboxWatch.open(PortAccess.known(own, self.runtime)) as watch:
-                found = self.access.found
-                yield PortRole(
-                    lambda: sandbox.client_secret,
-                    sandbox.client_id,
-                    watch,
-                    found.client_secret,
-                    found.secret_place,
-                    _environ_of(sandbox),
-                )
+            found = self.access.found
+            yield PortRole(
+                lambda: sandbox.client_secret,
+                sandbox.client_id,
+                OwnSandboxWatch(sandbox),
+                found.client_secret,
+                found.secret_place,
+                _environ_of(sandbox),
+            )
 
 
 async def _require_handler(url: str, shown: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +15,7 @@ from port_hook_cli.runs.seen_calls import CALLS, MAX_CALLS, SeenCall
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.sandbox import Sandbox
 
 _FIRST_PAUSE_S = 0.01
 _MAX_PAUSE_S = 0.05
@@ -80,7 +81,7 @@ class SandboxWatch:
             seen += await self.calls(seen[-1].number if seen else after)
             if self.problem is not None or left_s <= 0 or is_so(seen):
                 return seen
-            await asyncio.sleep(min(pause_s, left_s))
+            await self._pause(seen[-1].number if seen else after, pause_s, left_s)
             pause_s = min(pause_s * _PAUSE_GROWTH, _MAX_PAUSE_S)
 
     async def wait_until_quiet(
@@ -136,6 +137,10 @@ class SandboxWatch:
             return False
         return True
 
+    async def _pause(self, _after: int, pause_s: float, left_s: float) -> None:
+        """Pause between two looks at the log, for at most `left_s` seconds. The latest seen call was `_after`."""
+        await asyncio.sleep(min(pause_s, left_s))
+
     async def _page(self, after: int, *, limit: int) -> tuple[list[SeenCall], int]:
         """Return up to `limit` calls after the number `after`, and the number of the latest call."""
         if self.problem is None:
@@ -144,6 +149,35 @@ class SandboxWatch:
             except PortApiError as problem:
                 self.problem = _no_log() if problem.status == HTTPStatus.NOT_FOUND else problem
         return [], 0
+
+
+class OwnSandboxWatch(SandboxWatch):
+    """Reads the log of a sandbox in the same event loop. It sees each call immediately and never has a `problem`."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.problem = None
+
+    async def explanation(self, run_id: str) -> str:
+        """Return the summary of a run, or the message of its last log, or "" if it has neither."""
+        if (run := self._sandbox.runs.get(run_id)) is None:
+            return ""
+        return str(run.report.summary or (run.logs[-1].get("message") if run.logs else None) or "")
+
+    async def announce(self, run_id: str, action: str, properties: Mapping[str, Any]) -> bool:
+        """Create the run in the sandbox, and return True."""
+        if run_id not in self._sandbox.runs:
+            self._sandbox.add_run(run_id, action=action, properties=dict(properties), made_up=True)
+        return True
+
+    async def _pause(self, after: int, _pause_s: float, left_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                await self._sandbox.wait_for_call(after)
+
+    async def _page(self, after: int, *, limit: int) -> tuple[list[SeenCall], int]:
+        log = self._sandbox.call_log
+        return log.after(after, limit), log.last
 
 
 def _has_more(count: int, calls: Sequence[SeenCall]) -> bool:

@@ -207,6 +207,10 @@ class Sandbox:
         await self._wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
         return self.runs[run_id]
 
+    async def wait_for_call(self, after: int) -> None:
+        """Wait until `call_log` has a call whose number is higher than `after`."""
+        await self._wait_for(lambda: self.call_log.last > after)
+
     async def wait_for_workflow_run(
         self, run_id: str, is_so: Callable[[WorkflowRun], bool] = lambda run: run.result is not None
     ) -> WorkflowRun:

@@ -22,7 +22,7 @@ from port_hook_cli.check.languages import Language
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckLimits, CheckPlan, CheckWaits
 from port_hook_cli.check.subject import CheckSubject, subject_of
-from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.check.watching import OwnSandboxWatch, SandboxWatch
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -113,8 +113,7 @@ async def watched_sandbox(**options: Any) -> AsyncIterator[tuple[Sandbox, PortAc
     async with sandbox_with(**options) as sandbox:
         settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
         access = PortAccess.known(settings, silent_runtime())
-        async with SandboxWatch.open(access) as watch:
-            yield sandbox, access, watch
+        yield sandbox, access, OwnSandboxWatch(sandbox)
 
 
 async def run_check(

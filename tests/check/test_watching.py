@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from port_hook_cli.check.effects import effects, endings
-from port_hook_cli.check.watching import SandboxWatch
+from port_hook_cli.check.watching import OwnSandboxWatch, SandboxWatch
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runs.seen_calls import SeenCall
@@ -47,9 +47,14 @@ def access_of(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> PortAccess:
 
 
 @pytest.fixture
-async def watch(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> AsyncIterator[SandboxWatch]:
+async def http_watch(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> AsyncIterator[SandboxWatch]:
     async with SandboxWatch.open(access_of(sandbox, runtime)) as watch:
         yield watch
+
+
+@pytest.fixture(params=["http", "own"])
+def watch(request: pytest.FixtureRequest, sandbox: Sandbox, http_watch: SandboxWatch) -> SandboxWatch:
+    return http_watch if request.param == "http" else OwnSandboxWatch(sandbox)
 
 
 def has_ended(calls: Sequence[SeenCall]) -> bool:
@@ -93,7 +98,7 @@ async def test_wait_returns_all_calls_when_the_time_is_over(watch: SandboxWatch,
     assert watch.problem is None
 
 
-async def test_call_during_the_last_pause_is_seen(sandbox: Sandbox, watch: SandboxWatch) -> None:
+async def test_call_during_the_last_pause_is_seen(sandbox: Sandbox, http_watch: SandboxWatch) -> None:
     looks: list[int] = []
 
     def call_after_the_look(calls: Sequence[SeenCall]) -> bool:
@@ -101,7 +106,7 @@ async def test_call_during_the_last_pause_is_seen(sandbox: Sandbox, watch: Sandb
         add_call(sandbox)
         return False
 
-    calls = await watch.wait_for(call_after_the_look, await watch.mark(), 0.005)
+    calls = await http_watch.wait_for(call_after_the_look, await http_watch.mark(), 0.005)
     assert (looks, len(calls)) == ([0], 1)
 
 
@@ -120,6 +125,14 @@ async def test_announced_run_exists_in_a_strict_sandbox(
     start = sandbox.runs[OTHER].start
     assert (start.action, start.properties) == ("scale", {"cpu": 4})
     assert (await handler.patch(f"/v1/actions/runs/{OTHER}", json={"summary": "x"})).status_code == 200
+
+
+async def test_explanation_is_the_summary_or_the_last_log(watch: SandboxWatch, handler: httpx.AsyncClient) -> None:
+    assert await watch.explanation(OTHER) == await watch.explanation(RUN_ID) == ""
+    await handler.post(f"{RUN}/logs", json={"message": "working"})
+    assert await watch.explanation(RUN_ID) == "working"
+    await handler.patch(RUN, json={"summary": "done"})
+    assert await watch.explanation(RUN_ID) == "done"
 
 
 async def test_failed_announcement_does_not_end_the_watch(runtime: Callable[..., Runtime]) -> None:
@@ -150,10 +163,10 @@ async def test_stopped_sandbox_ends_the_wait_with_a_problem(runtime: Callable[..
     await opened.aclose()
 
 
-async def test_restarted_sandbox_is_a_problem(watch: SandboxWatch) -> None:
-    assert await watch.calls(99) == []
-    assert watch.problem is not None
-    assert "was restarted" in watch.problem.message
+async def test_restarted_sandbox_is_a_problem(http_watch: SandboxWatch) -> None:
+    assert await http_watch.calls(99) == []
+    assert http_watch.problem is not None
+    assert "was restarted" in http_watch.problem.message
 
 
 CALL = SeenCall(number=1, at=NOW, method="GET", path="/", status=200).document
