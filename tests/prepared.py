@@ -29,7 +29,7 @@ _ADDED = (str(Path(__file__).parents[1]), str(Path(__file__).with_name("standins
 # test, and honors a few that are set for a fork.
 _KEPT = ("PATH", "LANG", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _READ = ("COVERAGE_", "LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "SSL_")
-_HONORED = {"PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHON_KEYRING_BACKEND"}
+_HONORED = {"PYTHONUNBUFFERED", "PYTHONFAULTHANDLER", "PYTHON_COLORS", "PYTHON_KEYRING_BACKEND"}
 # No executable, function, other descriptors, shell, IDs, umask or process group.
 _USUAL = [None, None, False, (), False, None, None, None, -1, -1]
 _SET_CHILD_SUBREAPER = 36

@@ -80,7 +80,7 @@ def next_start(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | 
 
 
 def _import_modules_of(command: list[str]) -> None:
-    if command[1:3] == ["-m", "port_hook_cli"]:
+    if "port_hook_cli" in command:
         from port_hook_cli.cli.app import _MODULES, COMMANDS
 
         names = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ from tests.prediction.worlds import RUN, SECRET, topic_message
 from tests.processes import environment, running
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import handler
+from tests.servers import handler, open_port
 
 NO_JQ = ("--mapping", "map.json")
 
@@ -54,10 +53,11 @@ class RunningAgent:
         assert line, self.end()
         return dict(checked(json.loads(line)))
 
-    def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
-        """Send a signal if it is set. Return the exit code and the rest of stdout."""
-        if number is not None:
-            self._process.send_signal(number)
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def end(self) -> tuple[int, str]:
+        """Return the exit code and the rest of stdout."""
         out, err = self._process.communicate(timeout=30)
         self.notices += err.splitlines(keepends=True)
         return self._process.returncode, out
@@ -147,7 +147,8 @@ def test_agent_sends_new_messages_and_warns_about_a_running_agent(
         cluster.send(f"{org}.runs", value(topic_message(method={"url": f"{receiver.url}/vm"})), partition=2)
         cluster.send(f"{org}.runs", value(topic_message(method={"url": "http://127.0.0.1:1/"})), partition=2)
         agent.until("nothing listens on 127.0.0.1:1")
-        code, out = agent.end(signal.SIGINT)
+        agent.interrupt()
+        code, out = agent.end()
 
     assert code == ExitCode.USAGE  # of the first request that was not successful
     assert any("The execution agent handles these runs too" in line for line in agent.notices)
@@ -167,37 +168,36 @@ def test_watch_shows_the_last_run_again_when_the_mapping_file_changes(tmp_path: 
             agent.until("map.json is not JSON")
             (tmp_path / "map.json").write_text(json.dumps([{"method": '"PUT"'}]))
             record = agent.record()
-            assert agent.end(signal.SIGINT) == (0, "")
+            agent.interrupt()
+            assert agent.end() == (0, "")
     assert (record["run_id"], record["request"]["method"]) == (run_id, "PUT")
 
 
-def test_run_in_progress_at_ctrl_c_is_shown_with_the_next_step(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as receiver:
-        receiver.settimeout(30)
-        method = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{receiver.getsockname()[1]}/", "agent": True}
-        with a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox:
-            run_id = _start(sandbox)
-            options = ("--poll", "--send", "--report", *NO_JQ)
-            with an_agent(tmp_path, environ_of(sandbox), *options) as agent, receiver.accept()[0]:
-                assert agent.end(signal.SIGINT)[0] == 0
-    assert any(f"warning: port-hook does not report {run_id}" in line for line in agent.notices)
-
-
-def test_claim_without_a_response_at_ctrl_c_is_shown(tmp_path: Path) -> None:
+def test_run_in_progress_and_a_claim_without_a_response_are_shown_at_ctrl_c(tmp_path: Path) -> None:
     token = b'{"accessToken":"t","expiresIn":3600,"tokenType":"Bearer"}'
     reply = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)
-    with socket.create_server(("127.0.0.1", 0)) as port:
+    with open_port() as receiver, open_port() as port:
+        receiver.settimeout(30)
         port.settimeout(30)
-        url = f"http://127.0.0.1:{port.getsockname()[1]}"
+        target, url = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (receiver, port))
+        method = {"type": "WEBHOOK", "url": target, "agent": True}
         env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": SECRET.reveal()}
-        with an_agent(tmp_path, env, "--poll", "--send", *NO_JQ) as agent:
+        with (
+            a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox,
+            an_agent(tmp_path, environ_of(sandbox), "--poll", "--send", "--report", *NO_JQ) as sending,
+            an_agent(tmp_path, env, "--poll", "--send", *NO_JQ) as claiming,
+        ):
+            run_id = _start(sandbox)
             with port.accept()[0] as first:
                 first.recv(4096)
                 first.sendall(reply)
-            with port.accept()[0] as claiming:
-                assert b"/claim-pending" in claiming.recv(4096)
-                assert agent.end(signal.SIGINT)[0] == 0
-    assert any("so a run may be claimed" in line for line in agent.notices)
+            with port.accept()[0] as asked, receiver.accept()[0]:
+                assert b"/claim-pending" in asked.recv(4096)
+                for agent in (sending, claiming):  # both wait 2 s
+                    agent.interrupt()
+                assert [agent.end()[0] for agent in (sending, claiming)] == [0, 0]
+    assert any(f"warning: port-hook does not report {run_id}" in line for line in sending.notices)
+    assert any("so a run may be claimed" in line for line in claiming.notices)
 
 
 def test_ctrl_c_ends_the_reading_of_an_endless_mapping_file(tmp_path: Path) -> None:
@@ -211,7 +211,8 @@ def test_ctrl_c_ends_the_reading_of_an_endless_mapping_file(tmp_path: Path) -> N
         an_agent(tmp_path, env, "--poll", "--mapping", "mapping") as agent,
         (tmp_path / "mapping").open("w"),  # waits until the agent has opened it
     ):
-        assert agent.end(signal.SIGINT) == (130, "")
+        agent.interrupt()
+        assert agent.end() == (130, "")
     assert "Traceback" not in "".join(agent.notices)
 
 

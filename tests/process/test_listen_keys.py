@@ -35,18 +35,16 @@ LISTEN = ("-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "none", "-
 
 # A shell that continues a stopped job in the background, leaves what is typed for a second, and then reads it.
 BACKGROUND = (
-    SHELL.replace("    os.tcsetpgrp(0, job.pid)\n    os.kill(job.pid, signal.SIGCONT)\n", "    break\n").partition(
-        "left = "
-    )[0]
+    SHELL.replace("    os.tcsetpgrp(0, job)\n    os.kill(job, signal.SIGCONT)\n", "    break\n").partition("left = ")[0]
     + """
 import time
-os.kill(job.pid, signal.SIGCONT)
+os.kill(job, signal.SIGCONT)
 while not select.select([0], [], [], 20)[0]:
     pass
 time.sleep(1)  # for the job to see the same keys
-state = "stopped" if os.waitpid(job.pid, os.WUNTRACED | os.WNOHANG)[0] else "runs"
+state = "stopped" if os.waitpid(job, os.WUNTRACED | os.WNOHANG)[0] else "runs"
 print(f"job {state}, typed {os.read(0, 1000)!r}", flush=True)
-os.kill(job.pid, signal.SIGKILL)
+os.kill(job, signal.SIGKILL)
 """
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import select
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prepared import Popen
 from tests.processes import environment
 
 if sys.platform == "win32":
@@ -22,10 +22,11 @@ if sys.platform == "win32":
 
 import termios
 
-# A minimal shell with job control: it runs one command in the foreground, continues it when it is stopped, and reports
-# the state of the terminal. It has no command line, and knows one job.
+# A minimal shell with job control: it runs one Python command in the foreground, continues it when it is stopped, and
+# reports the state of the terminal. It has no command line, and knows one job, which is a fork.
 SHELL = """
-import fcntl, os, resource, select, signal, subprocess, sys, termios
+import fcntl, os, resource, select, signal, sys, termios
+from tests.prepared_interpreter import run
 
 os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -33,24 +34,25 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 
-def foreground():
-    os.setpgid(0, 0)
-    os.tcsetpgrp(0, os.getpid())
-    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
-
 def echo():
     return "on" if termios.tcgetattr(0)[3] & termios.ECHO else "off"
 
-job = subprocess.Popen(sys.argv[1:], preexec_fn=foreground)
-print(f"pid {job.pid}", flush=True)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    print(f"pid {os.getpid()}", flush=True)
+    run([sys.executable, *sys.argv[1:]])
+    sys.exit()
 while True:
-    _, status = os.waitpid(job.pid, os.WUNTRACED)
+    _, status = os.waitpid(job, os.WUNTRACED)
     os.tcsetpgrp(0, os.getpid())
     if not os.WIFSTOPPED(status):
         break
     print(f"stopped, echo {echo()}", flush=True)
-    os.tcsetpgrp(0, job.pid)
-    os.kill(job.pid, signal.SIGCONT)
+    os.tcsetpgrp(0, job)
+    os.kill(job, signal.SIGCONT)
 left = os.read(0, 1000) if select.select([0], [], [], 0)[0] else b""
 print(f"ended with {os.waitstatus_to_exitcode(status)}, echo {echo()}, typed {left!r}", flush=True)
 """
@@ -121,10 +123,11 @@ class Terminal:
 @contextmanager
 def a_shell(folder: Path, *command: str, script: str = SHELL, **variables: str) -> Iterator[Terminal]:
     master, slave = os.openpty()
-    shell = subprocess.Popen(
-        [sys.executable, "-c", script, sys.executable, *command],
+    root = str(Path(__file__).parents[2])
+    shell = Popen(
+        [sys.executable, "-c", script, *command],
         cwd=folder,
-        env=environment(folder, TERM="xterm", COLUMNS="120", PYTHON_COLORS="0", **variables),
+        env=environment(folder, PYTHONPATH=root, TERM="xterm", COLUMNS="120", PYTHON_COLORS="0", **variables),
         stdin=slave,
         stdout=slave,
         stderr=slave,
