@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import prepared
 from tests.conftest import Run
 from tests.documentation import ROOT, TYPED
 from tests.installed import needs
@@ -144,7 +145,7 @@ class Machine:
 @contextmanager
 def server(machine: Machine, *command: str) -> Iterator[str]:
     """Run a server until the end of the context; yield its first lines, up to the one with its address."""
-    with subprocess.Popen(
+    with prepared.Popen(
         [sys.executable, *command],
         cwd=machine.folder,
         env=machine.environ,
@@ -190,7 +191,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         listener = port_in(stack.enter_context(server(machine, *listen)))
         machine.replaced.update({"8790": port_in(sandbox), "8000": handler, "8787": listener})
         replay = ("-m", "port_hook_cli", "replay", "examples/payloads/create_vm.json", "--to", listener)
-        subprocess.run([sys.executable, *replay], cwd=folder, env=machine.environ, capture_output=True, check=True)
+        prepared.run([sys.executable, *replay], cwd=folder, env=machine.environ, stdout=subprocess.PIPE, check=True)
         yield machine
 
 

@@ -21,6 +21,7 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.signatures.signing import as_port_sends, signed_headers
 from port_hook_cli.text.secret import Secret
+from tests import prepared
 from tests.conftest import Run
 from tests.factories import NOW, a_capture, an_invocation
 from tests.stores import keep
@@ -36,8 +37,8 @@ _COMMAND_LINE = re.compile(r"^\s*(?:\$ )?(port-hook .*)$", re.MULTILINE)
 
 def test_generated_pages_are_up_to_date() -> None:
     script = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
-    done = subprocess.run(script, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}\nrun `make docs`"
+    done = prepared.run(script, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, f"{done.stdout}\nrun `make docs`"
 
 
 def test_picture_shows_a_forwarded_request_and_the_cause_and_fix_of_a_wrong_signature() -> None:

@@ -50,6 +50,12 @@ def modules(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines}
 
 
+@pytest.fixture(scope="module")
+def of_help(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The modules that every command imports."""
+    return modules(tmp_path_factory.mktemp("help"), "--help")
+
+
 def packages_of(names: set[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
@@ -76,11 +82,11 @@ def test_light_command_imports_no_heavy_library(folder: Path, arguments: tuple[s
     ],
 )
 def test_command_reading_captures_imports_only_used_modules(
-    folder: Path, arguments: tuple[str, ...], most: int, unneeded: set[str]
+    folder: Path, of_help: set[str], arguments: tuple[str, ...], most: int, unneeded: set[str]
 ) -> None:
     body = a_body()
     keep(folder, a_capture(an_invocation(body, headers=signed(body, secret=Secret("a-secret")))))
-    added = modules(folder, *arguments) - modules(folder, "--help")
+    added = modules(folder, *arguments) - of_help
     assert packages_of(added) & unneeded == {"sqlite3"}
     # Finding and loading a module takes 0.2 ms, and each class and pattern in it takes as long again.
     assert len([name for name in added if name.startswith("port_hook_cli.")]) <= most

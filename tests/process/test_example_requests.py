@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 
+from tests import prepared
 from tests.installed import needs, path_of
 from tests.process.test_example_suites import PREPARED
 from tests.processes import environment
@@ -193,7 +194,7 @@ def handler(
     credentials = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET, "PORT_API_URL": url}
     environ = environment(tmp_path_factory.mktemp("home"), NODE_PATH=str(EXPRESS), **credentials)
     command = [path_of(example.command[0]) if example.command[0] == "node" else PYTHON, *example.command[1:]]
-    with subprocess.Popen(
+    with prepared.Popen(
         command,
         cwd=EXAMPLES / example.folder,
         env=environ,
@@ -307,14 +308,13 @@ def test_example_does_the_work_of_concurrent_requests_once(handler: Handler) -> 
 def test_example_does_not_start_without_a_secret(name: str, secret: dict[str, str]) -> None:
     example = RUNNING[name]
     program = path_of("node") if example.command[0] == "node" else PYTHON
-    done = subprocess.run(
+    done = prepared.run(
         [program, *example.command[1:]],
         cwd=EXAMPLES / example.folder,
         env={"PATH": os.environ["PATH"], "PORT_CLIENT_ID": "i", **secret},
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
         timeout=30,
-        check=False,
     )
     assert done.returncode != 0
     assert "PORT_CLIENT_SECRET" in done.stderr

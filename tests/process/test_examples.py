@@ -52,10 +52,9 @@ async def test_python_handler_reports_its_run_to_the_sandbox(run: Run) -> None:
         ) as url:
             payload = str(EXAMPLES / "payloads" / "create_vm.json")
             command = [sys.executable, "-m", "port_hook_cli", "replay", payload, "--to", url, "--expect-status", "202"]
-            replay = await asyncio.create_subprocess_exec(*command, env=secrets)
-            assert await replay.wait() == 0
-            ended = await asyncio.wait_for(sandbox.wait_for_end("r_QOz6WoOB1Q2lmhZZ"), 10)
-    assert ended.report.status == "SUCCESS"
+            assert (await asyncio.to_thread(ended, command, env=secrets)).returncode == 0
+            its_run = await asyncio.wait_for(sandbox.wait_for_end("r_QOz6WoOB1Q2lmhZZ"), 10)
+    assert its_run.report.status == "SUCCESS"
 
 
 async def test_python_handler_reports_a_workflow_node_to_the_sandbox(run: Run) -> None:
@@ -65,12 +64,9 @@ async def test_python_handler_reports_a_workflow_node_to_the_sandbox(run: Run) -
         with running(sys.executable, str(EXAMPLES / "handler.py"), "0", env=environ) as url:
             node = f"{EXAMPLES / 'workflows' / 'deploy_service.json'}#deploy"
             command = [sys.executable, "-m", "port_hook_cli", "trigger", node, "--to", url, "--input", "service=cart"]
-            trigger = await asyncio.create_subprocess_exec(
-                *command, "--wait", "20", "--json", env=environ, stdout=asyncio.subprocess.PIPE
-            )
-            out, _ = await trigger.communicate()
+            trigger = await asyncio.to_thread(ended, command, "--wait", "20", "--json", env=environ)
     assert trigger.returncode == 0
-    *_, node_run = (each for each in map(json.loads, out.splitlines()) if each.get("node") == "deploy")
+    *_, node_run = (each for each in map(json.loads, trigger.stdout.splitlines()) if each.get("node") == "deploy")
     assert (node_run["result"], node_run["output"]) == ("SUCCESS", {"summary": "cart is deployed"})
     assert node_run["links"] == ["https://ci.example.com/services/cart"]
 
@@ -81,20 +77,19 @@ async def test_scripts_check_a_handler_and_report_its_runs(tmp_path: Path) -> No
         environ = {**secrets, "PORT_API_URL": sandbox.url}
         approving = (sys.executable, str(EXAMPLES / "scripts" / "approve_runs.py"), "0", "1")
         with running(*approving, env=environ, cwd=tmp_path) as url:
-            check = (sys.executable, str(EXAMPLES / "scripts" / "check_handler.py"))
+            check = [sys.executable, str(EXAMPLES / "scripts" / "check_handler.py")]
             arguments = (str(EXAMPLES / "actions" / "create_vm.json"), url, "title=dev-env")
-            checked = await asyncio.create_subprocess_exec(*check, *arguments, env=environ, cwd=tmp_path)
-            assert await checked.wait() == 0
+            checked = await asyncio.to_thread(ended, check, *arguments, env=environ, cwd=tmp_path)
+            assert checked.returncode == 0
             (run_id,) = sandbox.runs
-            ended = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
-    assert (ended.report.status, ended.report.summary) == ("SUCCESS", "Approved by a script.")
+            its_run = await asyncio.wait_for(sandbox.wait_for_end(run_id), 10)
+    assert (its_run.report.status, its_run.report.summary) == ("SUCCESS", "Approved by a script.")
 
 
 @pytest.mark.parametrize("arguments", [["approve_runs.py"], ["check_handler.py", "a.json", "8000", "title"]])
 def test_scripts_print_their_usage_when_an_argument_is_missing(arguments: list[str]) -> None:
     name, *others = arguments
-    command = [sys.executable, str(EXAMPLES / "scripts" / name), *others]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    result = ended([sys.executable, str(EXAMPLES / "scripts" / name), *others], env={})
     assert result.returncode == 1
     assert f"examples/scripts/{name}" in result.stderr
     assert "Traceback" not in result.stderr
@@ -130,9 +125,11 @@ def test_handlers_read_each_example_payload(name: str, action: str | None) -> No
     assert json.dumps(payload.inputs) != "{}" or payload.changes
 
 
-def ended(command: list[str], *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def ended(
+    command: list[str], *arguments: str, env: dict[str, str], cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return prepared.run([*command, *arguments], env=env, text=True, timeout=30, **pipes)
+    return prepared.run([*command, *arguments], env=env, cwd=cwd, text=True, timeout=30, **pipes)
 
 
 @pytest.mark.parametrize("handler", HANDLERS)

@@ -98,7 +98,7 @@ def test_login_shows_the_missing_package(tmp_path: Path, port: Handler) -> None:
     assert "because the keyring package is not installed. Install it in port-hook's environment: " in done.stderr
 
 
-def test_unresponsive_keyring_ends_commands_after_3_s(tmp_path: Path, port: Handler) -> None:
+def test_unresponsive_keyring_ends_a_command_after_3_s(tmp_path: Path, port: Handler) -> None:
     log_in(tmp_path, "InFile", port)
     started = time.monotonic()
     with ThreadPoolExecutor() as both:

@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -24,7 +25,7 @@ from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Status
 from tests.factories import signed
-from tests.processes import KILLS, environment
+from tests.processes import KILLS, running
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL")]
 
@@ -100,24 +101,12 @@ class Load:
 
 
 @asynccontextmanager
-async def a_listener(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    with (folder / "stderr").open("ab") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "port_hook_cli", "listen", "--json", "--port", "0", "--max-captures", "1000000"),
-            cwd=folder,
-            env=environment(folder),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=stderr,
-        )
-    assert process.stdout is not None
-    try:
-        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+async def a_listener(folder: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], int]]:
+    options = ("listen", "--json", "--port", "0", "--max-captures", "1000000")
+    with (folder / "stderr").open("ab") as stderr, running(folder, *options, stderr=stderr) as process:
+        assert process.stdout is not None
+        ready = json.loads(await asyncio.to_thread(process.stdout.readline))
         yield process, int(ready["url"].rstrip("/").rpartition(":")[2])
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
 
 
 async def kill_under_load(folder: Path, load: Load) -> None:
@@ -128,7 +117,7 @@ async def kill_under_load(folder: Path, load: Load) -> None:
             await load.until(len(load.acknowledged) + chance.randint(0, MOST_ACKNOWLEDGED))
             await asyncio.sleep(chance.random() / 500)  # the kill may come at any moment, not only after a response
             process.kill()
-            assert await process.wait() == -signal.SIGKILL
+            assert process.wait(30) == -signal.SIGKILL
 
 
 def saved_bodies(folder: Path) -> Counter[bytes]:
@@ -150,7 +139,7 @@ async def test_kills_under_load_lose_no_acknowledged_request(folder: Path) -> No
     assert [end for end in ends if not isinstance(end, asyncio.CancelledError)] == []
     async with a_listener(folder) as (process, _):  # it takes the store up once more, and ends as it should
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert process.wait(20) == 0
 
     assert b"Traceback" not in (folder / "stderr").read_bytes()
     with closing(sqlite3.connect(store_path(None, folder))) as store:
@@ -194,7 +183,7 @@ async def test_log_cut_under_load_loses_only_reported_requests(folder: Path) -> 
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.communicate(), 20)
+        await asyncio.to_thread(process.communicate, timeout=20)
         assert process.returncode == 0
 
     assert b"Traceback" not in told.read_bytes()
