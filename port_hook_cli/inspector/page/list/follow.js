@@ -4,7 +4,7 @@ import { follow } from "../net/api.js";
 
 /** @import { Filters } from "../net/types.js" */
 
-const RETRY_MS = 1000;
+const RETRY_MS = 500;
 
 const isHidden = () => document.visibilityState === "hidden";
 
