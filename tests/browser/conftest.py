@@ -153,7 +153,10 @@ class Tab:
         return cls(context, await context.new_page())
 
     async def emptied(self) -> None:
-        """Remove what a test left behind."""
+        """Remove what a test left behind, such as other pages."""
+        for page in self.context.pages:
+            if page is not self.page:
+                await page.close()
         await self.page.unroute_all(behavior="ignoreErrors")
         # A page outside any site has no storage.
         await self.page.evaluate("() => { try { localStorage.clear(); sessionStorage.clear(); } catch {} }")
@@ -182,8 +185,8 @@ async def open_page(
 ) -> AsyncIterator[OpenPage]:
     """Open the inspector's page of a desk: `await open_page(desk, "?open=ID", width=1000, color_scheme="dark")`.
 
-    `routes` are responses of the test instead of the server's, and `script` runs before the page's own. A test that
-    changes the context asks for its own with `is_alone`. The test fails if a page has done what it must never do.
+    `routes` are responses of the test instead of the server's, and `script` runs before the page's own. The test fails
+    if a page has done what it must never do.
     """
     used: list[tuple[Tab, bool]] = []
 
@@ -195,10 +198,9 @@ async def open_page(
         allowed: tuple[str, ...] = (),
         routes: Routes | None = None,
         script: str = "",
-        is_alone: bool = False,
         **media: Any,
     ) -> Page:
-        is_alone = is_alone or bool(script) or IS_FULL or IS_TRACED
+        is_alone = bool(script) or IS_FULL or IS_TRACED  # a script changes the context
         tab = tabs.pop() if tabs and not is_alone else await Tab.opened(browser)
         used.append((tab, is_alone))
         tab.watch.begin(desk.origin, allowed)

@@ -39,13 +39,14 @@ async def a_browser() -> AsyncIterator[Browser]:
         path = chromium(driver.chromium.executable_path)
         if path is None:
             raise CannotStart(NO_CHROMIUM)
-        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly. Few processes
-        # start, because each takes a second.
+        # No sandbox: it needs rights that a container or root does not have. Memory is measured exactly. All pages of a
+        # context share a process, because each takes a second to start.
         arguments = [
             "--no-sandbox",
             "--enable-precise-memory-info",
             "--disable-gpu",
-            "--process-per-site",
+            "--disable-site-isolation-trials",
+            "--renderer-process-limit=1",
             "--disable-features=SpareRendererForSitePerProcess",
         ]
         try:

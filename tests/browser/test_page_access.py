@@ -56,7 +56,7 @@ async def test_page_of_another_origin_reads_and_changes_nothing(
     shared_desk: Desk, receiver: Handler, open_page: OpenPage
 ) -> None:
     mark = sent(shared_desk, "secret")
-    mine = await open_page(shared_desk, f"?text={mark}", is_alone=True)
+    mine = await open_page(shared_desk, f"?text={mark}")
     await rows(mine, 1)
     requests = len(receiver.requests)
     page = await mine.context.new_page()
@@ -99,7 +99,7 @@ async def test_token_stays_in_the_tab_and_is_not_sent_to_a_server_on_another_por
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     mark = sent(shared_desk, "secret")
-    page = await open_page(shared_desk, f"?text={mark}", is_alone=True, allowed=("favicon",))
+    page = await open_page(shared_desk, f"?text={mark}", allowed=("favicon",))
     await rows(page, 1)
     assert page.url == f"{shared_desk.page}?text={mark}"
     kept = await page.evaluate("JSON.stringify([document.cookie, {...localStorage}])")
