@@ -452,6 +452,7 @@ async def test_page_is_used_at_every_width(shared_desk: Desk, open_page: OpenPag
     shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
     page = await open_page(shared_desk, f"?text={mark}")
     await rows(page, 4)
+    await check(await with_axe(page), "list")
     for width in (1440, 1000, 400, 320):
         await page.set_viewport_size({"width": width, "height": 900})
         assert await page.evaluate(_STICKS_OUT) == [], width
@@ -501,7 +502,8 @@ async def test_arrivals_wait_while_the_user_reads_further_down(own_desk: Desk, o
     await expect(page.get_by_text("34 captures")).to_be_visible()
 
 
-async def test_axe_finds_nothing(shared_desk: Desk, open_page: OpenPage) -> None:
+@pytest.mark.extended
+async def test_axe_finds_nothing_in_any_part(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "one", "two")
     shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
     page = await open_page(shared_desk, f"?text={mark}", width=1440)

@@ -27,6 +27,7 @@ from tests.servers import Handler
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.extended,
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.timeout(1800 if IS_FULL else 180),
 ]
