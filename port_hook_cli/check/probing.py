@@ -138,7 +138,9 @@ class Prober:
             return Probe(slug, label, sent, delivery, run_id, worked=worked and delivery.status is None)
 
         probe = await attempt()
-        if not (probe.has_response or probe.worked or probe.delivery.fault == INTERRUPTED):
+        if probe.delivery.fault == INTERRUPTED:
+            await self.recovery.returns(probe, is_alone=is_alone)  # a crash takes time, and is due to this request
+        elif not (probe.has_response or probe.worked):
             probe = await self.recovery.settle_silence(probe, attempt, is_alone=is_alone)
         self._record(probe, is_alone=is_alone)
         return probe

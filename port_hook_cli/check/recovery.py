@@ -41,7 +41,7 @@ class HandlerRecovery:
         If the handler stops during the repetition too, the request is the cause.
         """
         is_closed = is_alone and probe.reaction is Reaction.CLOSED
-        has_stopped = await self._returns(probe, is_alone=is_alone)
+        has_stopped = await self.returns(probe, is_alone=is_alone)
         if has_stopped and probe.slug in self.fatal and probe.reaction is not Reaction.UNREACHABLE:
             return probe._replace(died=True)
         if not has_stopped and not is_closed:
@@ -50,12 +50,12 @@ class HandlerRecovery:
         if repeated.has_response:
             if not has_stopped:  # a server may replace a stopped worker without closing its port
                 self.stops.append(probe)
-        elif await self._returns(repeated, is_alone=is_alone):
+        elif await self.returns(repeated, is_alone=is_alone):
             self.fatal.add(probe.slug)
             return repeated._replace(died=True)
         return repeated
 
-    async def _returns(self, probe: Probe, *, is_alone: bool) -> bool:
+    async def returns(self, probe: Probe, *, is_alone: bool) -> bool:
         """Return whether the handler stopped before or during a request. It then accepts connections again.
 
         Raises LeftHandler if the handler does not return.
