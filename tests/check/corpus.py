@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from port_hook_cli.check.plan import CheckWaits
+
 HANDLERS = Path(__file__).parent / "handlers"
 SOURCES = Path(__file__).parent / "sources"
 
@@ -36,6 +38,11 @@ class DefectCase(NamedTuple):
         """The case as the ID of a test."""
         request = "" if self.source == _DEFAULT else f"-{self.source.partition('.')[0].removeprefix('create_vm_')}"
         return f"{self.program.partition('.')[0]}-{self.defect}{request}"
+
+    @property
+    def waits(self) -> CheckWaits:
+        """The waits of the check. The end of a run that never comes is not awaited for long."""
+        return CheckWaits(end_s=2.0) if self.defect in {"terminal", "node-result"} else CheckWaits()
 
 
 # Every signature of the right length is accepted.

@@ -331,6 +331,10 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
+CREDENTIALS = Credentials.of(os.environ, sys.argv[2])
+"""The credentials of the environment. Frameworks are imported after them, because each check starts a handler twice."""
+
+
 def started_handler(defect: str) -> SignedHandler:
     """Return the handler with the credentials of the environment."""
-    return SignedHandler(Credentials.of(os.environ, defect), defect)
+    return SignedHandler(CREDENTIALS, defect)

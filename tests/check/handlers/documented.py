@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import os
 import sys
 
+from common import CREDENTIALS, started_handler
+
+# isort: split
 import uvicorn
-from common import Credentials, started_handler
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -42,5 +43,4 @@ def application(secret: str) -> FastAPI:
 
 
 if __name__ == "__main__":
-    credentials = Credentials.of(os.environ, sys.argv[2])
-    uvicorn.run(application(credentials.client_secret), host="127.0.0.1", port=int(sys.argv[1]), log_level="critical")
+    uvicorn.run(application(CREDENTIALS.client_secret), host="127.0.0.1", port=int(sys.argv[1]), log_level="critical")

@@ -4,10 +4,9 @@ const { createRequire } = require("node:module");
 const { join } = require("node:path");
 const { Backend } = require("./common.cjs");
 
-const express = createRequire(join(__dirname, "../../../examples/express/server.js"))("express");
-
 const [port, defect] = process.argv.slice(2);
 const backend = new Backend(defect);
+const express = createRequire(join(__dirname, "../../../examples/express/server.js"))("express");
 const limit = defect === "size-limit" ? "50kb" : "10mb";
 
 async function receive(req, res) {

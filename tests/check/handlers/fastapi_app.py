@@ -6,8 +6,10 @@ import asyncio
 import sys
 import time
 
-import uvicorn
 from common import started_handler
+
+# isort: split
+import uvicorn
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from common import started_handler
+
+# isort: split
 from flask import Flask, Request, request
 
 _METHODS = ("POST", "PUT", "PATCH", "DELETE")
