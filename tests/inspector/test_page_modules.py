@@ -14,8 +14,11 @@ TESTS = Path(__file__).parents[1] / "page"
 
 @pytest.mark.once
 def test_modules_of_the_page() -> None:
+    # In one process: `node --test` starts a process for each file, which takes five times as long.
+    modules = "".join(f"import './{path.name}';" for path in TESTS.glob("*.test.js"))
+    assert modules
     ran = subprocess.run(
-        [path_of("node"), "--no-warnings", "--test", "--test-reporter=dot", "."],
+        [path_of("node"), "--no-warnings", "--test-reporter=dot", "--input-type=module", "--eval", modules],
         cwd=TESTS,
         capture_output=True,
         text=True,
