@@ -44,6 +44,7 @@ _LATER = {
     "listen": ("port_hook_cli.listener.ended_runs", "port_hook_cli.listener.server"),
     "sandbox": ("aiohttp.web", "port_hook_cli.sandbox", "port_hook_cli.trigger.open_invoker"),
     "trigger": ("port_hook_cli.cli.trigger_action", "port_hook_cli.engines.renderer"),
+    "ssh": ("port_hook_cli.tunnels.ssh.tunnel",),
     "--inspect": ("port_hook_cli.inspector.server", "port_hook_cli.inspector.session"),
     "--kafka": ("port_hook_cli.kafka.client", "port_hook_cli.kafka.opening"),
 }
@@ -86,7 +87,8 @@ def _import_modules_of(command: list[str]) -> None:
         names = [
             f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}" for name in COMMANDS.keys() & command[3:]
         ]
-        names += [name for word in _LATER.keys() & command[3:] for name in _LATER[word]]
+        words = {word.partition(":")[0] for word in command[3:]}
+        names += [name for word in _LATER.keys() & words for name in _LATER[word]]
     elif command[1:3] == ["-m", "pytest"]:
         from _pytest.config import default_plugins
 

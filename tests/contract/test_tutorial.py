@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.processes import environment
+from tests.processes import NO_OTHER_PLUGINS, environment
 from tests.sockets import free_port
 
 START = Path(__file__).parents[2] / "docs" / "start"
@@ -84,7 +84,8 @@ class Reader:
     @property
     def environ(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environ = environment(self.folder, PATH=path, PORT_HOOK_CHECK_WITHIN="400")
+        plugins = {**NO_OTHER_PLUGINS, "PYTEST_ADDOPTS": "-p port_hook"}  # as in the environment that the page makes
+        environ = environment(self.folder, PATH=path, PORT_HOOK_CHECK_WITHIN="400", **plugins)
         return {name: value for name, value in environ.items() if name != "PORT_CLIENT_SECRET"}
 
     def run(self, code: str) -> subprocess.CompletedProcess[str]:
