@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError
 
 from port_hook_cli.errors import BrokerError
 from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, SecurityProtocol
-from port_hook_cli.kafka.link import BrokerLink
+from port_hook_cli.kafka.link import BrokerLink, ReaderTimes
 from port_hook_cli.text.secret import Secret
 from tests.kafka.kafka_sources import Pipeline, Topics
 from tests.kafka_clusters import TIMEOUT_S, Cluster, a_message, running_tansu, tansu_program
@@ -244,7 +244,8 @@ async def test_broker_is_rejected_when_it_refers_to_an_unusable_address(advertis
 
 def test_error_contains_the_referred_broker_when_librdkafka_connects_to_it_first() -> None:
     local = KafkaConnection(brokers=("127.0.0.1:1",), protocol=SecurityProtocol.PLAINTEXT)
-    link = BrokerLink(local, KafkaPlan(org_id="org_1", topics=("org_1.runs",)), print)
+    times = ReaderTimes(rejected_after_s=0.1)
+    link = BrokerLink(local, KafkaPlan(org_id="org_1", topics=("org_1.runs",)), print, times)
     link.note(KafkaError(KafkaError._TRANSPORT, "192.0.2.1:9092/1: Connect failed: refused"))  # noqa: SLF001
     try:
         with pytest.raises(BrokerError, match=r"refers to 192\.0\.2\.1:9092, which is not on this machine"):
