@@ -45,14 +45,17 @@ class StateFile:
         self._connection = connection
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open the file, or create a file that only this user can read. Raises StoreError."""
+    def open(cls, path: Path, *, lock_timeout_s: float = 1.0) -> Self:
+        """Open the file, or create a file that only this user can read.
+
+        Raises StoreError, for a file that is open elsewhere after `lock_timeout_s` seconds.
+        """
         with _store_errors(path):
             check_files(path, show_only=False)
             make_folders(path.parent)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
             _check_kind(path)
-            connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+            connection = sqlite3.connect(path, isolation_level=None, timeout=lock_timeout_s)
             try:
                 end_at_ctrl_c(connection)
                 distrust(connection)
