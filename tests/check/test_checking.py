@@ -38,8 +38,10 @@ from tests.sandbox_clients import a_client
 from tests.sandboxes import sandbox_with
 
 SECRET = Secret("an-example-and-no-secret")
-LIMITS = CheckLimits(within_s=30.0, timeout_s=5.0)
-NO_CALLS = CheckWaits(moment_s=0.1, first_call_s=0.1, late_call_s=0.1)
+WAITS = CheckWaits(late_s=0.1)
+"""The waits for a handler that does nothing later."""
+LIMITS = CheckLimits(within_s=30.0, timeout_s=5.0, waits=WAITS)
+NO_CALLS = WAITS._replace(moment_s=0.1, first_call_s=0.1, late_call_s=0.1)
 """The waits for a handler that never calls the sandbox."""
 RUN = "r_AAAAAAAAAAAAAAAA"
 ORDINARY = create_vm(RUN, at="2026-01-01T00:00:00Z")["payload"]["properties"]
@@ -203,11 +205,11 @@ async def _slow(request: web.Request) -> web.Response:
 async def test_check_ends_in_time_whatever_the_handler_does() -> None:
     began = time.monotonic()
 
-    limits = CheckLimits(within_s=1.5, timeout_s=0.25)
+    limits = CheckLimits(within_s=1.0, timeout_s=0.25)
     handlers = (_never, _forever, _huge, _closing, _hangs_when_invalid, _slow)
     reports = await asyncio.gather(*(run_check(handler, limits=limits) for handler in handlers))
 
-    assert time.monotonic() - began < 1.5 + 12.0  # six checks at the same time
+    assert time.monotonic() - began < 1.0 + 12.0  # six checks at the same time
     for report in reports:
         assert report.count(CheckStatus.NOT_OBSERVED) > 0
         assert len(report.findings) == len({finding.check.slug for finding in report.findings})
@@ -364,10 +366,10 @@ async def test_check_ends_in_time_although_the_sandbox_stops_responding() -> Non
             clock = asyncio.get_running_loop().time
             began = clock()
 
-            limits = CheckLimits(within_s=0.5, waits=CheckWaits(overtime_s=0.5))
+            limits = CheckLimits(within_s=0.3, waits=CheckWaits(overtime_s=0.3))
             report = await run_check(accepting, "old", "order", limits=limits, made=means(watch=watch))
 
-    assert clock() - began < 1.0 + 5.0
+    assert clock() - began < 0.6 + 5.0
     assert {finding.seen for finding in report.findings} == {"the check reached its time limit"}
 
 
@@ -494,7 +496,7 @@ async def run_check_of_reports(report: Report, *only: str, **waits: float) -> Ch
 
         async with handled(polite) as url:
             made = means(watch=watch)._replace(secret=sandbox.client_secret)
-            plan = CheckPlan(slugs=selected(only), limits=CheckLimits(waits=CheckWaits(**waits)))
+            plan = CheckPlan(slugs=selected(only), limits=LIMITS._replace(waits=WAITS._replace(**waits)))
             found = await check(subject_at(url), made, plan)
             await asyncio.gather(*working)
             return found
@@ -507,10 +509,10 @@ async def _succeed(_: Sandbox, access: PortAccess, run_id: str) -> None:
 
 async def test_first_call_may_come_after_the_other_checks() -> None:
     async def succeed_late(sandbox: Sandbox, access: PortAccess, run_id: str) -> None:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.25)
         await _succeed(sandbox, access, run_id)
 
-    waits = {"moment_s": 0.1, "first_call_s": 0.2}
+    waits = {"moment_s": 0.1, "first_call_s": 0.1}
     report = await run_check_of_reports(succeed_late, "terminal", "once", "after-work", **waits)
 
     assert set(statuses(report).values()) == {"passed"}
@@ -566,7 +568,7 @@ async def test_quick_rejection_does_not_shorten_the_wait_for_the_work() -> None:
             await asyncio.sleep(0.3)  # longer than the wait after quick responses
         return response
 
-    limits = LIMITS._replace(waits=CheckWaits(least_timeout_s=0.2))
+    limits = LIMITS._replace(waits=WAITS._replace(least_timeout_s=0.2))
     assert statuses(await run_check(works_long, "valid", limits=limits)) == {"valid": "passed"}
 
 

@@ -36,8 +36,8 @@ from tests.processes import environment
 from tests.sockets import free_port
 
 # The others are extended. Correct handlers, mistakes in signatures and defects that need no process are also in
-# test_checking.py, test_fault.py and tests/cli/test_check.py.
-QUICK = {(NODE, "dies-of-signature"), (NODE, "node-result")}
+# test_checking.py, test_hidden_effects.py, test_fault.py and tests/cli/test_check.py.
+QUICK = {(NODE, "dies-of-signature")}
 _WRONG = {FAILED, WARNING, INFORMATION}
 _EXPRESS_ROOT = Path(__file__).parents[2] / "examples" / "express"
 

@@ -23,6 +23,7 @@ from port_hook_cli.replay.sending import Keep
 from tests.check.test_checking import (
     LIMITS,
     NO_CALLS,
+    WAITS,
     handled,
     is_valid,
     means,
@@ -198,7 +199,8 @@ class _Late:
 
 
 async def test_second_report_is_seen_although_it_comes_late() -> None:
-    report = await check_with_sandbox(_Late(0.4, Received.end_run), "once")
+    limits = LIMITS._replace(waits=CheckWaits())
+    report = await check_with_sandbox(_Late(0.4, Received.end_run), "once", limits=limits)
     assert wrong(report) == {"once": "failed"}
 
 
@@ -220,7 +222,8 @@ async def test_work_for_a_rejected_forgery_is_seen_although_it_comes_late() -> N
 
 
 async def test_work_for_a_second_delivery_is_seen_although_it_comes_late() -> None:
-    report = await check_with_sandbox(_Late(0.4, Received.end_run, only_again=True), "same-run")
+    limits = LIMITS._replace(waits=CheckWaits())
+    report = await check_with_sandbox(_Late(0.4, Received.end_run, only_again=True), "same-run", limits=limits)
     assert wrong(report) == {"same-run": "warning"}
 
 
@@ -233,6 +236,26 @@ async def test_rejected_report_before_the_result_does_not_count_as_a_result() ->
         return web.Response(status=202)
 
     assert wrong(await check_with_sandbox(misspells_first, "terminal", "once")) == {}
+
+
+async def test_node_run_needs_a_result() -> None:
+    async def check_node(*reports: dict[str, str]) -> CheckReport:
+        async def responds(received: Received) -> web.Response:
+            if not received.is_valid:
+                return web.Response(status=401)
+            for fields in reports:
+                await received.api.patch_run(received.document["nodeRunId"], fields)
+            return web.Response(status=202)
+
+        limits = LIMITS._replace(waits=WAITS._replace(end_s=0.5))
+        document = {"nodeRunId": "wfnr_AAAAAAAAAAAAAAAA"}
+        return await check_with_sandbox(responds, "node-result", "once", document=document, limits=limits)
+
+    working, done = {"status": "IN_PROGRESS"}, {"status": "COMPLETED", "result": "SUCCESS"}
+    unfinished, finished = await check_node(working), await check_node(working, done)
+    assert statuses(unfinished) == {"node-result": "failed", "once": "not-observed"}
+    assert unfinished.findings[-1].seen.startswith("the last of 1 calls was PATCH /v1/workflows/nodes/runs/wfnr_")
+    assert statuses(finished) == {"node-result": "passed", "once": "passed"}
 
 
 def _queues_valid_runs(queue: asyncio.Queue[Received]) -> Callable[[Received], Awaitable[web.Response]]:
@@ -259,7 +282,7 @@ async def test_handler_with_a_long_queue_does_not_lose_runs_while_it_reports_oth
 
 async def test_run_is_not_lost_when_time_is_up() -> None:
     async with a_queue(0.05, later_s=60.0) as queue:
-        limits = CheckLimits(within_s=1.0, timeout_s=5.0)
+        limits = LIMITS._replace(within_s=0.5)
         report = await check_with_sandbox(_queues_valid_runs(queue), "order", limits=limits)
     assert statuses(report) == {"order": "not-observed"}
     assert report.findings[0].seen == "the check reached its time limit"
@@ -272,14 +295,14 @@ async def test_failed_run_is_a_gap_when_the_handler_does_not_respond_to_forged_r
         await received.end_run()
         return web.Response(status=202)
 
-    limits = CheckLimits(within_s=20.0, timeout_s=0.3)
+    limits = LIMITS._replace(timeout_s=0.3)
     report = await check_with_sandbox(hangs, "no-signature", "empty-value", "failure-reported", limits=limits)
     finding = next(each for each in report.findings if each.check.slug == "failure-reported")
     assert (finding.seen, finding.is_gap) == ("the handler did not respond to earlier requests", True)
 
 
 async def test_longer_time_limit_allows_for_work_that_takes_longer() -> None:
-    async with a_queue(0.4) as queue:
+    async with a_queue(0.25) as queue:
         limits = CheckLimits(within_s=6000.0, waits=NO_CALLS)
         report = await check_with_sandbox(_queues_valid_runs(queue), "terminal", limits=limits)
     assert statuses(report) == {"terminal": "passed"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,9 +12,9 @@ from aiohttp import web
 from port_hook_cli.check.catalog import BY_SLUG
 from port_hook_cli.check.findings import CheckReport, not_observed, passed
 from port_hook_cli.check.junit import junit_report
-from port_hook_cli.check.plan import CheckLimits, CheckWaits
+from port_hook_cli.check.plan import CheckLimits
 from port_hook_cli.check.view import outcome_lines
-from tests.check.test_checking import LIMITS, is_valid, run_check, statuses, wrong
+from tests.check.test_checking import LIMITS, WAITS, is_valid, run_check, statuses, wrong
 from tests.check.test_hidden_effects import Received, check_with_sandbox
 
 FORGED = ("no-signature", "other-secret")
@@ -23,10 +24,10 @@ PROVED = {"valid": "passed", "no-signature": "passed", "other-secret": "passed"}
 async def test_slow_handler_without_verification_fails_before_the_time_limit() -> None:
     async def slow(request: web.Request) -> web.Response:
         await request.read()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.15)
         return web.Response(status=202)
 
-    report = await run_check(slow, limits=CheckLimits(within_s=3.0, waits=CheckWaits(slow_s=0.1)))
+    report = await run_check(slow, limits=CheckLimits(within_s=3.0, waits=WAITS._replace(slow_s=0.1)))
 
     assert wrong(report).keys() >= {*FORGED, "old", "body-changed"}
     assert "the check reached its time limit" in {finding.seen for finding in report.findings}
@@ -45,7 +46,7 @@ async def test_slow_handler_gets_the_other_forms_of_a_valid_request_concurrently
         return web.Response(status=202 if is_valid(request, body) else 401)
 
     forms = ("valid-milliseconds", "header-case", "charset", "size", "slow")
-    report = await run_check(slow, "valid", *forms, limits=LIMITS._replace(waits=CheckWaits(slow_s=0.1)))
+    report = await run_check(slow, "valid", *forms, limits=LIMITS._replace(waits=WAITS._replace(slow_s=0.1)))
 
     assert statuses(report) == dict.fromkeys(("valid", *forms), "passed")
     assert most == len(forms)
@@ -57,7 +58,7 @@ async def test_missing_response_to_forged_requests_proves_nothing() -> None:
             await asyncio.Event().wait()
         return web.Response(status=202)
 
-    limits = CheckLimits(within_s=20.0, timeout_s=0.3)
+    limits = LIMITS._replace(timeout_s=0.3)
     report = await run_check(ignores_forgeries, "valid", *FORGED, limits=limits)
 
     assert {finding.check.slug for finding in report.unproved} == set(FORGED)
@@ -67,11 +68,14 @@ async def test_missing_response_to_forged_requests_proves_nothing() -> None:
 
 
 async def test_expired_time_limit_proves_nothing_and_the_hint_shows_the_option() -> None:
-    async def slow(request: web.Request) -> web.Response:
-        await asyncio.sleep(0.2)
+    requests = itertools.count(1)
+
+    async def hangs_later(request: web.Request) -> web.Response:
+        if next(requests) > 3:  # after the requests with which each check begins
+            await asyncio.Event().wait()
         return web.Response(status=202 if is_valid(request, await request.read()) else 401)
 
-    report = await run_check(slow, limits=CheckLimits(within_s=0.5))
+    report = await run_check(hangs_later, limits=CheckLimits(within_s=1.0))
 
     assert report.outcome() == "unproved"
     assert {finding.fix for finding in report.unproved} == {"Pass a longer --within."}
@@ -110,7 +114,7 @@ async def test_handler_that_works_but_never_responds_fails_and_is_judged_by_its_
         raise AssertionError
 
     proved = (*FORGED, "header-case", "at-once", "terminal")
-    limits = CheckLimits(within_s=30.0, timeout_s=1.0)
+    limits = LIMITS._replace(timeout_s=1.0)
     report = await check_with_sandbox(works_silently, "valid", *proved, limits=limits)
 
     assert statuses(report) == {"valid": "failed", **dict.fromkeys(proved, "passed")}
@@ -123,7 +127,7 @@ async def test_handler_that_never_responds_and_verifies_nothing_fails_by_its_cal
         await asyncio.Event().wait()
         raise AssertionError
 
-    limits = CheckLimits(within_s=60.0, timeout_s=0.5)
+    limits = LIMITS._replace(timeout_s=0.5)
     report = await check_with_sandbox(works_silently, "valid", *FORGED, "old", limits=limits)
 
     assert wrong(report) == dict.fromkeys(("valid", *FORGED, "old"), "failed")

@@ -191,9 +191,9 @@ async def test_handler_in_the_loop_of_the_test_is_checked(
     result = await port_hook.acheck(aiohttp_server_url, only=["old", "header-case"])
     assert [str(each.status) for each in result.findings] == ["passed", "passed"]
     with pytest.raises(pytest.skip.Exception, match="The test blocked its own event loop"):
-        port_hook.check(aiohttp_server_url, only="old", within_s=0.3)
+        port_hook.check(aiohttp_server_url, only="old", within_s=0.1)
     with pytest.raises(HandlerCheckFailed, match="valid: The check valid has no result") as caught:
-        port_hook.check(aiohttp_server_url, only="valid", within_s=0.3)
+        port_hook.check(aiohttp_server_url, only="valid", within_s=0.1)
     assert "The test blocked its own event loop" in caught.value.__notes__[0]
 
 
