@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -150,19 +150,35 @@ class Listener:
         return self.process.returncode, [checked(json.loads(line)) for line in out.splitlines()]
 
 
+# Limits itself, leaves no memory dump, and runs a Python command.
+_LIMITED = """
+import resource, sys
+from tests.prepared_interpreter import run
+
+name, *limits = sys.argv[1:4]
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.setrlimit(getattr(resource, name), tuple(map(int, limits)))
+run([sys.executable, *sys.argv[4:]])
+"""
+
+
 @contextmanager
 def listener(
-    folder: Path, *options: str, env: Mapping[str, str] | None = None, preexec_fn: Callable[[], None] | None = None
+    folder: Path, *options: str, env: Mapping[str, str] | None = None, limit: tuple[str, int, int] | None = None
 ) -> Iterator[Listener]:
-    """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the end of the context."""
+    """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the end of the context.
+
+    `limit` is the name of a resource, and the soft and the hard limit of the process.
+    """
+    words = [*PORT_HOOK[1:], "listen", "--json", "--port", "0", *options]
+    kept = {**(env or {}), "PYTHONPATH": str(Path(__file__).parents[1])} if limit else env or {}
     process = Popen(
-        [*PORT_HOOK, "listen", "--json", "--port", "0", *options],
+        [PORT_HOOK[0], *(("-c", _LIMITED, *map(str, limit)) if limit else ()), *words],
         cwd=folder,
-        env=environment(folder, PYTHONFAULTHANDLER="1", **(env or {})),
+        env=environment(folder, PYTHONFAULTHANDLER="1", **kept),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=preexec_fn,
     )
     try:
         assert process.stdout is not None

@@ -27,6 +27,7 @@ from tests.servers import in_thread
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it limits the address space")
 
 GIB = 1024**3
+LIMIT = ("RLIMIT_AS", 3 * GIB, 3 * GIB)  # less memory than the frame claims, on any machine
 MESSAGES = 100 if SECONDS else 15
 
 
@@ -35,14 +36,6 @@ def broker(cluster: Cluster) -> Iterator[HostileBroker]:
     hostile = HostileBroker(int(cluster.address.rpartition(":")[2]))
     with in_thread(hostile.start):
         yield hostile
-
-
-def limit_memory() -> None:
-    """Leave less memory than the frame claims, on any machine."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_AS, (3 * GIB, 3 * GIB))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def body_of(name: str) -> bytes:
@@ -72,7 +65,7 @@ def test_listener_has_saved_acknowledged_messages_and_resumes_when_a_broker_ends
 ) -> None:
     env = {"KAFKA_CONSUMER_BROKERS": f"127.0.0.1:{broker.port}", "PORT_ORG_ID": org}
     messages = [a_message(RUN_ID=name) for name in ("before", "fatal", "after")]
-    with listener(tmp_path, "--kafka", env=env, preexec_fn=limit_memory) as running:
+    with listener(tmp_path, "--kafka", env=env, limit=LIMIT) as running:
         acknowledged = [post(running, f"before {number}") for number in range(20)]
         cluster.send(f"{org}.runs", messages[0])
         await_message(running, 0)
@@ -82,7 +75,7 @@ def test_listener_has_saved_acknowledged_messages_and_resumes_when_a_broker_ends
     assert saved(tmp_path) == Counter([*acknowledged, messages[0]])  # each of them once
 
     broker.tampering = None
-    with listener(tmp_path, "--kafka", env=env, preexec_fn=limit_memory) as running:
+    with listener(tmp_path, "--kafka", env=env, limit=LIMIT) as running:
         acknowledged.append(post(running, "next"))
         cluster.send(f"{org}.runs", messages[2])
         await_message(running, 2)
@@ -115,7 +108,7 @@ def attack(cluster: Cluster, broker: HostileBroker, folder: Path, number: int) -
     env = {"KAFKA_CONSUMER_BROKERS": f"127.0.0.1:{broker.port}", "PORT_ORG_ID": org}
     acknowledged: list[bytes] = []
     messages = [a_message(RUN_ID=f"r_{index}") for index in range(10 * MESSAGES)]
-    with listener(folder, "--kafka", env=env, preexec_fn=limit_memory) as running:
+    with listener(folder, "--kafka", env=env, limit=LIMIT) as running:
         broker.tampering = mutations(rng)
         for index, message in enumerate(messages):
             cluster.send(f"{org}.runs", message, partition=rng.randrange(4))
@@ -135,7 +128,7 @@ def attack(cluster: Cluster, broker: HostileBroker, folder: Path, number: int) -
         repeat
     )  # the signature of a changed message is not good
     broker.tampering = None
-    with listener(folder, "--kafka", env=env, preexec_fn=limit_memory) as running:
+    with listener(folder, "--kafka", env=env, limit=LIMIT) as running:
         acknowledged.append(post(running, f"{number} next"))
         running.process.send_signal(signal.SIGTERM)
         running.process.communicate(timeout=60)

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import resource
 import select
 import signal
 import socket
@@ -399,11 +398,9 @@ def test_listen_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 def test_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
-    def limit_file_size() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-
+    limit = ("RLIMIT_FSIZE", 300_000, 300_000)
     big = a_body(a_document(filler="x" * 50_000))
-    with handler() as target, listener(folder, "--forward-to", target.url, preexec_fn=limit_file_size) as running:
+    with handler() as target, listener(folder, "--forward-to", target.url, limit=limit) as running:
         statuses = [running.post(big, now_signed(big))[0] for _ in range(12)]
         running.process.terminate()
         _, told = running.process.communicate(timeout=30)

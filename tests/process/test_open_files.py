@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,17 +17,8 @@ from tests.processes import Listener, listener
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 FILES = 400
+LIMIT = ("RLIMIT_NOFILE", FILES, FILES)
 BODY = a_body({"a": 1})
-
-
-def at_most(files: int, hard: int | None = None) -> Callable[[], None]:
-    def limit() -> None:
-        import resource
-
-        known = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, known if hard is None else hard))
-
-    return limit
 
 
 def accepts(running: Listener) -> bool:
@@ -61,12 +52,15 @@ def idle_connections(port: int, count: int, *, sent: bytes = b"") -> Iterator[No
 
 
 def test_listener_raises_its_limit_of_open_files(tmp_path: Path) -> None:
-    with listener(tmp_path, preexec_fn=at_most(FILES)) as running, idle_connections(running.port, FILES + 50):
+    import resource
+
+    limit = ("RLIMIT_NOFILE", FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    with listener(tmp_path, limit=limit) as running, idle_connections(running.port, FILES + 50):
         assert accepts(running)
 
 
 def test_listener_responds_with_503_to_further_connections_when_it_may_not_open_more_files(tmp_path: Path) -> None:
-    with listener(tmp_path, preexec_fn=at_most(FILES, FILES)) as running:
+    with listener(tmp_path, limit=LIMIT) as running:
         with idle_connections(running.port, FILES + 50):
             assert accepts(running)
         with (
@@ -84,7 +78,7 @@ def test_listener_responds_with_503_to_further_connections_when_it_may_not_open_
 
 def test_idle_connections_to_the_inspector_do_not_use_up_the_listeners_files(tmp_path: Path) -> None:
     with (
-        listener(tmp_path, "--inspect", preexec_fn=at_most(FILES, FILES)) as running,
+        listener(tmp_path, "--inspect", limit=LIMIT) as running,
         idle_connections(inspector_port(running), FILES + 50),
     ):
         assert accepts(running)
