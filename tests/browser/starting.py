@@ -47,7 +47,6 @@ async def a_browser() -> AsyncIterator[Browser]:
             "--disable-gpu",
             "--disable-site-isolation-trials",
             "--renderer-process-limit=1",
-            "--disable-features=SpareRendererForSitePerProcess",
         ]
         try:
             opened = await driver.chromium.launch(executable_path=path, args=arguments, timeout=_START_S * 1000)
