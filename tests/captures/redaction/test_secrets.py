@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 import string
 from collections.abc import Callable, Iterable
 from itertools import count
@@ -219,7 +220,7 @@ SECRETS = st.text(
 
 @given(SECRETS, st.booleans())
 def test_redaction_removes_every_part_of_any_text(text: str, escapes: bool) -> None:
-    assume(text not in KEYS | VALUES)
+    assume(text not in KEYS | VALUES and not re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", text))
     body = json.dumps({text: [text, json.dumps([text])]}, ensure_ascii=escapes).encode()
     ((key, (value, inner)),) = json.loads(redacted(plain_capture(body)).invocation.body).items()
     left = parts(text) & (parts(key) | parts(value) | parts(json.loads(inner)[0]))
