@@ -81,7 +81,7 @@ class SandboxWatch:
             seen += await self.calls(seen[-1].number if seen else after)
             if self.problem is not None or left_s <= 0 or is_so(seen):
                 return seen
-            await self._pause(seen[-1].number if seen else after, pause_s, left_s)
+            await self._pause(pause_s, left_s)
             pause_s = min(pause_s * _PAUSE_GROWTH, _MAX_PAUSE_S)
 
     async def wait_until_quiet(
@@ -137,8 +137,8 @@ class SandboxWatch:
             return False
         return True
 
-    async def _pause(self, _after: int, pause_s: float, left_s: float) -> None:
-        """Pause between two looks at the log, for at most `left_s` seconds. The latest seen call was `_after`."""
+    async def _pause(self, pause_s: float, left_s: float) -> None:
+        """Pause after a look at the log, for at most `left_s` seconds."""
         await asyncio.sleep(min(pause_s, left_s))
 
     async def _page(self, after: int, *, limit: int) -> tuple[list[SeenCall], int]:
@@ -170,10 +170,11 @@ class OwnSandboxWatch(SandboxWatch):
             self._sandbox.add_run(run_id, action=action, properties=dict(properties), made_up=True)
         return True
 
-    async def _pause(self, after: int, _pause_s: float, left_s: float) -> None:
+    async def _pause(self, _pause_s: float, left_s: float) -> None:
+        # The handler may have cleared the log, so the latest call need not be one that was seen.
         with suppress(TimeoutError):
             async with asyncio.timeout(left_s):
-                await self._sandbox.wait_for_call(after)
+                await self._sandbox.wait_for_call(self._sandbox.call_log.last)
 
     async def _page(self, after: int, *, limit: int) -> tuple[list[SeenCall], int]:
         log = self._sandbox.call_log

@@ -110,6 +110,17 @@ async def test_call_during_the_last_pause_is_seen(sandbox: Sandbox, http_watch: 
     assert (looks, len(calls)) == ([0], 1)
 
 
+async def test_call_after_a_cleared_log_is_seen_during_the_wait(
+    sandbox: Sandbox, watch: SandboxWatch, handler: httpx.AsyncClient
+) -> None:
+    mark = await watch.mark()
+    add_call(sandbox)
+    sandbox.call_log.clear()
+    ends = asyncio.create_task(handler.patch(RUN, json={"status": "SUCCESS"}))
+    assert has_ended(await watch.wait_for(has_ended, mark, LONG_S)), "the wait let nothing else run"
+    await ends
+
+
 async def test_calls_are_read_in_several_pages(sandbox: Sandbox, watch: SandboxWatch) -> None:
     mark = await watch.mark()
     for _ in range(2_500):
