@@ -24,16 +24,16 @@ from typing import Any
 # What most commands import, and what a command imports late, by a word of its command line. The other modules of a
 # command, or of pytest, are imported when it is first run.
 _OFTEN = (
-    *(
-        "anyio",
-        "certifi",
-        "http.server",
-        "httpcore",
-        "jsonschema",
-        "port_hook_cli.cli.app",
-        "port_hook_cli.cli.failures",
-    ),
-    *("port_hook_cli.cli.listen_process", "port_hook_cli.cli.listen_requests", "port_hook_cli.port_api.client"),
+    "anyio",
+    "certifi",
+    "http.server",
+    "httpcore",
+    "jsonschema",
+    "port_hook_cli.cli.app",
+    "port_hook_cli.cli.failures",
+    "port_hook_cli.cli.listen_process",
+    "port_hook_cli.cli.listen_requests",
+    "port_hook_cli.port_api.client",
     "port_hook_cli.terminal.console",
 )
 _LATER = {

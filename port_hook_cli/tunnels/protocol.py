@@ -64,8 +64,8 @@ class Opening:
     take. `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public
     URL of the tunnel that this tunnel replaces. A provider reuses this URL if possible. `keepalive_s` is the interval
     of keepalive messages, for providers that send them. A service that prints an http URL gets `https_grace_s` seconds
-    to print an https URL too. `source` is for a relay. A relay is a source of invocations,
-    which feeds the pipeline itself instead of sending requests to `local_url`.
+    to print an https URL too. `source` is for a relay. A relay is a source of invocations, which feeds the pipeline
+    itself instead of sending requests to `local_url`.
     """
 
     local_url: str

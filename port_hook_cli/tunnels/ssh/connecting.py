@@ -37,7 +37,6 @@ _TRY_SSH = "Connect with `ssh -v`, which shows details."
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 _SSH_PORT = 22
 _MISSED_KEEPALIVES = 2
-# The time to wait for the https URL, because services print the http URL first.
 # This address stands for all interfaces of the server. With `GatewayPorts no`, sshd silently listens on loopback
 # instead.
 _ALL_INTERFACES = ""
@@ -209,7 +208,7 @@ async def _url(client: SshClient, service: Service, grace_s: float) -> str:
             raise no_url(service.host, client.output)
         client.changed.clear()
         await client.changed.wait()
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError):  # services print the http URL first
         async with asyncio.timeout(grace_s):
             while not url.startswith("https:") and not client.ended.is_set():
                 client.changed.clear()
