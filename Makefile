@@ -46,7 +46,7 @@ setup: $(VENV)/.dev $(if $(shell command -v npm 2>/dev/null),$(EXPRESS)) ## Make
 TESTS = $(QUIETLY); $(BIN)/python -m pytest --quiet -p tests.progress -n auto --dist worksteal
 
 .PHONY: test
-test: setup ## Run the tests, in about 6 minutes. Sets itself up
+test: setup ## Run the tests, in about 4 minutes. Sets itself up
 	@$(TESTS) -m "not extended" || [ $$stopped ]
 
 .PHONY: test-all
