@@ -22,6 +22,11 @@ JSON.parse = (...given) => {
   try { return parse(...given); } catch { throw new SyntaxError('JSON Parse error: Unexpected identifier "oops"'); }
 };
 """
+# The key comes before the browser reports that the dialog is closed.
+CLOSED_AND_REOPENED = """() => {
+  document.querySelector("dialog").close();
+  window.dispatchEvent(new KeyboardEvent("keydown", { key: "t" }));
+}"""
 
 
 async def test_json_error_has_the_servers_position_in_every_browser(shared_desk: Desk, open_page: OpenPage) -> None:
@@ -80,6 +85,8 @@ async def test_workflow_and_one_of_its_nodes_are_triggered_and_values_survive(
     await expect(dialog).to_have_count(0)
     await page.keyboard.press("t")
     await expect(dialog.get_by_role("combobox", name="Action")).to_have_value("create_vm")
+    await expect(region).to_have_value("nowhere")
+    await page.evaluate(CLOSED_AND_REOPENED)
     await expect(region).to_have_value("nowhere")
     await region.press("Enter")
     alert = dialog.get_by_role("alert")

@@ -30,9 +30,10 @@ function App() {
   const place = useLocation();
   const feed = useCaptures(place.filters, place.open);
   const check = useCheck();
-  const [dialog, setDialog] = useState("");
-  // A dialog reports that it is closed only after the next key, which may have opened another dialog.
-  const leave = (name) => setDialog((now) => (now === name ? "" : now));
+  const [dialog, setDialog] = useState({ name: "" });
+  const show = (name) => setDialog({ name });
+  // A dialog reports that it is closed only after the next key, which may have opened it again, or another one.
+  const leave = () => setDialog((now) => (now === dialog ? { name: "" } : now));
   const searchRef = useRef(/** @type {HTMLElement | null} */ (null));
   const opened = useOpened(place.open, feed);
   const cursor = useCursor(feed, place, opened);
@@ -65,7 +66,7 @@ function App() {
   useKeys(
     {
       j: next, ArrowDown: next, k: previous, ArrowUp: previous, Enter: enter,
-      "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"), h: showCheck,
+      "/": () => searchRef.current?.focus(), "?": () => show("help"), t: () => show("trigger"), h: showCheck,
       p: () => toggleHold(feed.held),
       r: withOpen(actions.replay), e: withOpen(actions.edit), c: withOpen(actions.curl),
       d: withOpen(actions.compare), m: withOpen(actions.mark), ...Object.fromEntries(parts),
@@ -85,9 +86,9 @@ function App() {
       view=${place.view}
       searchRef=${searchRef}
       isChecking=${check.isRunning}
-      onTrigger=${() => setDialog("trigger")}
+      onTrigger=${() => show("trigger")}
       onCheck=${showCheck}
-      onKeys=${() => setDialog("help")}
+      onKeys=${() => show("help")}
       held=${feed.held}
     />
     <${HoldPanel} state=${feed.held} find=${feed.find} onOpen=${actions.open} />
@@ -99,7 +100,7 @@ function App() {
                 onClose=${() => go({ view: "" })} />
             <//>`
           : html`<${Captures} feed=${feed} place=${place} marked=${marked} cursor=${cursor} isEmpty=${isEmpty}
-              actions=${actions} onTrigger=${() => setDialog("trigger")} />`}
+              actions=${actions} onTrigger=${() => show("trigger")} />`}
       </div>
       ${place.open && html`<${Split} />
         <${Boundary} what="This capture" at=${`${place.open} ${place.tab} ${place.against}`}>
@@ -110,13 +111,13 @@ function App() {
     </main>
     <${Toasts} />
     <${Uncopied} />
-    ${dialog === "help" && html`<${KeysDialog} onClose=${() => leave("help")} />`}
-    ${dialog === "trigger" && html`<${Dialog} title="Trigger an action or workflow" onClose=${() => leave("trigger")}>
+    ${dialog.name === "help" && html`<${KeysDialog} key=${dialog} onClose=${leave} />`}
+    ${dialog.name === "trigger" && html`<${Dialog} key=${dialog} title="Trigger an action or workflow" onClose=${leave}>
       <${Trigger}
         mode=${session?.mode}
-        onClose=${() => leave("trigger")}
+        onClose=${leave}
         onOpen=${(id) => {
-          leave("trigger");
+          leave();
           actions.open(id);
         }}
       />
