@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 ASK_TIMEOUT_S = 2.0
 """The number of seconds that a question to the sandbox may take before a response is shown."""
 
-_TRIES = 6
-_PAUSE_S = 0.1
+_PAUSES_S = (0.02, 0.04, 0.08, 0.16, 0.3)
 
 Found = TypeVar("Found")
 
@@ -28,12 +27,12 @@ Found = TypeVar("Found")
 async def asked_for_a_moment(ask: Callable[[], Awaitable[Found | None]]) -> Found | None:
     """Call `ask` until it returns a result other than None, a few times at most, and return its last result.
 
-    Quick handlers often respond first, and report the result about 0.1 s later.
+    Quick handlers often respond first, and report the result up to 0.1 s later.
     """
-    for _ in range(_TRIES):
+    for pause_s in _PAUSES_S:
         if (answer := await ask()) is not None:
             return answer
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(pause_s)
     return await ask()
 
 
@@ -53,11 +52,11 @@ async def require_sandbox(access: PortAccess) -> None:
         await api.check_access()
 
 
-async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
+async def ended_in_sandbox(access: PortAccess, run_id: str, *, has_failed: bool) -> str | None:
     """Return the final status of a run in the sandbox.
 
     Returns None if the run has not ended a moment later, if there is no sandbox, or if the sandbox does not know the
-    run. This function takes at most 2 seconds.
+    run. This function takes at most 2 seconds. It does not wait for a handler that has failed.
     """
     with contextlib.suppress(PortHookError, TimeoutError):
         if not access.has_sandbox:
@@ -70,7 +69,7 @@ async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
             async def ask() -> str | None:
                 return ended_status(await api.get_run(run_id))
 
-            return await asked_for_a_moment(ask)
+            return await (ask() if has_failed else asked_for_a_moment(ask))
     return None
 
 
