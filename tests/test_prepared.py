@@ -56,6 +56,9 @@ def test_program_gets_the_same_process_as_from_a_new_interpreter(tmp_path: Path,
         *("raise SystemExit(3)", "raise SystemExit('no')", "1 / 0", "raise KeyboardInterrupt", "input()"),
         *("import os; os.abort()", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"),
         *("import os; os.close(1); print(1)", "import atexit; atexit.register(print, 'bye')"),
+        *("import sys; sys.stdout.close()", "import sys; sys.exit(True)", "import sys; sys.exit(2 ** 70)"),
+        "file = open('/dev/stdout', 'w'); file.write('kept')",
+        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start(); print(1)",
     ],
 )
 def test_program_ends_like_in_a_new_interpreter(tmp_path: Path, program: str) -> None:
