@@ -401,7 +401,8 @@ def test_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
     limit = ("RLIMIT_FSIZE", 300_000, 300_000)
     big = a_body(a_document(filler="x" * 50_000))
     with handler() as target, listener(folder, "--forward-to", target.url, limit=limit) as running:
-        statuses = [running.post(big, now_signed(big))[0] for _ in range(12)]
+        # The database and its log have this limit each.
+        statuses = [running.post(big, now_signed(big))[0] for _ in range(18)]
         running.process.terminate()
         _, told = running.process.communicate(timeout=30)
     assert b"Responded with 500 to an unsaved request" in told
