@@ -67,6 +67,7 @@ class CheckSession:
     """Everything that a check needs.
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
+    `sandbox` is the handler's sandbox if it runs in the same event loop. Otherwise, `access` leads to a sandbox.
     `may_leave` allows a handler on another machine, and `trust` replaces the certificates that the system trusts.
     `keep` gets the secret that signs requests and the masker of their secrets, and returns the function that saves the
     requests of findings. The command has 30 seconds to accept connections, which count toward the time limit of `plan`.
@@ -77,6 +78,7 @@ class CheckSession:
     plan: CheckPlan
     access: PortAccess
     runtime: Runtime
+    sandbox: Sandbox | None = None
     command: tuple[str, ...] = ()
     may_leave: bool = False
     trust: SSLContext | None = None
@@ -182,7 +184,7 @@ class CheckSession:
     async def _port_side(self) -> AsyncIterator[PortRole]:
         """Yield the credentials that sign requests, and the watch that reads the handler's reports."""
         if not self.command:
-            async with _running_sandbox(self.access) as watch:
+            async with _running_sandbox(self.access, self.sandbox) as watch:
                 settings = self.access.settings
                 other = settings.other_secret
                 yield PortRole(
@@ -245,8 +247,11 @@ def _environ_of(sandbox: Sandbox) -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def _running_sandbox(access: PortAccess) -> AsyncIterator[SandboxWatch | None]:
-    """Yield a watch of the sandbox that the settings point to, or None if they do not point to a sandbox."""
+async def _running_sandbox(access: PortAccess, own: Sandbox | None) -> AsyncIterator[SandboxWatch | None]:
+    """Yield a watch of `own` or of the sandbox that the settings point to, or None without any sandbox."""
+    if own is not None:
+        yield OwnSandboxWatch(own)
+        return
     settings = access.settings
     if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
         yield None

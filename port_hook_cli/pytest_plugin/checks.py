@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -127,8 +126,9 @@ async def examine(
         name=name,
         source=_TestSubject(source, options.get("method")),
         plan=_plan(options),
-        access=_access(world, secret, runtime),
+        access=PortAccess.known(Settings(client_id=world.sandbox.client_id, client_secret=secret), runtime),
         runtime=runtime,
+        sandbox=world.sandbox if secret.reveal() == own.reveal() else None,
         keep=lambda _, masker: partial(keep, masker),
     )
     try:
@@ -192,23 +192,16 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _access(world: World, secret: Secret, runtime: Runtime) -> PortAccess:
-    """Return the access with the handler's secret. If this is not the sandbox's secret, the access has no sandbox."""
-    sandbox = world.sandbox
-    settings = Settings(client_id=sandbox.client_id, client_secret=secret)
-    if secret.reveal() == sandbox.client_secret.reveal():
-        settings = replace(settings, api_url=sandbox.url)
-    return PortAccess.known(settings, runtime)
-
-
 def _source(
     world: World, runtime: Runtime, url: str, inputs: Mapping[str, Any] | None, options: CheckOptions
 ) -> SubjectSource:
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
 
+    sandbox = world.sandbox
+    settings = Settings(client_id=sandbox.client_id, client_secret=sandbox.client_secret, api_url=sandbox.url)
     return SubjectSource(
         finder=Finder(None, runtime, CaptureUse.SEND, say_nothing),
-        access=_access(world, world.sandbox.client_secret, runtime),
+        access=PortAccess.known(settings, runtime),
         runtime=runtime,
         say=say_nothing,
         target=RunTarget(to=url),
