@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ from ssl import SSLContext
 from typing import Any
 
 from aiohttp import web
+
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Status
+from port_hook_cli.signatures.verification import verify_without_diagnosis
+from port_hook_cli.text.secret import Secret
 
 # For clients that call http:// only: by default, each would read all certificate authorities, which takes 10 ms.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -44,6 +50,13 @@ class RawRequest:
 
     def value(self, name: str) -> str | None:
         return next((value for key, value in self.fields if key.lower() == name), None)
+
+
+def status_of(request: web.Request, body: bytes, secret: Secret, *, tolerance_s: float = 300) -> Status:
+    """Return the status of a request's signature, without the search for a cause, which takes 15 ms."""
+    fields = Headers.from_raw(request.raw_headers)
+    verdict = verify_without_diagnosis(fields, body, secret, now=time.time(), tolerance_s=tolerance_s)
+    return Status.INVALID if verdict is None else verdict.status
 
 
 @dataclass

@@ -9,13 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
-from port_hook_cli import verify
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.assistant.assistants import Assistant
 from tests.factories import SECRET, a_capture, an_invocation
-from tests.servers import application, handler
+from tests.servers import application, handler, status_of
 
 ACTION = {
     "identifier": "scale",
@@ -30,7 +29,7 @@ def a_handler(seen: list[Any] | None = None) -> web.Application:
 
     async def take(request: web.Request) -> web.Response:
         body = await request.read()
-        if verify(request.headers, body, SECRET.reveal(), tolerance_s=1e9).status != "valid":
+        if status_of(request, body, SECRET, tolerance_s=1e9) != "valid":
             return web.Response(status=401, text="the signature is wrong")
         if seen is not None:
             seen.append(json.loads(body))

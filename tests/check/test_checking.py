@@ -25,7 +25,7 @@ from port_hook_cli.check.subject import CheckSubject, subject_of
 from port_hook_cli.check.watching import OwnSandboxWatch, SandboxWatch
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.listener.responses import refused
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
@@ -36,6 +36,7 @@ from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
 from tests.sandbox_clients import a_client
 from tests.sandboxes import sandbox_with
+from tests.servers import status_of
 
 SECRET = Secret("an-example-and-no-secret")
 WAITS = CheckWaits(late_s=0.1)
@@ -88,8 +89,7 @@ def means(**others: object) -> CheckMeans:
 
 
 def is_valid(request: web.Request, body: bytes, secret: Secret = SECRET) -> bool:
-    fields = Headers.from_raw(request.raw_headers)
-    return str(verify_signature(fields, body, secret, now=time.time()).status) == "valid"
+    return status_of(request, body, secret) is Status.VALID
 
 
 async def accepting(request: web.Request) -> web.Response:
@@ -656,8 +656,7 @@ async def test_second_request_of_an_accepted_run_is_not_malformed() -> None:
 
     async def ignores_the_age(request: web.Request) -> web.Response:
         body = await request.read()
-        verdict = verify_signature(Headers.from_raw(request.raw_headers), body, SECRET, now=time.time())
-        if str(verdict.status) not in {"valid", "stale"}:
+        if status_of(request, body, SECRET) not in {Status.VALID, Status.STALE}:
             return web.Response(status=401)
         run_id = json.loads(body)["context"]["runId"]
         if run_id in runs and request.transport is not None:

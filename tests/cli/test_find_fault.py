@@ -8,7 +8,6 @@ import hmac
 import json
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,18 +17,16 @@ from aiohttp import web
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.listener.responses import refused
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED
-from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
 from tests.documentation import ROOT
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, an_invocation, signed
 from tests.sandbox_clients import a_client
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import application, handler
+from tests.servers import application, handler, status_of
 from tests.stores import keep, kept
 from tests.terminal_streams import Screen
 
@@ -230,8 +227,7 @@ def test_strict_sandbox_knows_every_run_of_the_search(run: Run, folder: Path) ->
 
         async def respond(request: web.Request) -> web.Response:
             body = await request.read()
-            sent = Headers(tuple(request.headers.items()))
-            if verify_signature(sent, body, sandbox.client_secret, now=time.time()).status is not Status.VALID:
+            if status_of(request, body, sandbox.client_secret) is not Status.VALID:
                 return web.Response(status=REFUSED)
             run_id = json.loads(body)["context"]["runId"]
             async with a_client(sandbox) as client:
@@ -284,10 +280,8 @@ def test_accepted_valid_request_exits_0(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
 
     async def respond(request: web.Request) -> web.Response:
-        from port_hook_cli import verify
-
-        verdict = verify(request.headers, await request.read(), SECRET.reveal())
-        return web.Response(status=DONE if verdict.status is Status.VALID else REFUSED)
+        status = status_of(request, await request.read(), SECRET)
+        return web.Response(status=DONE if status is Status.VALID else REFUSED)
 
     app = web.Application()
     app.router.add_post("/", respond)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,12 +18,11 @@ from port_hook_cli.invocations.models import Delivery, Status
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, SECRET, a_body, a_capture, an_invocation
 from tests.inspectors import WITH_CHANGE, InspectorClient, beside_listener, keep, over_store
 from tests.sandboxes import a_sandbox
-from tests.servers import application
+from tests.servers import application, status_of
 
 MakeRuntime = Callable[..., Runtime]
 ID = "0123456789ab"
@@ -46,9 +44,8 @@ def careless(secret: Secret = SECRET) -> web.Application:
 
     async def handle(request: web.Request) -> web.Response:
         body = await request.read()
-        headers = Headers(tuple(request.headers.items()))
-        verdict = verify_signature(headers, body, secret, now=time.time())
-        return web.Response(status=202 if verdict.status in {Status.VALID, Status.MISSING} else 401)
+        status = status_of(request, body, secret)
+        return web.Response(status=202 if status in {Status.VALID, Status.MISSING} else 401)
 
     app = web.Application()
     app.router.add_post("/hooks", handle)

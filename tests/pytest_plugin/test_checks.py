@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli import verify
 from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.pytest_plugin import (
@@ -21,8 +20,9 @@ from port_hook_cli.pytest_plugin import (
     PortHookCheck,
     PortSandbox,
 )
+from port_hook_cli.text.secret import Secret
 from tests.port_clients import authorized
-from tests.servers import application, handler
+from tests.servers import application, handler, status_of
 
 SCALE: dict[str, Any] = {
     "identifier": "scale",
@@ -44,7 +44,7 @@ def a_handler(
 
     async def take(request: web.Request) -> web.Response:
         body = await request.read()
-        if verify(request.headers, body, environ["PORT_CLIENT_SECRET"], tolerance_s=tolerance_s).status != "valid":
+        if status_of(request, body, Secret(environ["PORT_CLIENT_SECRET"]), tolerance_s=tolerance_s) != "valid":
             return web.json_response({"error": "the signature is wrong"}, status=401)
         document = json.loads(body)
         run_id = document["context"]["runId"]
