@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from port_hook_cli.check.catalog import BY_SLUG, CheckGroup
 from port_hook_cli.check.plan import CheckWaits
 
 HANDLERS = Path(__file__).parent / "handlers"
@@ -19,6 +20,13 @@ _DEFAULT = "create_vm.yaml"
 _AGENT = "create_vm_agent.yaml"
 _SYNCHRONIZED = "create_vm_synchronized.yaml"
 _WORKFLOW = "create_vm_workflow.yaml#create"
+_RUN_WITH_ALL = {
+    (STD, "verifies-nothing"),
+    (FASTAPI, "ten-runs"),
+    (FLASK, "parses-first"),
+    (NODE, "dies-of-signature"),
+    (EXPRESS, "no-memory"),
+}
 
 
 class DefectCase(NamedTuple):
@@ -43,6 +51,19 @@ class DefectCase(NamedTuple):
     def waits(self) -> CheckWaits:
         """The waits of the check. The end of a run that never comes is not awaited for long."""
         return CheckWaits(end_s=2.0) if self.defect in {"terminal", "node-result"} else CheckWaits()
+
+    @property
+    def groups(self) -> tuple[CheckGroup, ...]:
+        """The groups of the checks to run.
+
+        All run with a handler without a defect of its own, and with one defect of each program. With the others, the
+        group of the defect and one more group run, because all together need a third more processor time.
+        """
+        if self.defect == "none" or (self.program, self.defect) in _RUN_WITH_ALL:
+            return (*CheckGroup,)
+        found = {BY_SLUG[slug].group for slug in self.expected}
+        other = CheckGroup.REPEATS if found == {CheckGroup.REPORTS} else CheckGroup.REPORTS
+        return (*found, other)
 
 
 # Every signature of the right length is accepted.

@@ -81,7 +81,7 @@ async def test_check_reports_only_the_defect_of_a_handler(
             say=say_nothing,
             target=RunTarget(to=f"http://127.0.0.1:{port}/"),
         ),
-        plan=CheckPlan(limits=CheckLimits(waits=case.waits)),
+        plan=CheckPlan.of(case.groups, limits=CheckLimits(waits=case.waits)),
         access=access,
         runtime=world,
         command=tuple(_command(case, port)),
