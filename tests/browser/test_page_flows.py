@@ -447,6 +447,7 @@ async def test_page_is_operated_by_keys_and_the_back_button(shared_desk: Desk, o
     await expect(page.locator(".scroll")).to_be_focused()
 
 
+@pytest.mark.extended
 async def test_page_is_used_at_every_width(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "a-machine-with-quite-a-long-name", "b", "c")
     shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
@@ -476,6 +477,7 @@ async def test_page_is_used_at_every_width(shared_desk: Desk, open_page: OpenPag
     await assert_fits(page)
 
 
+@pytest.mark.extended
 async def test_arrivals_wait_while_the_user_reads_further_down(own_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(own_desk, *["vm"] * 30)
     port = re.findall(r":(\d+)", own_desk.url)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,6 @@ from tests.check.corpus import (
     FAILED,
     HANDLERS,
     INFORMATION,
-    NODE,
     SOURCES,
     WARNING,
     DefectCase,
@@ -35,17 +34,12 @@ from tests.installed import path_of
 from tests.processes import environment
 from tests.sockets import free_port
 
-# The others are extended. Correct handlers, mistakes in signatures and defects that need no process are also in
-# test_checking.py, test_hidden_effects.py, test_fault.py and tests/cli/test_check.py.
-QUICK = {(NODE, "dies-of-signature")}
+# Correct handlers, mistakes in signatures and defects that need no process are also in test_checking.py,
+# test_hidden_effects.py and test_fault.py. test_handler_process.py and tests/cli/test_check.py start handlers.
+pytestmark = pytest.mark.extended
+
 _WRONG = {FAILED, WARNING, INFORMATION}
 _EXPRESS_ROOT = Path(__file__).parents[2] / "examples" / "express"
-
-
-def _parameters() -> Iterator[object]:
-    for case in (*CORRECT, *DOCUMENTED, *DEFECTS):
-        is_quick = (case.program, case.defect) in QUICK
-        yield pytest.param(case, id=case.name, marks=() if is_quick else pytest.mark.extended)
 
 
 def _command(case: DefectCase, port: str) -> list[str]:
@@ -66,7 +60,7 @@ def _has_express(node: str) -> bool:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("case", [*_parameters()])
+@pytest.mark.parametrize("case", [*CORRECT, *DOCUMENTED, *DEFECTS], ids=lambda case: case.name)
 async def test_check_reports_only_the_defect_of_a_handler(
     case: DefectCase, runtime: Callable[..., Runtime], folder: Path
 ) -> None:

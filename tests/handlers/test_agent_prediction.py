@@ -68,7 +68,9 @@ def check_request(prediction: Prediction, received: RawRequest, secret: Secret, 
     assert received.value("x-port-signature") == dict(again.wire.headers)["X-Port-Signature"]
 
 
-@pytest.mark.parametrize(("status", "synchronized"), [(200, True), (503, False)])
+@pytest.mark.parametrize(
+    ("status", "synchronized"), [(200, True), pytest.param(503, False, marks=pytest.mark.extended)]
+)
 def test_action_run_is_sent_and_reported_as_predicted(
     sandbox: Records, client: httpx.Client, status: int, synchronized: bool
 ) -> None:

@@ -22,6 +22,8 @@ from tests.sandbox_clients import token_of
 from tests.sandboxes import sandbox_with
 from tests.servers import application
 
+pytestmark = pytest.mark.extended
+
 GUARD_S = 60.0  # it takes less than a second alone
 PADDING = "x" * 5_000
 
@@ -54,7 +56,6 @@ def test_trigger_runs_a_hundred_nodes_in_seconds(run: Run, folder: Path, counter
     assert found.before == [None, *range(1, MAX_NODES - 1)]
 
 
-@pytest.mark.extended
 def test_sandbox_with_a_state_file_runs_a_hundred_nodes_in_seconds(
     tmp_path: Path, counter: tuple[Counter, str]
 ) -> None:

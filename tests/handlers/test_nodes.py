@@ -142,7 +142,11 @@ def test_node_with_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(
 
 @pytest.mark.parametrize(
     ("synchronized", "path", "result"),
-    [(True, "/empty", "SUCCESS"), (True, "/failing", "FAILED"), (False, "/empty", None)],
+    [
+        (True, "/empty", "SUCCESS"),
+        pytest.param(True, "/failing", "FAILED", marks=pytest.mark.extended),
+        pytest.param(False, "/empty", None, marks=pytest.mark.extended),
+    ],
 )
 def test_agent_claims_sends_and_reports_a_node(
     sandbox: Records, client: httpx.Client, synchronized: bool, path: str, result: str | None

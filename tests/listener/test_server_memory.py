@@ -49,6 +49,7 @@ async def held_bytes(port: int) -> int:
     return int((await post(port, b"")).rpartition(b"\r\n\r\n")[2])
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads /proc")
 def test_memory_is_released_after_a_flood_of_large_bodies() -> None:
     command = [sys.executable, "-c", SERVER]

@@ -168,8 +168,14 @@ RUNNING = {
     ),
 }
 MARKS: Mapping[str, Any] = {
+    "handler.py with a node": pytest.mark.extended,
     "handler.mjs": needs("node"),
-    "express": (needs("node"), pytest.mark.skipif(not EXPRESS.is_dir(), reason="Express is not installed")),
+    "workflows": pytest.mark.extended,
+    "express": (
+        pytest.mark.extended,
+        needs("node"),
+        pytest.mark.skipif(not EXPRESS.is_dir(), reason="Express is not installed"),
+    ),
     "flask": pytest.mark.extended,  # large libraries, as in test_example_suites.py
     "fastapi": (pytest.mark.extended, pytest.mark.skipif(not find_spec("uvicorn"), reason="uvicorn is not installed")),
 }

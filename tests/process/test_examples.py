@@ -71,6 +71,7 @@ async def test_python_handler_reports_a_workflow_node_to_the_sandbox(run: Run) -
     assert node_run["links"] == ["https://ci.example.com/services/cart"]
 
 
+@pytest.mark.extended
 async def test_scripts_check_a_handler_and_report_its_runs(tmp_path: Path) -> None:
     async with Sandbox.start() as sandbox:
         secrets = {"PORT_CLIENT_ID": sandbox.client_id, "PORT_CLIENT_SECRET": sandbox.client_secret.reveal()}
