@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ import pytest
 
 from port_hook_cli.assistant.catalog import offered_tools
 from port_hook_cli.assistant.tool import Workspace
+from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
@@ -153,7 +155,9 @@ def test_server_without_allow_send_neither_lists_nor_runs_sending_tools(runtime:
     assert names == READING, LIST_IT
 
 
-def test_mcp_exits_0_at_the_end_of_stdin_while_a_tool_waits(folder: Path) -> None:
+def test_mcp_exits_0_at_the_end_of_stdin_while_a_tool_waits(runtime: Callable[..., Runtime]) -> None:
+    """It runs in this process, because a second process would need a second to import the SDK."""
+    before = set(threading.enumerate())
     start = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
     wait = {"name": "wait_for_invocation", "arguments": {"timeout_s": 50}}
     messages: list[dict[str, Any]] = [
@@ -162,18 +166,22 @@ def test_mcp_exits_0_at_the_end_of_stdin_while_a_tool_waits(folder: Path) -> Non
         {"id": 2, "method": "tools/call", "params": wait},
         {"id": 3, "method": "tools/call", "params": {"name": "list_captures"}},
     ]
-    with subprocess.Popen(
-        COMMAND, cwd=folder, env=environment(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write(b"not JSON\n\xff\n\n[]\n")
+    ours, its = socket.socketpair()
+
+    def converse() -> list[dict[str, Any]]:
+        ours.sendall(b"not JSON\n\xff\n\n[]\n")
         for message in messages:
-            process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-        answers = list(islice(_answers(process.stdout), 2))
-        process.stdin.close()
-        rest = process.stdout.read()
-        assert process.wait(timeout=30) == 0
+            ours.sendall(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        answers = list(islice(_answers(told), 2))
+        ours.shutdown(socket.SHUT_WR)
+        return answers
+
+    with ours, ours.makefile("rb") as told, ThreadPoolExecutor(1) as client:
+        conversation = client.submit(converse)
+        with its, its.makefile("rb") as given, its.makefile("w", encoding="utf-8", newline="") as output:
+            assert main(["mcp"], replace(runtime(), stdin=given, stdout=output)) == 0
+        answers, rest = conversation.result(), told.read()
+    assert {each for each in threading.enumerate() if not each.daemon} <= before  # a process would wait for others
     assert [answer["id"] for answer in answers] == [1, 3]  # the second tool did not wait for the first
     assert answers[0]["result"]["serverInfo"]["name"] == "port-hook"
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in rest.splitlines())
