@@ -30,6 +30,7 @@ from port_hook_cli.listener.serving import ListenPlan
 from port_hook_cli.listener.session import Session, listening
 from port_hook_cli.runtime import silent_runtime
 from port_hook_cli.text.secret import Secret
+from tests import prepared
 from tests.check.corpus import HANDLERS, SOURCES
 from tests.json_values import json_values
 from tests.processes import environment_without_coverage
@@ -40,6 +41,7 @@ from tests.sockets import free_port
 SECRET = "a-secret"
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 AT = "2026-01-01T00:00:00Z"
+OUTPUT: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 JSON = json_values(st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text())
 
 
@@ -114,7 +116,7 @@ def test_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> No
             assert render("{{ .a }}", {"a": 2}) == 2
             print("done")
     """)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = prepared.run([sys.executable, "-c", program], timeout=60, **OUTPUT)
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
@@ -374,12 +376,10 @@ async def test_run_is_reported_with_the_settings_of_the_process() -> None:
     """)
     with a_sandbox() as sandbox:
         environ = {**environment_without_coverage(), **environ_of(sandbox)}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert err == b""
-    assert out.decode().splitlines() == [
+        command = [sys.executable, "-c", program]
+        done = await asyncio.to_thread(prepared.run, command, env=environ, timeout=60, **OUTPUT)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
         "Reported(run_id='r_QOz6WoOB1Q2lmhZZ', logs_sent=1, fields=(), status='SUCCESS')",
         "run-ended",
         "The report is empty.",

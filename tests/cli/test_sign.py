@@ -284,11 +284,10 @@ async def test_request_of_the_curl_command_is_accepted_by_both_documented_verifi
     [
         ("curl", AWKWARD | ONLY_RAW),
         ("python", ("quotes and backslashes", "not UTF-8")),
-        ("httpie", ("an @ first",)),
         pytest.param("python", AWKWARD | ONLY_RAW, marks=pytest.mark.extended),
         pytest.param("httpie", AWKWARD | ONLY_RAW, marks=pytest.mark.extended),
     ],
-    ids=["curl", "python", "httpie", "python-all", "httpie-all"],
+    ids=["curl", "python", "python-all", "httpie"],
 )
 async def test_command_with_raw_sends_the_raw_body(
     form: str, names: Iterable[str], run: Run, folder: Path, receiver: Receiver

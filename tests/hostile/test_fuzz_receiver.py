@@ -28,6 +28,7 @@ from tests.factories import SECRET
 from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
 from tests.hostile.mutations import BAD, GOOD, MOST_OF_A_BODY, Capture, Signer
+from tests.prepared import Popen
 from tests.processes import environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the listener is ended with SIGTERM")
@@ -111,7 +112,7 @@ def a_listener(folder: Path, handler: str) -> Iterator[tuple[subprocess.Popen[by
         handler,
     ]
     with (folder / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(
+        process = Popen(
             [sys.executable, "-m", "port_hook_cli", "listen", *options],
             cwd=folder,
             env=environment(folder, TMPDIR=str(folder)),

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pexpect  # type: ignore[import-untyped]  # it has no types
 import pytest
 from aiohttp import web
 
@@ -31,6 +30,7 @@ from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
 from tests.installed import each, needs
 from tests.port_clients import authorized
 from tests.prediction.worlds import topic_message
+from tests.prepared_terminal import Spawn
 from tests.processes import environment
 from tests.servers import Handler, application, handler
 
@@ -236,7 +236,7 @@ def test_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:
     command = ["-m", "port_hook_cli", "sandbox"]
     env = environment(folder, TERM="xterm-256color")
     options = {"cwd": str(folder), "env": env, "timeout": 20, "dimensions": (60, 300)}
-    child = pexpect.spawn(sys.executable, command, **options)
+    child = Spawn(sys.executable, command, **options)
     child.expect_exact("Press Ctrl-C to stop.\r\n")
     told = dict(re.findall(r"export (\w+)=(\S+)", child.before.decode()))
     with authorized(told) as port:

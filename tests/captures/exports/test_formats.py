@@ -30,6 +30,7 @@ from port_hook_cli.invocations.probes import ADDED_NAME, UNUSUAL_VALUES
 from port_hook_cli.signatures.causes import UNDIAGNOSED
 from tests.factories import SECRET, a_body, a_capture, an_invocation, signed
 from tests.installed import needs
+from tests.prepared import run
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
 from tests.servers import Handler, application, handler
 
@@ -168,7 +169,7 @@ def test_python_program_sends_the_same_request(tmp_path: Path) -> None:
     for body in (BODY, BINARY):
         with handler() as target:
             script.write_text(exported("python", an_example(body), f"{target.url}/hook?a=1"))
-            subprocess.run([sys.executable, str(script)], check=True, capture_output=True, timeout=60)
+            run([sys.executable, str(script)], check=True, timeout=60)
             same_request(target, body)
 
 
@@ -223,12 +224,11 @@ def test_pytest_file_passes_for_the_captured_status_and_for_fixed_findings_only(
         file = tmp_path / "test_export.py"
         captures = [Exported(an_example(), f"{target.url}/hook?a=1") for target in (same, other)]
         file.write_text(row.write([*captures, *(Exported(probe, f"{url}/hook", original) for url in (fixed, broken))]))
-        done = subprocess.run(
-            [*PYTEST, "-p", "port_hook", "-q", "-rs", str(file)],
+        done = run(
+            [*PYTEST, "-q", "-rs", str(file)],
             cwd=tmp_path,
             env={**os.environ, **NO_OTHER_PLUGINS, "PORT_CLIENT_SECRET": SECRET.reveal()},
-            check=False,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
             timeout=120,
         )
