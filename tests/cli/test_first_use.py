@@ -67,7 +67,8 @@ def bounds(busy: int) -> dict[str, tuple[str, ...]]:
     return {
         "check": ("--to", "http://127.0.0.1:1"),
         "inspect": ("--port", str(busy)),
-        "listen": ("--tunnel", "none", "--port", str(busy)),
+        # An address of no machine, because the search for the owner of a busy port takes longer than the rest.
+        "listen": ("--tunnel", "none", "--host", "192.0.2.1", "--port", str(busy)),
         "login": ("--api-url", "http://127.0.0.1:1"),
         "replay": ("--to", "http://127.0.0.1:1"),
         "sandbox": ("--port", str(busy)),
