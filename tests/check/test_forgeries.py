@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, selected
@@ -26,7 +26,7 @@ from port_hook_cli.invocations.models import Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.signatures.signing import TimestampUnit
-from port_hook_cli.signatures.verification import verify_signature
+from port_hook_cli.signatures.verification import verify_signature, verify_without_diagnosis
 from port_hook_cli.text.secret import Secret
 from tests.json_values import json_values
 
@@ -52,8 +52,10 @@ def verdict(request: Invocation) -> Verdict:
     return verify_signature(request.headers, request.body, SECRET, now=NOW)
 
 
-FEW = settings(max_examples=4)
-"""Each rejection is explained, which takes much longer than a verification."""
+def is_valid(request: Invocation) -> bool:
+    """Return whether a request is valid, without the search for a cause, which takes 15 ms."""
+    found = verify_without_diagnosis(request.headers, request.body, SECRET, now=NOW)
+    return found is not None and found.status is Status.VALID
 
 
 @given(body=BODIES)
@@ -61,17 +63,16 @@ def test_valid_request_is_valid(body: bytes) -> None:
     assert verdict(valid(a_draft(body), signing())).status is Status.VALID
 
 
-@FEW
 @given(body=BODIES)
 def test_forged_and_malformed_requests_are_invalid(body: bytes) -> None:
     for slug, forge in FORGERIES.items():
         forged = list(forge(a_draft(body), signing()))
         assert forged
-        assert [(slug, each.label) for each in forged if verdict(each.request).status is Status.VALID] == []
+        assert [(slug, each.label) for each in forged if is_valid(each.request)] == []
     malformed = [make(a_draft(body), signing()) for make in MALFORMED.values()]
     others = [*(each.request for each in unsigned(a_draft(body), signing())), *malformed]
-    assert [request for request in others if verdict(request).status is Status.VALID] == []
-    assert verdict(badly_signed(a_draft(body), signing())).status is Status.INVALID
+    assert [request for request in others if is_valid(request)] == []
+    assert not is_valid(badly_signed(a_draft(body), signing()))
 
 
 def test_old_request_is_signed_correctly() -> None:
