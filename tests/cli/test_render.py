@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.errors import RenderError
+from port_hook_cli.javascript.values import read_json
 from tests.conftest import Run
 
 DATA = {"run": {"id": "r_QOz6WoOB1Q2lmhZZ"}, "inputs": {"cpu": 64, "big": 12345678901234567890}}
@@ -123,15 +127,15 @@ def examples() -> list[tuple[str, str]]:
     return re.findall(r"^\| `(.+?)` \| `(.+?)` \|$", TEMPLATES_PAGE.read_text("utf-8"), re.MULTILINE)
 
 
-def test_examples_on_the_templates_page_match_the_program(run: Run, folder: Path) -> None:
-    for template, result in examples():
-        data = re.search(r"```json\n(.+?)```", TEMPLATES_PAGE.read_text("utf-8"), re.DOTALL)
-        assert data
-        (folder / "page.json").write_text(data[1], "utf-8")
-        shown = run("render", template.replace(r"\|", "|"), "--data", "page.json", "--json")
-        if result == "undefined":
-            assert shown.records[0]["undefined"] is True
-        elif result.startswith("error: "):
-            assert shown.err.startswith(result)
-        else:
-            assert shown.records[0]["result"] == json.loads(result)
+def test_examples_on_the_templates_page_match_the_program() -> None:
+    found = re.search(r"```json\n(.+?)```", TEMPLATES_PAGE.read_text("utf-8"), re.DOTALL)
+    assert found
+    data = json.loads(found[1])
+    with Renderer() as jq:
+        for text, result in examples():
+            template = json.loads(text) if text.startswith(('["', '{"')) else text.replace(r"\|", "|")
+            if result.startswith("error: "):
+                with pytest.raises(RenderError, match=re.escape(result.removeprefix("error: "))):
+                    jq.render(template, data)
+            else:
+                assert jq.render(template, data) == (UNDEFINED if result == "undefined" else read_json(result)), text

@@ -33,18 +33,20 @@ COMMANDS = {section.split("\n")[0]: command for section in SECTIONS for command 
 
 
 # Stands for port-hook in a shell, and asks the test to run the command in the test's process. Starting port-hook for
-# each command of the page would take 20 s. Two other tests start the real program.
+# each command of the page would take 20 s. Two other tests start the real program. The import of `socket` would take as
+# long as the start.
 PROGRAM = f"""#!{sys.executable} -IS
-import os, socket, sys
+import _socket, os, sys
 content = sys.stdin.buffer.read()
-with socket.create_connection(("127.0.0.1", int(os.environ["TEST_PORT"]))) as asked:
-    words = "\\0".join((os.environ["PORT_CLIENT_SECRET"], *sys.argv[1:])).encode()
-    asked.sendall(b"%d\\n%b%b" % (len(words), words, content))
-    asked.shutdown(socket.SHUT_WR)
-    with asked.makefile("rb") as given:
-        code, length = map(int, given.readline().split())
-        sys.stdout.buffer.write(given.read(length))
-        sys.stderr.buffer.write(given.read())
+asked = _socket.socket()
+asked.connect(("127.0.0.1", int(os.environ["TEST_PORT"])))
+words = "\\0".join((os.environ["PORT_CLIENT_SECRET"], *sys.argv[1:])).encode()
+asked.sendall(b"%d\\n%b%b" % (len(words), words, content))
+asked.shutdown(_socket.SHUT_WR)
+head, _, rest = b"".join(iter(lambda: asked.recv(65536), b"")).partition(b"\\n")
+code, length = map(int, head.split())
+sys.stdout.buffer.write(rest[:length])
+sys.stderr.buffer.write(rest[length:])
 sys.exit(code)
 """
 

@@ -100,10 +100,12 @@ def test_fixtures_need_no_other_plugin(suite: pytest.Pytester) -> None:
     suite.runpytest_subprocess(*ALONE).assert_outcomes(passed=2)
 
 
-def test_fixtures_work_with_pytest_asyncio_and_all_plugins_of_the_environment(
-    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "has_all_plugins", [False, pytest.param(True, marks=pytest.mark.extended)], ids=["alone", "all plugins"]
+)
+def test_fixtures_work_with_pytest_asyncio(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, has_all_plugins: bool
 ) -> None:
-    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     suite.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
     suite.makepyfile(
         """
@@ -111,7 +113,12 @@ def test_fixtures_work_with_pytest_asyncio_and_all_plugins_of_the_environment(
             assert (await port_hook.ainvoke("create_vm", {"title": "x"}, to=url)).summary == "up"
         """
     )
-    suite.run(*NEW, "-W", "error").assert_outcomes(passed=1)
+    if has_all_plugins:
+        monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+        result = suite.run(*NEW, "-W", "error")
+    else:
+        result = suite.runpytest_subprocess(*ALONE, "-p", "pytest_asyncio.plugin")
+    result.assert_outcomes(passed=1)
 
 
 def test_failure_report_shows_requests_and_responses_without_secrets(suite: pytest.Pytester) -> None:
