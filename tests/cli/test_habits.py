@@ -13,6 +13,7 @@ from tests.stores import keep
 
 TO_8000 = "Pass the target with --to, such as --to 8000."
 SECRET = "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line."
+INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
 
 
 def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
@@ -24,12 +25,35 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("listen 8000", "Pass it with --forward-to: `--forward-to 8000`."),
         ("listen --url 8000", "Pass your handler's URL or port with --forward-to, such as 8000."),
         ("listen --all", "Run `port-hook listen --help --all` to show all options."),
+        ("listen --events create_vm", "Choose actions with --only ACTION."),
+        ("listen --skip-verify", "Pass --no-verify."),
+        ("listen --subdomain x", "Pass --tunnel ngrok --domain NAME for a static domain."),
+        ("listen --print-json", "Pass --json."),
+        ("listen --verbose", "Pass --full to show everything (the default)."),
+        ("listen -q", "Pass --compact for one line per invocation."),
+        ("listen --insecure", "Pass --no-verify to accept requests without a valid signature."),
         ("listen --secret x", SECRET),
+        ("verify --secret x", SECRET),
+        ("events", "Run `port-hook captures` to list captures."),
+        ("resend", "Run `port-hook replay last`."),
+        ("status", "Run `port-hook doctor`."),
+        ("config", "Run `port-hook init` for defaults, `port-hook login` for credentials."),
+        ("find-fault --to 8000", "Run `port-hook replay --find-fault --to 8000` to check your handler."),
         ("replay last --url 8000", TO_8000),
+        ("replay last -p 8000", TO_8000),
+        ("replay last -d '{}'", "Change the body of the source with --set PATH=JSON or --edit."),
+        ("replay last -n 10", "Pass the number of requests with --times."),
+        ("trigger x.json --set title=x", INPUT),
+        ("trigger x.json -d '{}'", INPUT),
+        ("trigger x.json 8000", "Pass it with --to: `--to 8000`."),
         ("trigger x.json title=x", "Pass inputs with --input: `--input title=x`."),
         ("replay last cpu=4", None),  # `replay` takes several sources
         ("sign --data x", "Pass the file as an argument: `port-hook sign FILE`."),
         ("captures -n 5", "Pass the number with --limit."),
+        ("captures --filter x", "Search with --search TEXT or --jq EXPR."),
+        ("captures --run-id r_QOz6WoOB1Q2lmhZZ", "Pass the run with --run."),
+        ("captures -o json", "Pass --json."),
+        ("prune --force", "Pass --yes."),
         ("captures --status 500", "Pass an HTTP status with --status-code: `--status-code 500`."),
         ("captures 3f2a", "Run `port-hook show 3f2a` to show one capture."),
         ("captures list", "Run `port-hook captures` to list captures, and `port-hook show last` to show one."),
