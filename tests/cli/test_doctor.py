@@ -124,6 +124,7 @@ def test_doctor_shows_the_words_of_a_hostile_api_in_visible_characters(run: Run)
         result = run("doctor", env=environ(port))
     assert "\x1b" not in result.out
     assert not any(line.startswith("ok       api") for line in result.out.splitlines())
+    assert "Run `port-hook login` to find the region" in " ".join(result.out.split())
 
 
 def test_doctor_reports_a_possibly_missing_network(run: Run, port: Handler) -> None:

@@ -403,6 +403,12 @@ def test_trigger_error_explains_why_a_file_has_no_action_to_send(run: Run, folde
         assert "hint: " in result.err
 
 
+def test_error_about_an_invalid_action_on_stdin_shows_stdin(run: Run) -> None:
+    result = run("trigger", "-", "--to", "1", stdin=b"{}", env=ENV)
+    assert result.code == ExitCode.STORE
+    assert result.err.startswith("error: stdin ")
+
+
 def test_trigger_rejects_an_invalid_document_without_quoting_its_values(run: Run, folder: Path) -> None:
     for option, content, words in (
         ("--inputs", "[1]", "d is not an object"),

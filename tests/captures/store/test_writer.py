@@ -18,7 +18,7 @@ from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.trimming import Limits
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Capture, Response
+from port_hook_cli.invocations.models import Capture, Delivery, Response
 from tests.factories import a_capture, an_invocation
 from tests.processes import python
 
@@ -299,6 +299,17 @@ async def test_pending_large_bodies_are_committed_in_several_batches(writer: Sto
     await asyncio.gather(*saves)
     assert sum(rows for rows, _ in store.commits) == 8
     assert max(rows for rows, _ in store.commits) <= 3
+
+
+async def test_large_responses_are_saved_in_one_commit(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
+    delivery = Delivery(url="http://a", status=200, body=bytes(65_000))
+    for number in range(3):
+        await writer.save(numbered(number))
+    for number in range(3):
+        writer.complete(replace(numbered(number), delivery=delivery))
+    await writer.close()
+    assert store.commits[3:] == [(0, 3)]
+    assert [capture.delivery for capture in saved(folder).values()] == [delivery] * 3
 
 
 MEMORY = """
