@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
 from tests.contract.test_tutorial import TUTORIAL, Page, Reader, fix, let_it_report
+from tests.prepared_shell import path_with_port_hook
 from tests.sockets import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "start" / "execution-agent.md"
@@ -25,13 +27,14 @@ AGENT_TUTORIAL = Page(PAGE)
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
+def reader(tmp_path: Path) -> Iterator[Reader]:
     ports = {known: str(free_port()) for known in ("8790", "8787", "8000")}
     for page in (TUTORIAL, AGENT_TUTORIAL):
         page.save(tmp_path, ports["8000"])
     fix(tmp_path / "handler.py")
     let_it_report(tmp_path / "handler.py")
-    return Reader(tmp_path, ports)
+    with path_with_port_hook(tmp_path / "bin") as path:
+        yield Reader(tmp_path, ports, path)
 
 
 def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) -> None:

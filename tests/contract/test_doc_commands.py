@@ -6,7 +6,6 @@ all others in bash. The tutorials and the catalog of causes have tests of their 
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -23,6 +22,7 @@ from tests import prepared
 from tests.conftest import Run
 from tests.documentation import ROOT, TYPED
 from tests.installed import needs
+from tests.prepared_shell import path_with_port_hook
 from tests.processes import environment
 
 OWN_TESTS = {
@@ -179,9 +179,9 @@ def port_in(text: str) -> str:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     folder = tmp_path_factory.mktemp("reader")
     (folder / "examples").symlink_to(ROOT / "examples")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    machine = Machine(folder, dict(RATE), environment(folder, PATH=path, PORT_HOOK_CHECK_WITHIN="170"))
     with ExitStack() as stack:
+        path = stack.enter_context(path_with_port_hook(folder / "bin"))
+        machine = Machine(folder, dict(RATE), environment(folder, PATH=path, PORT_HOOK_CHECK_WITHIN="170"))
         sandbox = stack.enter_context(server(machine, "-m", "port_hook_cli", "sandbox"))
         machine.environ.update(dict(re.findall(r"export (\w+)=(.*)", sandbox)))
         (folder / ".env").write_text(sandbox)

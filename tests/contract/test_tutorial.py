@@ -18,6 +18,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.prepared_shell import path_with_port_hook
 from tests.processes import NO_OTHER_PLUGINS, environment
 from tests.sockets import free_port
 
@@ -74,6 +75,7 @@ class Reader:
 
     folder: Path
     ports: dict[str, str]
+    path: str
 
     def command(self, code: str) -> list[str]:
         for known, free in self.ports.items():
@@ -83,9 +85,8 @@ class Reader:
 
     @property
     def environ(self) -> dict[str, str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         plugins = {**NO_OTHER_PLUGINS, "PYTEST_ADDOPTS": "-p port_hook"}  # as in the environment that the page makes
-        environ = environment(self.folder, PATH=path, PORT_HOOK_CHECK_WITHIN="400", **plugins)
+        environ = environment(self.folder, PATH=self.path, PORT_HOOK_CHECK_WITHIN="400", **plugins)
         return {name: value for name, value in environ.items() if name != "PORT_CLIENT_SECRET"}
 
     def run(self, code: str) -> subprocess.CompletedProcess[str]:
@@ -107,6 +108,7 @@ class Reader:
                 cwd=self.folder,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=stderr,
                 start_new_session=True,
             ) as process,
@@ -117,6 +119,7 @@ class Reader:
                 yield
             finally:
                 os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()  # until the last process has closed stdout
                 sys.stderr.write(screen.read_text("utf-8", errors="replace"))
 
     def wait_for_text(self, screen: Path, text: str) -> None:
@@ -140,10 +143,11 @@ class Reader:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
+def reader(tmp_path: Path) -> Iterator[Reader]:
     ports = {known: str(free_port()) for known in ("8790", "8787", "8000", "8001")}
     TUTORIAL.save(tmp_path, ports["8000"])
-    return Reader(tmp_path, ports)
+    with path_with_port_hook(tmp_path / "bin") as path:
+        yield Reader(tmp_path, ports, path)
 
 
 def commands() -> list[Block]:

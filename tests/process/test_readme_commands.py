@@ -7,13 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.documentation import ROOT, TYPED, blocks
+from tests.prepared_shell import path_with_port_hook
 from tests.processes import environment
 
 pytestmark = pytest.mark.once
@@ -38,10 +38,9 @@ class Terminals:
     The ports of the pages are replaced by free ports: 0 for a server, and its actual port afterward.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, path: str) -> None:
         shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("node_modules"))
-        bin_folder = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self._folder, self._env = folder, environment(folder, PATH=bin_folder)
+        self._folder, self._env = folder, environment(folder, PATH=path)
         del self._env["PORT_CLIENT_SECRET"]  # the pages have it from .env
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._ports: dict[str, str] = {}
@@ -121,10 +120,11 @@ class Terminals:
 
 
 @pytest.fixture
-def terminals(folder: Path) -> Iterator[Terminals]:
-    terminals = Terminals(folder)
-    yield terminals
-    terminals.close()
+def terminals(folder: Path, tmp_path: Path) -> Iterator[Terminals]:
+    with path_with_port_hook(tmp_path / "bin") as path:
+        terminals = Terminals(folder, path)
+        yield terminals
+        terminals.close()
 
 
 def test_commands_in_the_readme_work_without_port(terminals: Terminals, folder: Path) -> None:
