@@ -98,8 +98,8 @@ def test_trigger_waits_for_the_result_by_either_documented_route(
     ("path", "result", "output"),
     [
         ("/json", "SUCCESS", {"response": {"status": 200, "data": {"replicas": 3, "name": "zoë"}}}),
-        ("/text", "SUCCESS", {"response": {"status": 200, "data": "scaled"}}),
-        ("/empty", "SUCCESS", {"response": {"status": 200, "data": {}}}),
+        pytest.param("/text", "SUCCESS", {"response": {"status": 200, "data": "scaled"}}, marks=pytest.mark.extended),
+        pytest.param("/empty", "SUCCESS", {"response": {"status": 200, "data": {}}}, marks=pytest.mark.extended),
         ("/failing", "FAILED", {"error": {"message": "The webhook responded with status 503."}}),
     ],
 )
@@ -121,6 +121,7 @@ def test_synchronous_response_is_the_output_in_sandbox_and_trigger(
 # A handler that divides the timestamp by 1000.
 
 
+@pytest.mark.extended
 def test_node_with_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(
     sandbox: Records, client: httpx.Client, folder: Path, run: Run
 ) -> None:

@@ -309,6 +309,7 @@ def test_example_does_the_work_of_concurrent_requests_once(handler: Handler) -> 
     assert handler.reports_of(body) == ["POST", "PATCH"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", ["handler.py", "workflows", pytest.param("handler.mjs", marks=MARKS["handler.mjs"])])
 @pytest.mark.parametrize("secret", [{}, {"PORT_CLIENT_SECRET": ""}], ids=["unset", "empty"])
 def test_example_does_not_start_without_a_secret(name: str, secret: dict[str, str]) -> None:

@@ -153,6 +153,7 @@ class Cut:
 class TestATunnelThroughSsh:
     OPTIONS = ("--probe-interval", "0.2", "--tunnel")
 
+    @pytest.mark.extended
     def test_tunnel_cut_in_a_burst_loses_no_acknowledged_capture_and_keeps_its_url(
         self, folder: Path, sshd: Sshd
     ) -> None:
