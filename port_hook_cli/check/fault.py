@@ -21,7 +21,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.signatures.causes import RAW_BODY
-from port_hook_cli.signatures.plain_body import MAY_BE_DECODED, BodyFeature, ladder
+from port_hook_cli.signatures.plain_body import MAY_BE_DECODED, BodyFeature, ladder, plain_form
 from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.signatures.way_rows import BYTES, MILLISECONDS
 from port_hook_cli.signatures.wrong_ways import (
@@ -136,10 +136,6 @@ _View: TypeAlias = Callable[[bytes], bytes]
 
 def _whole(body: bytes) -> bytes:
     return body
-
-
-def _plain(body: bytes) -> bytes:
-    return ladder(body)[0].body
 
 
 _Response: TypeAlias = tuple[int | None, bool]
@@ -283,7 +279,7 @@ class _Run:
         """
         if len(ladder(self._body)) == 1:
             return None
-        reaction = await self._reaction(self._port, _plain, what=_PLAIN)
+        reaction = await self._reaction(self._port, plain_form, what=_PLAIN)
         if reaction is _Reaction.ANYTHING:
             raise _Ended(
                 FaultKind.UNVERIFIED,
@@ -300,11 +296,11 @@ class _Run:
             return await self._rewriting()
         if reaction is not None:
             # If the plain body fails for another reason, it cannot show anything about signatures.
-            view = _whole if reaction is _Reaction.FAILED else _plain
+            view = _whole if reaction is _Reaction.FAILED else plain_form
         way = await self._first_accepted(view, most)
         if way is None:
             raise _Ended(*self._nothing_accepted())
-        rewrites_too = view is _plain and await self._rejects(way, _whole)
+        rewrites_too = view is plain_form and await self._rejects(way, _whole)
         if rewrites_too and way.rewrites:
             return self._named(await self._serializer(way) or way)
         return self._named(way, rewrites_too=rewrites_too)
@@ -359,7 +355,7 @@ class _Run:
 
         The serializer must write the plain body in the same way as `like`.
         """
-        plain, now = _plain(self._body), self._search.now()
+        plain, now = plain_form(self._body), self._search.now()
         plainly = like.make(plain, now)
         rewriters = [way for way in wrong_ways(self._search.keys) if way.rewrites and way.make(plain, now) == plainly]
         for way in self._distinct(rewriters, _whole):

@@ -15,7 +15,7 @@ from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.report_checks import seen_run
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.invocations.payload import find_run_id
-from port_hook_cli.signatures.plain_body import ladder
+from port_hook_cli.signatures.plain_body import plain_form
 from port_hook_cli.signatures.signing import SigningKeys, TimestampUnit
 from port_hook_cli.signatures.way_rows import MILLISECONDS
 
@@ -165,7 +165,7 @@ async def _go_on_with_plain_body(exam: HandlerExam) -> None:
     prober = exam.prober
     probe = await prober.accept("valid", "a valid request without unusual characters")
     if not probe.is_accepted:
-        prober.subject = exam.subject.with_body(ladder(exam.subject.request.body)[0].body)
+        prober.subject = exam.subject.with_body(plain_form(exam.subject.request.body))
         probe = await prober.accept("valid", "a valid request with a plain body")
     if probe.is_accepted:
         exam.accepts(probe)

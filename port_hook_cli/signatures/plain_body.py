@@ -85,10 +85,15 @@ def ladder(body: bytes) -> tuple[Rung, ...]:
     return tuple(rungs)
 
 
+def plain_form(body: bytes, kept: Collection[BodyFeature] = ()) -> bytes:
+    """Return the body with only the features `kept`, or unchanged if the body cannot be read."""
+    document = _document(body)
+    return body if document is None else _written(document, kept)
+
+
 def with_sorted_keys(body: bytes) -> bytes:
     """Return the body with sorted keys and without whitespace, or unchanged if the body cannot be read."""
-    document = _document(body)
-    return body if document is None else _written(document, set(BodyFeature) - {BodyFeature.ORDER})
+    return plain_form(body, set(BodyFeature) - {BodyFeature.ORDER})
 
 
 def _document(body: bytes) -> Any:
