@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.factories import NOW, SECRET, a_body, a_capture, an_invocation
 from tests.servers import Handler, application, handler
-from tests.stores import keep, kept
+from tests.stores import add_copies, keep, kept
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 JSON = ("content-type", "application/json")
@@ -196,12 +198,11 @@ def test_series_files_and_payloads_are_not_saved(run: Run, folder: Path) -> None
 
 def test_replay_deletes_no_captures_of_a_larger_store(run: Run, folder: Path) -> None:
     with handler(ok("")) as target, open_store(None, folder, create=True, max_captures=20_000) as store:
-        one = a_capture(an_invocation(b"{}"))
-        numbered = (replace(one.invocation, id=f"{number:012x}") for number in range(10_050))
-        store.add([replace(one, invocation=invocation) for invocation in numbered])
         store.add([forwarded("aa0000000001", target, 200)])
+        add_copies(store.path, 10_050)
         assert run("replay", "aa00", env=ENV).code == 0
-        assert sum(1 for _ in store.select()) == 10_052
+        with closing(sqlite3.connect(store.path)) as connection:
+            assert connection.execute("SELECT count(*) FROM captures").fetchone() == (10_052,)
 
 
 def test_compare_prints_what_differs_and_exits_with_1(run: Run, folder: Path) -> None:
