@@ -14,6 +14,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
+from functools import cache
 from hashlib import sha256
 from hmac import new as keyed_hash
 from importlib.resources import files
@@ -76,12 +77,19 @@ class PageFiles:
 
 
 def load_page_files(token: str) -> PageFiles:
-    """Read the page's files from the package."""
-    found = dict(sorted(_files_in(files("port_hook_cli.inspector").joinpath("page"))))
-    version = _version(found, token)
-    html = found[_ENTRY].content.replace(_MODULES, _preloads(found))
+    """Return the page's files with the version for this token."""
+    found, html, digests = _read()
+    version = keyed_hash(token.encode(), digests, "sha256").hexdigest()[:_VERSION_LENGTH]
     entry = html.replace(b'"/page/', f'"/page/{version}/'.encode())
     return PageFiles(version, PageFile(entry, found[_ENTRY].content_type), found)
+
+
+@cache
+def _read() -> tuple[Mapping[str, PageFile], bytes, bytes]:
+    """Read the page's files, the HTML without a version, and the digests from the package, once in a process."""
+    found = dict(sorted(_files_in(files("port_hook_cli.inspector").joinpath("page"))))
+    digests = "".join(f"{name} {sha256(file.content).hexdigest()}\n" for name, file in found.items())
+    return found, found[_ENTRY].content.replace(_MODULES, _preloads(found)), digests.encode()
 
 
 def _preloads(found: Mapping[str, PageFile]) -> bytes:
@@ -119,11 +127,6 @@ def _served(name: str, content: bytes) -> bytes:
     if not name.endswith(".js") or name.startswith(_VENDOR):
         return content
     return _COMMENTS.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)
-
-
-def _version(found: Mapping[str, PageFile], token: str) -> str:
-    digests = "".join(f"{name} {sha256(file.content).hexdigest()}\n" for name, file in found.items())
-    return keyed_hash(token.encode(), digests.encode(), "sha256").hexdigest()[:_VERSION_LENGTH]
 
 
 class PageRoutes:

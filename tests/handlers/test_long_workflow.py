@@ -20,7 +20,7 @@ from tests.handlers.handlers import SIGNED_ALONE
 from tests.long_workflows import a_chain
 from tests.sandbox_clients import token_of
 from tests.sandboxes import sandbox_with
-from tests.servers import application
+from tests.servers import NO_TLS, application
 
 pytestmark = pytest.mark.extended
 
@@ -66,7 +66,7 @@ def test_sandbox_with_a_state_file_runs_a_hundred_nodes_in_seconds(
         with Renderer() as renders:
             async with (
                 sandbox_with(renders=renders, workflows=[a_chain(url)], state=state) as sandbox,
-                httpx.AsyncClient(base_url=sandbox.url) as client,
+                httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client,
             ):
                 client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
                 began = time.monotonic()

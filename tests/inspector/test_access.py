@@ -16,6 +16,7 @@ from port_hook_cli.inspector.page_files import load_page_files
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_body, a_capture, a_document, an_invocation
 from tests.inspectors import WITH_CHANGE, InspectorClient, keep, over_store
+from tests.servers import NO_TLS
 from tests.sockets import LOOPBACK, bound_addresses
 
 CANARY = "canary-0f3b"
@@ -131,7 +132,7 @@ async def test_malformed_host_causes_no_error_of_the_server(client: InspectorCli
 
 def a_stranger(client: InspectorClient) -> httpx.AsyncClient:
     """Return a client without the token."""
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{client.opened.port}")
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{client.opened.port}", verify=NO_TLS)
 
 
 def old_cookie(token: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ from tests.factories import a_capture, an_invocation
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandbox_clients import token_of
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of, sandbox_with
-from tests.servers import Handler, handler
+from tests.servers import NO_TLS, Handler, handler
 
 MakeRuntime = Callable[..., Runtime]
 INPUTS = {"required": ["version"], "properties": {"version": {"type": "string"}}}
@@ -60,7 +60,7 @@ async def flowing(target: Handler) -> AsyncIterator[tuple[Sandbox, str]]:
     with Renderer() as renderer:
         async with (
             sandbox_with(renders=renderer, workflows=[flow(target.url)]) as sandbox,
-            httpx.AsyncClient(base_url=sandbox.url) as client,
+            httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client,
         ):
             client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
             started = await client.post("/v1/workflows/flow/runs", json={"inputs": {"version": "2"}})

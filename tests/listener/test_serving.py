@@ -21,7 +21,7 @@ from port_hook_cli.listener.serving import ListenPlan, served
 from port_hook_cli.runtime import Runtime
 from tests.factories import NOW, SECRET, a_body, a_document, signed
 from tests.receivers import Seen
-from tests.servers import Handler, handler, open_port
+from tests.servers import NO_TLS, Handler, handler, open_port
 from tests.sockets import LOOPBACK, bound_addresses
 
 # The handler closes each connection, so the next request must not reuse it.
@@ -34,7 +34,7 @@ async def test_restarted_listener_rejects_a_replay_when_the_senders_clock_is_ahe
     statuses = []
     for now in (NOW, NOW + 599):
         at_that_time = replace(plain_runtime, now=partial(float, now))
-        async with served(plan, at_that_time, Observers([])) as serving, httpx.AsyncClient() as client:
+        async with served(plan, at_that_time, Observers([])) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
             statuses.append((await client.post(serving.url, content=a_body(), headers=ahead)).status_code)
     assert statuses == [200, 401]
 
@@ -60,7 +60,10 @@ async def schemes_of(
     target: Handler, plan: ListenPlan, runtime: Runtime, moves: list[str], public_url: str | None
 ) -> list[str]:
     """Return `x-forwarded-proto` of a first request, and of one request after each of `moves`."""
-    async with served(plan, runtime, Observers([]), public_url=public_url) as serving, httpx.AsyncClient() as client:
+    async with (
+        served(plan, runtime, Observers([]), public_url=public_url) as serving,
+        httpx.AsyncClient(verify=NO_TLS) as client,
+    ):
         for move in ["", *moves]:
             if move:
                 serving.public.move_to(move)
@@ -84,7 +87,7 @@ async def test_users_public_url_is_accepted_from_the_first_request_on(plain_runt
     plan = ListenPlan(policy=Policy(secret=None), port=0)
     async with (
         served(plan, plain_runtime, Observers([]), public_url="https://own.example") as serving,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(verify=NO_TLS) as client,
     ):
         statuses = [
             (await client.post(serving.url, content=b"{}", headers={"host": host})).status_code
@@ -139,7 +142,7 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime
         sources = [lambda context: open_list(context, bodies[0]), lambda context: open_list(context, bodies[1])]
         async with (
             served(plan, replace(plain_runtime, now=partial(float, NOW)), seen, sources=sources) as serving,
-            httpx.AsyncClient() as client,
+            httpx.AsyncClient(verify=NO_TLS) as client,
         ):
             response = await client.post(serving.url, content=bodies[2], headers=dict(signed(bodies[2])))
             assert response.status_code == 200

@@ -24,7 +24,7 @@ from port_hook_cli.invocations.targets import BadTarget
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox, Run, RunNotEnded
 from port_hook_cli.text.secret import Secret
 from tests.port_clients import authorized
-from tests.servers import application
+from tests.servers import NO_TLS, application
 
 SCALE: dict[str, Any] = {
     "identifier": "scale",
@@ -378,7 +378,10 @@ class TestInvoke:
     def test_error_explains_other_credentials_of_the_handler(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
-        with serving(port_sandbox, reports=False) as url, httpx.Client(base_url=port_sandbox.url) as port:
+        with (
+            serving(port_sandbox, reports=False) as url,
+            httpx.Client(base_url=port_sandbox.url, verify=NO_TLS) as port,
+        ):
             port.post("/v1/auth/access_token", json={"clientId": "mine", "clientSecret": "mine"})
             with pytest.raises(RunNotEnded, match="The sandbox rejected the handler"):
                 port_hook.invoke(SCALE, to=url, timeout_s=0.1)

@@ -22,6 +22,7 @@ from tests.sandbox.claims import AGENT, RESERVED, claim, claim_nodes
 from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
 from tests.sandbox_clients import rejection, token_of
 from tests.sandboxes import one_node
+from tests.servers import NO_TLS
 
 
 def dispatch(installation: str, identifier: str = "dispatch") -> dict[str, Any]:
@@ -168,7 +169,7 @@ async def test_status_label_of_an_unknown_node_run_is_shown(renderer: Renderer) 
 
 async def test_token_is_a_json_web_token_of_a_machine() -> None:
     """Ocean decodes the token, and processes actions only if it has `isMachine`."""
-    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
+    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client:
         header, claims, _ = (await token_of(client, sandbox)).split(".")
         assert json.loads(base64.urlsafe_b64decode(f"{header}==="))["typ"] == "JWT"
         told = json.loads(base64.urlsafe_b64decode(f"{claims}==="))

@@ -22,6 +22,7 @@ from tests.factories import NOW, RUN_ID
 from tests.port_clients import port_client
 from tests.sandbox_clients import a_client, rejection, require_invalid, token_of
 from tests.sandboxes import sandbox_with
+from tests.servers import NO_TLS
 from tests.sockets import LOOPBACK, bound_addresses
 
 NODE_RUN = "wfnr_abc123"
@@ -93,7 +94,7 @@ async def test_token_expires() -> None:
     clock = [NOW]
     async with (
         sandbox_with(now=lambda: clock[0], token_lifetime_s=60) as sandbox,
-        httpx.AsyncClient(base_url=sandbox.url) as client,
+        httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client,
     ):
         headers = {"authorization": f"Bearer {await token_of(client, sandbox)}"}
         assert (await client.get(RUN, headers=headers)).status_code == 200
@@ -173,7 +174,7 @@ async def test_list_runs_applies_all_filters() -> None:
         ("action=other", ""),
         ("exclude=payload", "abc"),
     ]
-    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
+    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client:
         sandbox.add_run("a", blueprint="vm")
         sandbox.add_run("b", entity="e1", external_run_id="gh-7")
         sandbox.add_run("c", action="delete_vm", source="API", user_email="z@example.com", ended_at=NOW)
@@ -187,7 +188,7 @@ async def test_list_runs_applies_all_filters() -> None:
 async def test_strict_sandbox_has_only_the_given_runs() -> None:
     async with (
         sandbox_with(strict_runs=True, runs=[RUN_ID]) as sandbox,
-        httpx.AsyncClient(base_url=sandbox.url) as client,
+        httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client,
     ):
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         assert (await client.get(RUN)).status_code == 200
@@ -302,7 +303,7 @@ async def test_disconnected_caller_is_reported_and_others_are_served(caplog: pyt
         await writer.drain()
         writer.close()
         assert "disconnected during its request" in (await asyncio.wait_for(events.get(), 5)).note
-        async with httpx.AsyncClient(base_url=sandbox.url) as client:
+        async with httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client:
             await token_of(client, sandbox)
     assert caplog.records == []
 
@@ -398,7 +399,7 @@ async def test_every_response_shows_the_rate_limit() -> None:
     clock = [NOW]
     async with (
         sandbox_with(now=lambda: clock[0], call_rate=CallRate(2, 1)) as sandbox,
-        httpx.AsyncClient(base_url=sandbox.url) as client,
+        httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client,
     ):
         shown = []
         for path in ("/v1/actions", "/v1/nothing", "/"):

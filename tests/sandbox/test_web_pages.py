@@ -13,6 +13,7 @@ from port_hook_cli.sandbox.messages import ApiRequest
 from port_hook_cli.sandbox.routes import ROUTES, respond
 from port_hook_cli.sandbox.state import SandboxState
 from tests.sandboxes import sandbox_with
+from tests.servers import NO_TLS
 
 # Without these headers, a page can only call routes that do not need a token.
 UNTOLD = {"content-type": "text/plain"}
@@ -32,7 +33,10 @@ OTHERS = (("GET", CALLS), ("PATCH", "/v1/actions/runs/r_0123456789abcdef"), ("DE
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url, headers=UNTOLD) as client:
+    async with (
+        Sandbox.start() as sandbox,
+        httpx.AsyncClient(base_url=sandbox.url, headers=UNTOLD, verify=NO_TLS) as client,
+    ):
         yield client
 
 
@@ -49,7 +53,10 @@ def test_all_routes_except_the_token_route_require_a_token() -> None:
 
 async def test_call_of_a_web_page_is_rejected_even_with_the_secret() -> None:
     events: list[ApiEvent] = []
-    async with sandbox_with(on_event=events.append) as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
+    async with (
+        sandbox_with(on_event=events.append) as sandbox,
+        httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client,
+    ):
         own = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
         assert (await client.post(TOKEN[1], json=own)).status_code == 200
         pages = [*PAGES.values()]

@@ -15,6 +15,7 @@ from port_hook_cli.workflows.run import WorkflowRun
 from tests.port_workflows_openapi import check_response
 from tests.sandbox_clients import token_of
 from tests.sandboxes import sandbox_with
+from tests.servers import NO_TLS
 
 
 @asynccontextmanager
@@ -25,7 +26,7 @@ async def running(
     hooks = {"response": [check_response]}
     async with (
         sandbox_with(renders=renderer, workflows=workflows, **options) as sandbox,
-        httpx.AsyncClient(base_url=sandbox.url, event_hooks=hooks) as client,
+        httpx.AsyncClient(base_url=sandbox.url, event_hooks=hooks, verify=NO_TLS) as client,
     ):
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         yield sandbox, client
