@@ -325,12 +325,11 @@ run_all("mine.db")
 for column in sys.argv[1:]:
     shutil.copy("mine.db", "planted.db")
     with sqlite3.connect("planted.db", isolation_level=None) as editor:
-        editor.execute("PRAGMA journal_mode = WAL")
+        editor.execute("PRAGMA journal_mode = OFF")  # writes the value once, not first to a log
         editor.execute("PRAGMA cache_size = 100")
-        editor.execute("PRAGMA wal_autocheckpoint = 100")
         value = "zeroblob(80000000)" if column != "headers" else "CAST(zeroblob(80000000) AS TEXT)"
         editor.execute(f"UPDATE captures SET {column} = {value}")
-        editor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        editor.execute("PRAGMA journal_mode = WAL")
     editor.close()
     # SQLite itself has used the memory for the value, so what counts is the memory that is in use from now on.
     Path("/proc/self/clear_refs").write_text("5")
