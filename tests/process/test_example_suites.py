@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
+from tests import prepared
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
 
 pytestmark = [pytest.mark.once, pytest.mark.extended]
@@ -36,7 +37,7 @@ def test_every_example_suite_is_tested() -> None:
 def test_each_example_suite_passes(name: str, tests: int) -> None:
     command = [*PYTEST, "-rs", f"examples/{name}"]
     environ = {**os.environ, **NO_OTHER_PLUGINS} | ({"NODE_PATH": str(PREPARED)} if PREPARED.is_dir() else {})
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=170, check=False)
+    done = prepared.run(command, cwd=ROOT, env=environ, stdout=PIPE, stderr=PIPE, text=True, timeout=170)
     if skipped := re.search(r"SKIPPED .*?: (.*)", done.stdout):
         pytest.skip(f"{name}: {skipped[1]}")
     assert f"{tests} passed" in done.stdout, done.stdout + done.stderr
