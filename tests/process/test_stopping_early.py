@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import prepared
 from tests.factories import a_body
 from tests.processes import environment, running
 
@@ -48,8 +49,17 @@ def stopped(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run port-hook, and send it the signal `number` at the given moment."""
     command = [sys.executable, "-c", program, str(int(number)), moment, *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment(folder), stdin=stdin, capture_output=True, check=False, timeout=30
+    # Only a new interpreter is sure to import a module.
+    run = subprocess.run if moment.startswith("import") else prepared.run
+    return run(
+        command,
+        cwd=folder,
+        env=environment(folder),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=30,
     )
 
 

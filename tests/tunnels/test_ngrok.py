@@ -82,7 +82,9 @@ async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / "ngrok"
-    program.write_text(f'#!/bin/sh\nexec {shlex.join((sys.executable, "-ES", str(STANDIN)))} "$@"\n')
+    # Each tunnel asks for the version first, and Python starts in ten times the time of a shell.
+    quick = '[ "$1$NGROK_STANDIN" = --version ] && exec echo ngrok version 3.24.0'
+    program.write_text(f'#!/bin/sh\n{quick}\nexec {shlex.join((sys.executable, "-ES", str(STANDIN)))} "$@"\n')
     program.chmod(0o755)
     (tmp_path / "tmp").mkdir()
     environ = {
