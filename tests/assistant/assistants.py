@@ -6,8 +6,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from port_hook_cli.assistant.calls import ToolResult, call_tool
 from port_hook_cli.assistant.catalog import offered_tools
 from port_hook_cli.assistant.tool import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
@@ -18,9 +19,6 @@ from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import SECRET
 from tests.record_schemas import checked
 from tests.servers import Handler
-
-if TYPE_CHECKING:
-    from port_hook_cli.assistant.server import ToolResult
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
@@ -42,8 +40,6 @@ class Assistant:
                 store.add([capture])
 
     async def answer(self, name: str, **arguments: Any) -> ToolResult:
-        from port_hook_cli.assistant.server import call_tool  # test_server.py says why here
-
         return await call_tool(offered_tools(allow_send=True), name, arguments, self.workspace)
 
     def document(self, name: str, **arguments: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from port_hook_cli.assistant.calls import call_tool
 from port_hook_cli.assistant.catalog import TOOLS, offered_tools
 from port_hook_cli.assistant.tool import AssistantTool, Workspace
 from port_hook_cli.captures.store.capture_store import open_store
@@ -68,8 +69,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @settings(max_examples=4)
 @given(data=st.data())
 def test_any_arguments_get_a_result(workspace: Workspace, name: str, data: st.DataObject) -> None:
-    from port_hook_cli.assistant.server import call_tool  # test_server.py says why here
-
     arguments = data.draw(arguments_of(OFFERED[name]))
     answer = asyncio.run(call_tool(OFFERED, name, arguments, workspace))
     assert "has a bug" not in answer.text

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from port_hook_cli import assistant as package
+from port_hook_cli.assistant.calls import call_tool
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, error_text, result_text
 from port_hook_cli.assistant.tool import Arguments, AssistantTool, Workspace
@@ -63,8 +64,6 @@ def test_bug_in_a_tool_is_an_error_without_a_traceback(runtime: Callable[..., Ru
         raise ZeroDivisionError("a bug")
 
     tool = AssistantTool(name="t", title="t", description="t", parameters={}, run=fail)
-    from port_hook_cli.assistant.server import call_tool  # test_server.py says why here
-
     answer = asyncio.run(call_tool({"t": tool}, "t", {}, Workspace(runtime=runtime())))
     assert answer == ("error: port-hook has a bug in t: ZeroDivisionError: a bug.", True)
 

@@ -7,10 +7,10 @@ import json
 import os
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
+from port_hook_cli.assistant.calls import ToolResult
 from port_hook_cli.assistant.sending import allowed_target
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
@@ -22,9 +22,6 @@ from tests.assistant.assistants import Assistant, is_signed
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
-
-if TYPE_CHECKING:
-    from port_hook_cli.assistant.server import ToolResult
 
 ACTION = {
     "identifier": "scale",
