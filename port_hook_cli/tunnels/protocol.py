@@ -125,7 +125,7 @@ async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> ProbeResult
     try:
         async with (
             asyncio.timeout(timeout_s),
-            open_client(url, timeout=timeout_s, verify=_trust()) as client,
+            open_client(url, timeout=timeout_s, verify=trust()) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
             body = b""
@@ -151,7 +151,8 @@ def _message(error: Exception, timeout_s: float) -> str:
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def trust() -> ssl.SSLContext:
+    """Return the context of `system_trust`. Loading its certificates blocks the event loop for milliseconds."""
     from port_hook_cli.http.proxies import system_trust
 
-    return system_trust()  # loading the certificates blocks the event loop for milliseconds
+    return system_trust()

@@ -22,6 +22,7 @@ from port_hook_cli.tunnels.smee.stream import explain
 from tests.factories import a_body, signed
 from tests.processes import Listener, listener
 from tests.receivers import FINE, a_context
+from tests.servers import NO_TLS
 from tests.standins.smee import Relay, relay_in_thread
 
 BODY = '{"context":{"runId":"r_1"},"name":"Zoë\u2028","n":1e+21}'.encode()
@@ -86,11 +87,13 @@ async def opened(
     silence_timeout_s: float = 70,
     delay_s: float = 0,
     pauses_s: tuple[float, float] | None = None,
+    max_waiting_bytes: int = 2**26,
     **context: Any,
 ) -> AsyncIterator[World]:
     arrivals, notices = Arrivals(delay_s), list[str]()
     source = a_context(arrivals.receive, notices.append, **context)
-    channel = await open_smee(opening(address=url, source=source), silence_timeout_s=silence_timeout_s)
+    limits: dict[str, Any] = {"silence_timeout_s": silence_timeout_s, "max_waiting_bytes": max_waiting_bytes}
+    channel = await open_smee(opening(address=url, source=source), **limits)
     channel.pauses_s = pauses_s or channel.pauses_s
     try:
         yield World(channel, arrivals, notices)
@@ -110,14 +113,14 @@ QUICKLY = (0.02, 0.05)
 async def post(url: str, body: bytes = b"{}", headers: Headers | None = None) -> int:
     fields = {"content-type": "application/json", **dict(headers or ())}
     fields.pop("Host", None)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=NO_TLS) as client:
         return (await client.post(url, content=body, headers=fields)).status_code
 
 
 def invoke(url: str, body: bytes) -> None:
     """Send a request with an origin, which the relay passes on."""
     headers = (*signed(body).without("host"), ("origin", "https://page.example"))
-    assert httpx.post(url, content=body, headers=headers).is_success
+    assert httpx.post(url, content=body, headers=headers, verify=NO_TLS).is_success
 
 
 def status(running: Listener) -> str:
@@ -208,10 +211,10 @@ async def test_burst_arrives_completely_with_at_most_32_concurrent_invocations()
 
 
 async def test_reading_pauses_when_too_much_waits_for_the_pipeline() -> None:
-    async with Relay.serve() as relay, opened(relay.channel) as world:
+    async with Relay.serve() as relay, opened(relay.channel, max_waiting_bytes=2**22) as world:
         world.arrivals.gate.clear()
         for _ in range(90):
-            relay.say(f'data: {{"body":"{"x" * 2**20}"}}\n\n')
+            relay.say(f'data: {{"body":"{"x" * 2**16}"}}\n\n')
         relay.say('data: {"body":"last"}\n\n')
         world.channel.probe_timeout_s = 0.1
         async with asyncio.timeout(30):

@@ -18,12 +18,12 @@ import httpx
 from httpx_sse import ServerSentEvent
 
 from port_hook_cli.errors import StoreError, TunnelError
-from port_hook_cli.http.proxies import BadProxy, open_client, system_trust
+from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.text.safe import brief
-from port_hook_cli.tunnels.protocol import Opening
+from port_hook_cli.tunnels.protocol import Opening, trust
 from port_hook_cli.tunnels.report import Connectivity, ProbeResult
 from port_hook_cli.tunnels.smee.event import (
     InvalidEvent,
@@ -56,7 +56,9 @@ _BYTES_PER_EVENT = 4096
 _NOTICE_INTERVAL_S = 10.0
 
 
-async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIMEOUT_S) -> SmeeChannel:
+async def open_smee(
+    opening: Opening, *, silence_timeout_s: float = SILENCE_TIMEOUT_S, max_waiting_bytes: int = _MAX_WAITING_BYTES
+) -> SmeeChannel:
     """Connect to the channel `opening.address`, or to a new smee.io channel, and feed `opening.source` with its events.
 
     A URL that ends in `/new` creates a channel at another server. If the server still has the channel
@@ -69,12 +71,12 @@ async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIME
     if opening.previous_url and url.endswith("/new"):
         with contextlib.suppress(TunnelError):  # because actions in Port use it
             again = replace(opening, address=opening.previous_url, previous_url=None)
-            return await open_smee(again, silence_timeout_s=silence_timeout_s)
+            return await open_smee(again, silence_timeout_s=silence_timeout_s, max_waiting_bytes=max_waiting_bytes)
     if "@" in urlsplit(url).netloc:
         raise TunnelError("The channel's URL contains a password, visible to everyone who sees the URL.", hint=_HINT)
     timeout = httpx.Timeout(opening.timeout_s, read=silence_timeout_s)
     try:
-        client = open_client(url, verify=system_trust(), timeout=timeout, headers={"user-agent": "port-hook"})
+        client = open_client(url, verify=trust(), timeout=timeout, headers={"user-agent": "port-hook"})
     except BadProxy as bad:
         raise _failure(url, bad, opening.timeout_s) from None
     channel: SmeeChannel | None = None
@@ -82,7 +84,7 @@ async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIME
         async with asyncio.timeout(opening.timeout_s):
             if url.endswith("/new"):
                 url = await make_channel(client, url)
-            channel = SmeeChannel(url, client, opening.source)
+            channel = SmeeChannel(url, client, opening.source, max_waiting_bytes)
             await channel.wait_until_open()
     except (StreamError, httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         await (channel.close() if channel else client.aclose())
@@ -108,14 +110,15 @@ class SmeeChannel:
     shortest and the longest pause before the channel reconnects.
     """
 
-    def __init__(self, url: str, client: httpx.AsyncClient, context: SourceContext) -> None:
+    def __init__(self, url: str, client: httpx.AsyncClient, context: SourceContext, max_waiting_bytes: int) -> None:
         self.url = url
         self.probe_timeout_s = _PROBE_TIMEOUT_S
         self.pauses_s = (_MIN_PAUSE_S, _MAX_PAUSE_S)
         self._client = client
         self._stream = RelayStream(client, url)
         self._notice = _LimitedNotices(context.notice)
-        self._deliveries = _Deliveries(urlsplit(url).netloc, replace(context, notice=self._notice))
+        context = replace(context, notice=self._notice)
+        self._deliveries = _Deliveries(urlsplit(url).netloc, context, max_waiting_bytes)
         self._problem = "it is not connected yet"
         self._probes: dict[str, asyncio.Future[float]] = {}
         loop = asyncio.get_running_loop()
@@ -245,8 +248,8 @@ class SmeeChannel:
 class _Deliveries:
     """Delivers requests to the pipeline: `_AT_ONCE` requests concurrently, started in the order of arrival."""
 
-    def __init__(self, host: str, context: SourceContext) -> None:
-        self._host, self._context = host, context
+    def __init__(self, host: str, context: SourceContext, max_waiting_bytes: int) -> None:
+        self._host, self._context, self._max_waiting_bytes = host, context, max_waiting_bytes
         self._target = context.mount.rstrip("/") or "/"  # a relay does not pass on the path
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -256,7 +259,7 @@ class _Deliveries:
     @property
     def are_full(self) -> bool:
         """Whether the queue is full, so that no more events are read."""
-        return self._waiting_bytes > _MAX_WAITING_BYTES
+        return self._waiting_bytes > self._max_waiting_bytes
 
     async def start(self, request: RelayedRequest) -> None:
         """Wait for capacity, and then start the delivery of a request."""
