@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
+import importlib.util
 import io
 import json
 import os
@@ -76,6 +77,10 @@ def _can_hold_the_tests(folder: Path) -> bool:
 
 if sys.platform == "linux" and _can_hold_the_tests(_MEMORY):
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+# httpcore tries to import this package for each request. Python repeats the search for a missing package each time.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # which Python documents
 
 # Collecting 9,000 tests makes a million objects that stay until the end. If the garbage collector checked
 # all of them repeatedly, each worker would need 3 s more.
