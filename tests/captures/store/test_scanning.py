@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -23,14 +24,28 @@ NEEDLE = StoreFilter(text="a Needle")
 COUNT = 3 * PART + 500
 
 
-def store_with(folder: Path, *numbers: int) -> Path:
-    """Create a store in which only the captures with the given numbers contain the text, and return its path."""
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of `COUNT` captures without the text."""
+    folder = tmp_path_factory.mktemp("copied")
     with open_store(None, folder, create=True) as store:
         store.add([a_capture()])
     add_copies(store.path, COUNT - 1)
+    return folder
+
+
+@pytest.fixture
+def folder(folder: Path, copied: Path) -> Path:
+    return shutil.copytree(copied, folder, dirs_exist_ok=True)
+
+
+def store_with(folder: Path, *numbers: int) -> Path:
+    """Write the text into the captures with the given numbers, and return the path of the folder's store."""
+    with open_store(None, folder) as store:
+        path = store.path
     for number in numbers:
-        edit(store.path, "UPDATE captures SET body = ? WHERE seq = ?", values=[b'{"note": "a NEEDLE"}', number])
-    return store.path
+        edit(path, "UPDATE captures SET body = ? WHERE seq = ?", values=[b'{"note": "a NEEDLE"}', number])
+    return path
 
 
 def found(folder: Path, wanted: StoreFilter, limit: int | None = None) -> list[str]:
