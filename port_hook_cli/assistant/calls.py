@@ -45,19 +45,13 @@ def _faults(tool: AssistantTool, arguments: Mapping[str, Any]) -> list[str]:
     The parser of the protocol accepts NaN, and parses 1e999 as infinity. NaN passes every limit, and JSON has neither
     value.
     """
-    if _has_number_without_json(arguments):
-        return ["a number is too large, or is not a number"]
-    return argument_faults(tool.input_schema, arguments)
-
-
-def _has_number_without_json(arguments: Mapping[str, Any]) -> bool:
     try:
         json.dumps(arguments, allow_nan=False)
     except ValueError:
-        return True
-    except RecursionError:  # the tool reports that it is nested too deep
-        return False
-    return False
+        return ["a number is too large, or is not a number"]
+    except RecursionError:
+        pass  # the tool reports that it is nested too deep
+    return argument_faults(tool.input_schema, arguments)
 
 
 def _failed(message: str, hint: str, workspace: Workspace) -> ToolResult:
