@@ -117,8 +117,7 @@ class SmeeChannel:
         self._client = client
         self._stream = RelayStream(client, url)
         self._notice = _LimitedNotices(context.notice)
-        context = replace(context, notice=self._notice)
-        self._deliveries = _Deliveries(urlsplit(url).netloc, context, max_waiting_bytes)
+        self._deliveries = _Deliveries(urlsplit(url).netloc, replace(context, notice=self._notice), max_waiting_bytes)
         self._problem = "it is not connected yet"
         self._probes: dict[str, asyncio.Future[float]] = {}
         loop = asyncio.get_running_loop()
