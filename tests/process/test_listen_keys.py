@@ -22,7 +22,7 @@ from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.factories import a_body, a_capture, a_document, an_invocation
 from tests.process.test_typed_keys import SHELL, Terminal, a_shell
-from tests.servers import handler
+from tests.servers import NO_TLS, handler
 from tests.stores import keep
 
 if sys.platform == "win32":
@@ -64,9 +64,8 @@ def send(url: str, *, secret: str = SECRET, age_s: float = 0, number: int = 0) -
     """Send an invocation, and return the status of the response. Another `number` is another run."""
     body = a_body(a_document(context={"runId": f"r_{number:016}"}))
     headers = dict(signed_headers(body, Secret(secret), TimestampUnit.SECONDS.stamp(time.time() - age_s)))
-    response = httpx.post(
-        f"{url}hook", content=body, headers={"content-type": "application/json", **headers}, timeout=30
-    )
+    headers["content-type"] = "application/json"
+    response = httpx.post(f"{url}hook", content=body, headers=headers, timeout=30, verify=NO_TLS)
     return response.status_code
 
 
@@ -201,7 +200,7 @@ def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:
             time.sleep(0.01)  # nothing tells of it
         opened = (folder / "opened").read_text().strip()
         assert page.fragment.removeprefix("token=") not in opened
-        response = httpx.get(opened)
+        response = httpx.get(opened, verify=NO_TLS)
     assert opened.startswith(f"http://{page.netloc}/once/")
     assert response.headers["location"] == f"{page.path}#{page.fragment}"
 
@@ -235,7 +234,7 @@ def test_p_and_the_page_hold_and_release_the_same_requests(folder: Path) -> None
     ):
         page = urlsplit(terminal.wait_for(r"Inspector +(http://\S+)"))
         headers = {"authorization": f"Bearer {page.fragment.removeprefix('token=')}", "x-port-hook": "1"}
-        with httpx.Client(base_url=f"http://{page.netloc}", headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=f"http://{page.netloc}", headers=headers, timeout=30, verify=NO_TLS) as client:
             terminal.type("p")
             terminal.wait_for(r"Holding incoming requests: .* Press p to release them\.")
             assert client.get("/api/held").json()["holding"] is True

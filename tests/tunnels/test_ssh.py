@@ -27,7 +27,7 @@ from port_hook_cli.tunnels.ssh.destination import find_url, last_line, ports_to_
 from port_hook_cli.tunnels.ssh.opening import open_ssh
 from tests.factories import a_body, now_signed
 from tests.processes import listener
-from tests.servers import Handler, handler
+from tests.servers import NO_TLS, Handler, handler
 from tests.sockets import free_port
 from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import BANNERS, SshServer, ssh_server
@@ -119,7 +119,7 @@ class TestAnOpensshServer:
         with handler(answer) as local:
             async with closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel:
                 assert tunnel.health() == ""
-                async with httpx.AsyncClient() as client:
+                async with httpx.AsyncClient(verify=NO_TLS) as client:
                     response = await client.post(tunnel.url + "/hook", content=body, headers={"X-Port": "a  b"})
             assert response.status_code == 201
             assert response.content == b"answer"
@@ -133,7 +133,7 @@ class TestAnOpensshServer:
         with handler() as local:
             async with (
                 closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel,
-                httpx.AsyncClient(limits=LIMITS, timeout=30) as client,
+                httpx.AsyncClient(limits=LIMITS, timeout=30, verify=NO_TLS) as client,
             ):
                 posts = [client.post(tunnel.url, content=f"{n}") for n in range(150)]
                 assert {response.status_code for response in await asyncio.gather(*posts)} == {200}
@@ -188,7 +188,7 @@ class TestAnOpensshServer:
             opening = user.opening(local.url, public_url="https://hooks.example.com/")
             async with closing(await open_ssh(replace(opening, address=f"{sshd.address}/{port}"))) as tunnel:
                 assert tunnel.url == "https://hooks.example.com"
-                async with httpx.AsyncClient() as client:
+                async with httpx.AsyncClient(verify=NO_TLS) as client:
                     assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
 
     async def test_error_is_reported_when_the_openssh_server_forbids_forwarding(self, sshd: Sshd, user: User) -> None:
@@ -354,7 +354,7 @@ class TestAService:
                 name = str(urlsplit(tunnel.url).hostname)
                 assert name in BANNERS[service]
                 assert not name.startswith(("dashboard", "console"))
-                async with httpx.AsyncClient() as client:
+                async with httpx.AsyncClient(verify=NO_TLS) as client:
                     assert (await client.post(f"http://127.0.0.1:{server.edge}/", content=b"x")).text == "ok"
             assert local.requests[0].body == b"x"
             assert server.asked_for == [("localhost", 0 if service == "pinggy.io" else 80)]
