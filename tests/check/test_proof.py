@@ -143,6 +143,7 @@ async def test_failed_work_for_a_forged_run_proves_that_it_was_accepted(delay_s:
             await received.end_run("FAILURE")
 
         tasks.add(asyncio.create_task(work()))
+        await asyncio.sleep(delay_s / 50)  # the search for the mistake takes longer than the work
         return web.Response(status=500)
 
     report = await check_with_sandbox(fails, "valid", *FORGED)
