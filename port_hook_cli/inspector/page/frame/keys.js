@@ -39,7 +39,8 @@ export function useKeys(commands, onEscape) {
     const onKey = (event) => {
       const { key, target } = event;
       if (event.ctrlKey || event.metaKey || event.altKey || isDialogOpen()) return;
-      const isTyping = target.matches?.(FIELDS);
+      // Until the next frame, the browser leaves the focus in a dialog that it has closed.
+      const isTyping = target.matches?.(FIELDS) && !target.closest("dialog");
       if (key === "Escape") {
         if (isTyping) target.blur();
         else onEscape(target);
