@@ -25,6 +25,12 @@ const REPEATED = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
 const FIELDS = "input:not([type=checkbox]), textarea, select";
 const WITH_OWN_ARROWS = ".tree, .panel, .tabs, .checks, pre";
 
+/**
+ * Whether keys go into a field. Until the next frame, the browser leaves the focus in a dialog that it has closed.
+ * @param {any} target
+ */
+export const isTypingIn = (target) => target.matches?.(FIELDS) && !target.closest("dialog");
+
 const areOn = () => kept("keys") !== "off";
 
 /**
@@ -39,8 +45,7 @@ export function useKeys(commands, onEscape) {
     const onKey = (event) => {
       const { key, target } = event;
       if (event.ctrlKey || event.metaKey || event.altKey || isDialogOpen()) return;
-      // Until the next frame, the browser leaves the focus in a dialog that it has closed.
-      const isTyping = target.matches?.(FIELDS) && !target.closest("dialog");
+      const isTyping = isTypingIn(target);
       if (key === "Escape") {
         if (isTyping) target.blur();
         else onEscape(target);

@@ -1,6 +1,7 @@
 // @ts-check
 // The cursor that the keys move in the list. New captures change the places of captures, but not their numbers.
 import { useEffect, useRef, useState } from "../ui/ui.js";
+import { isTypingIn } from "../frame/keys.js";
 import { go, readLocation } from "../net/location.js";
 
 /** @import { Row } from "../net/types.js" */
@@ -38,7 +39,7 @@ export function useCursor(feed, place, opened) {
     /** Draw the cursor, and focus the list. */
     show: () => {
       setNumber(at.current);
-      requestAnimationFrame(() => listRef.current?.focus());
+      requestAnimationFrame(() => isTypingIn(document.activeElement) || listRef.current?.focus());
     },
     /** Move the cursor by rows. The capture under the cursor replaces an open capture. @param {number} step */
     move: (step) => {
