@@ -46,11 +46,11 @@ setup: $(VENV)/.dev $(if $(shell command -v npm 2>/dev/null),$(EXPRESS)) ## Make
 TESTS = $(QUIETLY); $(BIN)/python -m pytest --quiet -p tests.progress -n auto --dist worksteal
 
 .PHONY: test
-test: setup ## Run the tests, in about 4 minutes. Sets itself up
+test: setup ## Run the tests, in about 3 minutes. Sets itself up
 	@$(TESTS) -m "not extended" || [ $$stopped ]
 
 .PHONY: test-all
-test-all: setup ## Run all tests, including those for every handler, language and option, with more examples
+test-all: setup ## Run all tests (5 minutes), including those for every handler, language and option, with more examples
 	@$(TESTS) --hypothesis-profile=all || [ $$stopped ]
 
 .PHONY: fmt
