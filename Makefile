@@ -1,5 +1,5 @@
-# `make` lists the targets. `make demo` and `make test` do all their own setup. What only CI, releases and long campaigns
-# need is in .ci and tests/campaign.
+# `make` lists the targets. `make demo` and `make test` do all their own setup. The scripts for CI and releases
+# are in .ci, and tests/campaign runs long campaigns.
 
 # The first Python >= 3.11 found. `make test PYTHON=/path/to/python` selects another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -8,7 +8,8 @@ VENV ?= .venv
 # Virtual environments have their programs in `Scripts` on Windows.
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 
-# After Ctrl-C, the program prints one line, and `|| [ $$stopped ]` succeeds so that make, which Ctrl-C ends too, adds none.
+# On Ctrl-C, the program prints one line. `|| [ $$stopped ]` then succeeds, so that make, which Ctrl-C also ends, prints
+# no error.
 QUIETLY := trap stopped=1 INT
 
 .DEFAULT_GOAL := help

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = "Scripts" if os.name == "nt" else "bin"  # pip has no other name for it either
+PROGRAMS = "Scripts" if os.name == "nt" else "bin"
 LOCKED = ("--quiet", "--no-deps", "--require-hashes")
 
 
@@ -42,7 +42,7 @@ def uv_for(environment: Path) -> str | Path | None:
 
 
 def settings_of_pip(python: Path) -> dict[str, str]:
-    """Return uv's names of the index and certificates that pip is configured to use. uv doesn't read pip's settings."""
+    """Return pip's index and certificates as environment variables for uv, which doesn't read pip's settings."""
     listed = subprocess.run([python, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False).stdout
     names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
     found = re.findall(r"(?m)^(?:global|install|:env:)\.(index-url|cert)='(.*)'$", listed)
@@ -50,7 +50,7 @@ def settings_of_pip(python: Path) -> dict[str, str]:
 
 
 def install(environment: Path, locks: list[str], *, is_editable: bool) -> bool:
-    """Make the environment if it's missing, and install the locks and perhaps this folder."""
+    """Make the environment if it's missing. Install the locks, and this folder if `is_editable`."""
     python = environment / PROGRAMS / "python"
     if not shutil.which("pip", path=environment / PROGRAMS) and not run(sys.executable, "-m", "venv", environment):
         return False

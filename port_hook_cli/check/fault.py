@@ -435,7 +435,7 @@ class _Run:
         headers = draft.headers.without(SIGNATURE_HEADER, TIMESTAMP_HEADER)
         if body != draft.body:
             headers = headers.without("content-length")
-        # Not the signed time, which may be earlier: a capture with the same signature would seem to be this replay.
+        # With the signed time, which may be earlier, a capture with the same signature would seem to be this replay.
         request = replace(draft, received_at=self._search.now(), headers=headers.plus(*signed.fields), body=body)
         self._search.on_send(self._sent + 1, what)
         delivery = await self._search.send(request)

@@ -49,7 +49,7 @@ class CheckPace:
         return max(0.0, min(wait_s, self.left_s))
 
     def stretched_s(self, wait_s: float) -> float:
-        """Return a wait that is longer if the check may take longer than usual, which allows for longer work."""
+        """Return a wait that is longer if the check may take longer than by default, because the work may, too."""
         return wait_s * self._stretch
 
     def require_time(self) -> None:

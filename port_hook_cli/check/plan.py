@@ -23,11 +23,11 @@ _FIRST = 3
 class CheckWaits(NamedTuple):
     """How many seconds a check waits for what the handler may do after a request, before it draws a conclusion.
 
-    After the first valid request, the end of its run may come in `moment_s`, and the first call to the sandbox in
-    `first_call_s`, or in `late_call_s` after the other checks. The run's end may come in `end_s`. Calls count for
-    `late_s` after the last check that they can disprove. A response that takes `slow_s` makes a handler slow. If
-    responses are quick, the next ones may take `least_timeout_s`. Started requests may continue for `overtime_s` after
-    the time limit.
+    A first look at the first valid run takes `moment_s`. Later, the check waits `first_call_s` for the run's first call
+    to the sandbox, `end_s` for its end, and, after the other checks, `late_call_s` for a first call that has not come.
+    Calls count for `late_s` after the last check that they can disprove. A handler is slow if a response takes more
+    than `slow_s`. The timeout of a response is at least `least_timeout_s`, unless the user's timeout is shorter.
+    Started requests may continue for `overtime_s` after the time limit.
     """
 
     moment_s: float = 0.5

@@ -119,7 +119,7 @@ class Prober:
 
         Concurrent requests share a `client` and wait `patience_s` seconds for a response. A handler that has stopped
         proves nothing about the request, so this method waits for the handler, or starts its process again, and sends
-        the request once more.
+        the request once more, unless it was interrupted on purpose.
         """
         is_alone = patience_s is None
         timeout_s = self._timeout_s() if patience_s is None else patience_s
@@ -139,7 +139,7 @@ class Prober:
 
         probe = await attempt()
         if probe.delivery.fault == INTERRUPTED:
-            await self.recovery.returns(probe, is_alone=is_alone)  # a crash takes time, and is due to this request
+            await self.recovery.returns(probe, is_alone=is_alone)  # a crash would be due to this request, not the next
         elif not (probe.has_response or probe.worked):
             probe = await self.recovery.settle_silence(probe, attempt, is_alone=is_alone)
         self._record(probe, is_alone=is_alone)

@@ -164,7 +164,7 @@ class TopicReader:
         self._held_up_at = self._held_up_at or now
         if assignment.is_paused and self._capacity.is_free_again:
             assignment.resume()
-            self._link.responds()  # wakes librdkafka, which would fetch messages only up to a second later
+            self._link.responds()  # wakes librdkafka, which might wait up to a second before it fetches
             return False
         if not assignment.is_paused and now - self._held_up_at >= self._times.pause_after_s:
             assignment.pause()

@@ -1,6 +1,7 @@
-"""In a process of a test: one module of the package has a mutated source. Copied as `sitecustomize.py` to a folder.
+"""Import one module of the package from a mutated source, in the processes that a test starts.
 
-The folder comes first in PYTHONPATH, and has the file `mutant.json` with the module's path, and its `source`.
+tests/mutants/trial.py copies this file to a folder as `sitecustomize.py`. The folder comes first in PYTHONPATH, and has
+the file `mutant.json` with the module's path, and its `source`.
 """
 
 from __future__ import annotations

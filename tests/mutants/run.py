@@ -1,7 +1,7 @@
 """Mutate the package a little, again and again, and print each mutation that no test catches.
 
     python tests/mutants/run.py [--sample N] [--seed N] [--seconds S] [--limit S] [--map FOLDER] [--workers N]
-                                [--verbose] [MODULE…]
+                                [--verbose] [--tests PATH…] [MODULE…]
 
 Changes nothing in the tree: pytest collects the tests once, and each mutation replaces the code of functions in a fork
 of this process. A mutation of code that runs at import needs a new pytest. The same seed selects the same mutations in
@@ -47,7 +47,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="stop after N mutants")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - no secret
     parser.add_argument("--seconds", type=float, metavar="S", default=float("inf"), help="stop after S seconds")
-    parser.add_argument("--limit", type=float, metavar="S", default=60.0, help="stop the tests of a mutant after that")
+    parser.add_argument(
+        "--limit", type=float, metavar="S", default=60.0, help="stop a mutant's tests after S seconds (60)"
+    )
     parser.add_argument("--map", type=Path, metavar="FOLDER", help="where the recorded lines are saved")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="print caught mutants too, each with the test")

@@ -83,7 +83,7 @@ def test_table_has_each_folder_and_the_share_of_each_part() -> None:
         ["folder", "tried", "caught"], ["kafka", "1", "1"], ["signatures", "2", "1"],
     ]  # fmt: skip
     assert (share(verdicts, "pure"), share([], "pure")) == (50.0, 100.0)
-    assert table(verdicts).endswith(f"rest: 100.0 % caught; at least {BARS['rest']} % must be")
+    assert table(verdicts).endswith(f"rest: 100.0 % caught (minimum {BARS['rest']} %)")
     assert str(verdicts[1]) == f"survived  {PURE}:1: a < b  →  (a <= b)"
 
 

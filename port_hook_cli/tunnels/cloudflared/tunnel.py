@@ -46,7 +46,8 @@ def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Us
 async def open_cloudflared(opening: Opening, *, grace_s: float = _GRACE_S) -> CloudflaredTunnel:
     """Open a quick tunnel to `opening.local_url` with the user's cloudflared program. No account is needed.
 
-    When the tunnel is closed or this process ends, the program is terminated, and killed after `grace_s` seconds.
+    When the tunnel is closed or this process ends, the program is terminated, and killed if it still runs
+    `grace_s` seconds later.
     Raises TunnelError. Cancelling this call also ends the program.
     """
     path = find_program("cloudflared", opening.environ)
