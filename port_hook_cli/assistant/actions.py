@@ -198,8 +198,7 @@ class _ActionCall:
             ready = address(made, target, self._signer, id=new_id, now=now)
             delivery = await dispatch(ready, client, self._access.announce)
             asks = made.is_announced and ready.fate(delivery) is RunFate.WAITS
-            run_id, failed = made.request.run_id, not delivery.ok
-            ended = await ended_in_sandbox(self._access, run_id, has_failed=failed) if asks else None
+            ended = await ended_in_sandbox(self._access, made.request.run_id) if asks else None
             return invocation_record(ready, delivery, ended=ended)
 
     async def _walk(self, found: FoundWorkflow, target: RunTarget, client: HttpClient) -> list[Record]:

@@ -71,16 +71,14 @@ async def check_late_reports(exam: HandlerExam) -> None:
     watch = exam.prober.means.watch
     if watch is None:
         return
-    # A handler that calls Port itself instead will not call the sandbox.
-    late_s = 0.0 if _called_port(exam) else exam.prober.pace.stretched_s(exam.prober.pace.waits.late_call_s)
+    late_s = exam.prober.pace.stretched_s(exam.prober.pace.waits.late_call_s)
     if await observe_first_run(exam, late_s):
         await _judge_first_run(exam, watch)
     else:
         if watch.problem is None and not exam.subject.synchronized:
             await _warn_about_no_call(exam)
         is_gap = watch.problem is not None or not exam.subject.synchronized
-        in_time = f" within {late_s:.0f} seconds" if late_s else ""
-        no_call = f"the handler did not call the sandbox{in_time}" if is_gap else _NO_SYNC_CALL
+        no_call = f"the handler did not call the sandbox within {late_s:.0f} seconds" if is_gap else _NO_SYNC_CALL
         _cannot_tell(exam, LOST if watch.problem is not None else no_call, is_gap=is_gap)
 
 
@@ -98,22 +96,17 @@ async def _warn_about_no_call(exam: HandlerExam) -> None:
 
 async def warn_about_address(exam: HandlerExam) -> None:
     """Report that the handler has Port's address in its code if it tried to call Port instead of the sandbox."""
-    if (called := _called_port(exam)) is None:
+    outbound = exam.prober.means.outbound
+    if outbound is None or outbound.called is None:
         return
     await exam.fails(
         _end_slug(exam),
-        f"it called {called} instead of the sandbox, and port-hook rejected the call",
+        f"it called {outbound.called} instead of the sandbox, and port-hook rejected the call",
         [exam.baseline] if exam.baseline is not None else [],
         severity=CheckSeverity.WARNING,
         failure="has Port's address in its code",
-        fix=f"{_CONFIGURE} If the variable is not set, use https://{called}/v1.",
+        fix=f"{_CONFIGURE} If the variable is not set, use https://{outbound.called}/v1.",
     )
-
-
-def _called_port(exam: HandlerExam) -> str | None:
-    """Return the host of Port that the handler tried to call, or None."""
-    outbound = exam.prober.means.outbound
-    return None if outbound is None else outbound.called
 
 
 def _end_slug(exam: HandlerExam) -> str:

@@ -128,7 +128,7 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     if waits and announce is not None and made.is_announced:
         from port_hook_cli.trigger.sandbox_run import ended_in_sandbox
 
-        ended = await ended_in_sandbox(asked.access, run_id, has_failed=not delivery.ok)
+        ended = await ended_in_sandbox(asked.access, run_id)
     _show_response(ready, delivery, ended, asked)
     if not (waits and asked.port.wait_s):
         return _exit_code(delivery)

@@ -52,11 +52,11 @@ async def require_sandbox(access: PortAccess) -> None:
         await api.check_access()
 
 
-async def ended_in_sandbox(access: PortAccess, run_id: str, *, has_failed: bool) -> str | None:
+async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
     """Return the final status of a run in the sandbox.
 
     Returns None if the run has not ended a moment later, if there is no sandbox, or if the sandbox does not know the
-    run. This function takes at most 2 seconds. It does not wait for a handler that has failed.
+    run. This function takes at most 2 seconds.
     """
     with contextlib.suppress(PortHookError, TimeoutError):
         if not access.has_sandbox:
@@ -69,7 +69,7 @@ async def ended_in_sandbox(access: PortAccess, run_id: str, *, has_failed: bool)
             async def ask() -> str | None:
                 return ended_status(await api.get_run(run_id))
 
-            return await (ask() if has_failed else asked_for_a_moment(ask))
+            return await asked_for_a_moment(ask)
     return None
 
 

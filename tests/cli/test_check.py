@@ -197,6 +197,17 @@ def test_call_of_ports_own_address_is_a_warning_that_explains_the_missing_report
     assert "1 warning" in result.out
 
 
+def test_report_to_the_sandbox_counts_although_the_handler_called_port_first(checking: Checking, folder: Path) -> None:
+    slow_work = f"""
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen({PORTS_ADDRESS[1]})
+        time.sleep(2.2)"""
+    words = receiver(folder, ("        run = PortRun(run_id)", f"{slow_work}\n        run = PortRun(run_id)"))
+    result = checking("--only", "terminal", "--within", "300", *words, code=0)
+    assert "warning" not in result.out
+    assert "1 passed" in result.out
+
+
 def test_junit_report_has_a_test_for_each_check(checking: Checking, folder: Path) -> None:
     (folder / "out.xml").write_bytes(b"<testsuites/>")  # an earlier report, which is replaced
     done = checking(
