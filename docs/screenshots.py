@@ -1,6 +1,6 @@
 """Write the pictures of the inspector, inspector-light.png, inspector-dark.png and run.png in docs/images.
 
-`.venv/bin/python docs/screenshots.py` writes all pictures, and with `run` only run.png.
+`.venv/bin/python docs/screenshots.py` writes all pictures. Add `run` to write only run.png.
 
 A real listener with a real inspector receives the requests of an afternoon: valid requests, and requests that are
 signed with a wrong secret, stale, re-encoded, failed by the handler, made by a workflow's node, and replayed. Chromium

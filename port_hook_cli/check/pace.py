@@ -49,7 +49,7 @@ class CheckPace:
         return max(0.0, min(wait_s, self.left_s))
 
     def stretched_s(self, wait_s: float) -> float:
-        """Return a wait that is longer if the check may take longer than by default, because the work may, too."""
+        """Return `wait_s`, or longer if the check may take longer than by default, as the work may take longer then."""
         return wait_s * self._stretch
 
     def require_time(self) -> None:
