@@ -19,8 +19,9 @@ from port_hook_cli.tunnels.protocol import NotUsable, Opening, Tunnel, Usable, p
 from port_hook_cli.tunnels.registry import Automatic, TunnelChoice, automatic, find_provider
 from port_hook_cli.tunnels.report import ProbeResult, TunnelReport, TunnelState
 
-# The longest interval between probes while it is unknown whether the tunnel works, and the interval between checks of
-# the tunnel's own health.
+# The shortest and longest interval between probes while it is unknown whether the tunnel works, and the interval
+# between checks of the tunnel's own health.
+_LEAST_UNSURE_S = 0.05
 _UNSURE_S = 0.5
 _HEALTH_S = 0.25
 # A tunnel counts as unreachable after this number of consecutive failed probes, because a single probe may be lost.
@@ -148,7 +149,7 @@ class Keeper:
                 failing_since = failing_since or loop.time()
                 if was_reachable and not health and self._must_reopen(report, loop.time() - failing_since):
                     return f"{report.reason}."
-            await self._pause(health, min(interval_s, _UNSURE_S) if failures else interval_s)
+            await self._pause(health, min(max(interval_s, _LEAST_UNSURE_S), _UNSURE_S) if failures else interval_s)
 
     def _must_reopen(self, report: TunnelReport, failing_s: float) -> bool:
         if not (self._interval_s and self._open):

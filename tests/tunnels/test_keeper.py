@@ -147,6 +147,23 @@ async def test_keeper_reports_a_change_of_health_immediately_when_probes_are_rar
 
 
 @with_fast_clock
+async def test_tiny_interval_does_not_keep_a_core_busy_while_the_tunnel_reports_a_problem() -> None:
+    watched, _ = await working(interval_s=0.0001)
+    watched.tunnel.problem = "it has no connection"
+    assert await watched.states(1) == [TunnelState.UNREACHABLE]
+    looks = 0
+
+    def health() -> str:
+        nonlocal looks
+        looks += 1
+        return "it has no connection"
+
+    watched.tunnel.health = health  # type: ignore[method-assign]
+    await asyncio.sleep(1)
+    assert looks < 100
+
+
+@with_fast_clock
 async def test_keeper_reopens_a_lost_tunnel_until_it_succeeds() -> None:
     watched, keeper = await working()
     first = watched.tunnel
