@@ -49,7 +49,7 @@ class CheckPace:
         return max(0.0, min(wait_s, self.left_s))
 
     def stretched_s(self, wait_s: float) -> float:
-        """Return `wait_s`, or longer if the check may take longer than by default, as the work may take longer then."""
+        """Return `wait_s`. A time limit of twice the default doubles it, because the user expects longer work."""
         return wait_s * self._stretch
 
     def require_time(self) -> None:

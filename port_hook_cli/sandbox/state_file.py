@@ -48,7 +48,7 @@ class StateFile:
     def open(cls, path: Path, *, lock_timeout_s: float = 1.0) -> Self:
         """Open the file, or create a file that only this user can read.
 
-        Raises StoreError, including for a file that is still locked after `lock_timeout_s` seconds.
+        Raises StoreError, including if another process still locks the file after `lock_timeout_s` seconds.
         """
         with _store_errors(path):
             check_files(path, show_only=False)

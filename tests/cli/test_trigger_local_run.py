@@ -116,7 +116,7 @@ def test_wait_exits_1_if_the_run_is_not_reported_in_time(run: Run, receiver: Rep
     assert f"the run {STAYS}" in result.out
 
 
-def test_wait_does_not_follow_after_a_failed_response(run: Run, receiver: Reporter) -> None:
+def test_report_after_a_failed_response_is_shown_but_the_run_is_not_followed(run: Run, receiver: Reporter) -> None:
     receiver.status, receiver.reports = 500, "later"
     result = run(*ARGUMENTS, "--to", receiver.url, "--wait", "60", env=receiver.env)
     assert (result.code, "the run has ended as SUCCESS" in result.out) == (ExitCode.FAILED, True)

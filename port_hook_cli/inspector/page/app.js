@@ -32,7 +32,7 @@ function App() {
   const check = useCheck();
   const [dialog, setDialog] = useState({ name: "" });
   const show = (name) => setDialog({ name });
-  // A dialog reports that it is closed only after the next key, which may have opened a dialog again.
+  // A dialog reports that it is closed only after the next key, which may have opened this or another dialog.
   const leave = () => setDialog((now) => (now === dialog ? { name: "" } : now));
   const searchRef = useRef(/** @type {HTMLElement | null} */ (null));
   const opened = useOpened(place.open, feed);
