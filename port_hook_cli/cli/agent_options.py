@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import NoEffect, also, argument, option, option_group
 from port_hook_cli.frozen import frozen
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 
 if TYPE_CHECKING:
@@ -256,8 +255,6 @@ class AgentReporting:
             no_effect=(_NOT_SENT,),
         ),
     ] = False
-    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
-    insecure_api: options.InsecureApi = False
 
 
 @option_group("Signature")
@@ -316,9 +313,7 @@ class AgentOptions:
             sayer(self.runtime),
             org=self.secret.org,
             secret_file=self.secret.secret_file,
-            insecure_api=self.reporting.insecure_api,
             needs=ALL_NEEDS if needs_api else ONLY_THE_SECRET,
-            timeout_s=self.reporting.api_timeout_s,
         )
 
     def mappings(self) -> MappingChoice:

@@ -12,7 +12,6 @@ from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, Trust, opti
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.frozen import frozen
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.terminal.prompts import can_ask
 
 if TYPE_CHECKING:
@@ -202,8 +201,6 @@ class CheckCredentials:
 
     secret_file: options.SecretFile = None
     org: options.Org = None
-    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
-    insecure_api: options.InsecureApi = False
 
     def access(self, runtime: Runtime) -> PortAccess:
         """Return the access to the sandbox or Port."""
@@ -215,8 +212,6 @@ class CheckCredentials:
             sayer(runtime),
             org=self.org,
             secret_file=self.secret_file,
-            insecure_api=self.insecure_api,
-            timeout_s=self.api_timeout_s,
         )
 
 

@@ -22,7 +22,7 @@ PREFIX = "PORT_HOOK_"
 PROJECT_DEFAULTS = "port_hook_cli.project_defaults"
 
 # These options mean the same in every command, so one variable sets them for all commands.
-SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
+SHARED = {"store", "secret_file", "org", "tolerance"}
 
 _OFF = frozenset({"0", "false", "f", "no", "n", "off"})
 

@@ -67,7 +67,6 @@ HABITS: Sequence[Habit] = (
     Habit(("--quiet", "-q", "--silent", "-s"), "Add 2>/dev/null: results are on stdout, the rest on stderr.", "--json"),
     Habit(("--skip-verify", "--no-verification", "--no-signature"), "Pass --no-verify.", "--no-verify"),
     Habit(("-k", "--insecure"), "Pass --no-verify to accept requests without a valid signature.", "--no-verify"),
-    Habit(("--insecure",), "Pass --insecure-api for plain http to Port's API.", "--insecure-api"),
     Habit(("--subdomain", "--hostname"), "Pass --tunnel ngrok --domain NAME for a static domain.", "--domain"),
     Habit(
         ("--public", "--ngrok", "--expose", "--share"),

@@ -64,14 +64,13 @@ def inspect(
     org: options.Org = None,
     secret_file: options.SecretFile = None,
     private_key: options.PrivateKey = None,
-    insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
     """Show captures in the browser: search, explain and replay them."""
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.inspector.session import InspectorOptions
 
     runtime: Runtime = ctx.obj
-    chosen = partial(PortAccess, runtime, sayer(runtime), org=org, secret_file=secret_file, insecure_api=insecure_api)
+    chosen = partial(PortAccess, runtime, sayer(runtime), org=org, secret_file=secret_file)
     secret = chosen(needs=ONLY_THE_SECRET).settings.client_secret
     inspector = InspectorOptions(
         port=port,

@@ -91,7 +91,7 @@ def listen(
         secret_file=verification.secret_file,
         tells_secret_place=False,
     )
-    access = chosen(insecure_api=retarget.insecure_api, timeout_s=retarget.api_timeout)
+    access = chosen()
     settings = None if verification.no_verify else chosen(needs=ONLY_THE_SECRET).settings
     secret = settings.require_secret() if settings else None
     policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)

@@ -10,7 +10,6 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
 from port_hook_cli.cli.options import one_of, seconds
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.tunnels.registry import (
     AUTO,
     NO_TUNNEL,
@@ -180,8 +179,6 @@ class ListenRetarget:
         ),
     ] = None
     yes: Annotated[bool, option("--yes", "-y", help="Skip the confirmations of --retarget and --take-over.")] = False
-    api_timeout: options.ApiTimeout = API_TIMEOUT_S
-    insecure_api: options.InsecureApi = False
 
     def refuse_incomplete(self, ask: Ask | None) -> None:
         """Raise UsageError for an incomplete name, or if port-hook cannot ask for confirmation."""

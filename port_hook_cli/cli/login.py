@@ -75,7 +75,6 @@ def login(
         option("--keep-in", help="Where to save the secret: auto (the keyring, otherwise a file), keyring or file."),
     ] = KeepIn.AUTO,
     listing: Annotated[bool, option("--list", help="List the saved organizations.")] = False,
-    api_timeout_s: options.ApiTimeout = _TIMEOUT_S,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Save a Port organization's credentials for other commands.
@@ -94,8 +93,11 @@ def login(
 
     from port_hook_cli.port_api.access import find_api
     from port_hook_cli.port_api.responses import about_signing
+    from port_hook_cli.port_api.variables import api_timeout_s
 
-    address, claim = asyncio.run(find_api(identity, secret, addresses, runtime, timeout_s=api_timeout_s))
+    address, claim = asyncio.run(
+        find_api(identity, secret, addresses, runtime, timeout_s=api_timeout_s(runtime.environ, _TIMEOUT_S))
+    )
     checked = Login(name=name, client_id=identity, api_url=address, kept_in=KeptIn.FILE, secret=secret)
     kept, remark = logins.keep_login(runtime.home, checked, only=keep_in.only)
     if as_json:

@@ -48,7 +48,6 @@ def mcp(
     store: options.Store = None,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
-    insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
     """Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.
 
@@ -68,7 +67,7 @@ def mcp(
     serve = _load_server()
     # Results mask the secrets that this process has read. Because the secret is read now, it is masked from the first
     # call.
-    open_access = partial(PortAccess, org=org, secret_file=secret_file, insecure_api=insecure_api)
+    open_access = partial(PortAccess, org=org, secret_file=secret_file)
     _ = open_access(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     from port_hook_cli.assistant.catalog import offered_tools
     from port_hook_cli.assistant.tool import Workspace

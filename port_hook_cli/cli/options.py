@@ -104,9 +104,6 @@ SecretFile = Annotated[
         stdin="the secret",
     ),
 ]
-InsecureApi = Annotated[
-    bool, option("--insecure-api", help="Allow plain http to Port's API, which sends the client secret unencrypted.")
-]
 InspectPort = Annotated[
     int, option("--inspect-port", metavar="N", help="The inspector's port; 0 chooses a free port.", min=0, max=65535)
 ]
@@ -124,12 +121,6 @@ PrivateKey = Annotated[
 ]
 Tolerance = Annotated[
     float, seconds("--tolerance", "Accept timestamps that are at most S seconds off.", trust=Trust(0.0, 300.0))
-]
-ApiTimeout = Annotated[
-    float,
-    seconds(
-        "--api-timeout", "Limit each request to Port's API to S seconds, from connecting to the last byte.", least=0.1
-    ),
 ]
 ResponseTimeout = Annotated[
     float, seconds("--timeout", "Wait S seconds for each response; 0 waits indefinitely.", trust=Trust(0.001, 40.0))
@@ -155,20 +146,16 @@ ExpectStatus = Annotated[
 
 @option_group()
 class CredentialOptions:
-    """The options for the organization, its client secret, and unencrypted requests to Port's API."""
+    """The options for the organization and its client secret."""
 
     org: Org = None
     secret_file: SecretFile = None
-    insecure_api: InsecureApi = False
 
-    def access(
-        self, runtime: Runtime, *, needs: tuple[str, ...] | None = None, timeout_s: float | None = None
-    ) -> PortAccess:
+    def access(self, runtime: Runtime, *, needs: tuple[str, ...] | None = None) -> PortAccess:
         """Return the access to Port, by default for its API.
 
         The secret's file is read only if `needs` include the secret.
         """
-        from port_hook_cli.http.limits import API_TIMEOUT_S
         from port_hook_cli.port_api.access import PortAccess
         from port_hook_cli.port_api.settings import ALL_NEEDS
         from port_hook_cli.terminal.console import sayer
@@ -180,7 +167,5 @@ class CredentialOptions:
             sayer(runtime),
             org=self.org,
             secret_file=self.secret_file if "client_secret" in needs else None,
-            insecure_api=self.insecure_api,
             needs=needs,
-            timeout_s=API_TIMEOUT_S if timeout_s is None else timeout_s,
         )

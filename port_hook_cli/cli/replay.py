@@ -97,9 +97,7 @@ def replay(
         sayer(runtime),
         org=signature.org,
         secret_file=signature.secret_file,
-        insecure_api=places.insecure_api,
         needs=_needs(sources, finds_fault=signature.find_fault),
-        timeout_s=places.api_timeout_s,
     )
     # During editing, the payload is in a temporary file, which only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():

@@ -18,7 +18,6 @@ from port_hook_cli.cli.option_groups import (
     refuse_contradictions,
 )
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.replay.rewriting import Edit, parse_header, parse_method
@@ -298,8 +297,6 @@ class ReplaySources:
         ),
     ] = None
     store: options.Store = None
-    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
-    insecure_api: options.InsecureApi = False
 
     def since_s(self, runtime: Runtime) -> float | None:
         """Return the time of the oldest capture to send, in seconds since the epoch.

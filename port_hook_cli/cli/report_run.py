@@ -16,7 +16,6 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
 from port_hook_cli.errors import PortApiError, RunEndedError, StoreError, UsageError
 from port_hook_cli.files.user_files import read_input
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.reporting.report import log_batches, planned_calls, send_report
 from port_hook_cli.runs.ids import check_run_id, doubt_about
@@ -148,7 +147,6 @@ def report_run(
         ),
     ] = False,
     dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,))] = False,
-    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: Annotated[options.Json, also(excludes=(_COMMAND,))] = False,
     credentials: options.CredentialOptions,
     store: options.Store = None,
@@ -170,7 +168,7 @@ def report_run(
             ("the command", "-" if words else None),
         ),
     )
-    access = credentials.access(runtime, needs=("api_url",) if dry_run else None, timeout_s=api_timeout_s)
+    access = credentials.access(runtime, needs=("api_url",) if dry_run else None)
     if pending:
         _ = access.settings  # read first, as for other reports
         named = None if run_id is None else _find_run(run_id, store, runtime)

@@ -12,7 +12,6 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import UsageError
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.journal import Journal
 from port_hook_cli.retarget.session import Leftovers, find_leftovers
@@ -43,7 +42,6 @@ def restore(
         bool,
         option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay."),
     ] = False,
-    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
     *,
     credentials: options.CredentialOptions,
@@ -63,7 +61,7 @@ def restore(
         if not codes:
             print("Nothing to restore.", file=runtime.stderr if as_json else runtime.stdout)
         return max(codes, default=ExitCode.OK)
-    access = credentials.access(runtime, timeout_s=api_timeout_s)
+    access = credentials.access(runtime)
     api_url = access.settings.api_url
     if not (yes or dry_run) and can_ask(runtime):
         listed = printable(", ".join(kept.entry.name for kept in leftovers.found if kept.entry))

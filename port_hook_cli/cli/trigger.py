@@ -85,9 +85,7 @@ def trigger(
         sayer(ctx.obj),
         org=signature.org,
         secret_file=signature.secret_file,
-        insecure_api=port.insecure_api,
         needs=ALL_NEEDS if uses_api else ONLY_THE_SECRET,
-        timeout_s=port.api_timeout_s,
     )
     asked = TriggerCommand(
         action=action,

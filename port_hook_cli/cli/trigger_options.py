@@ -12,7 +12,6 @@ from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, o
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.signing import Signer, TimestampUnit
 from port_hook_cli.terminal.console import Output
@@ -267,8 +266,6 @@ class TriggerInPort:
         ),
         also(no_effect=(NoEffect("Nothing is sent", beside=("--dry-run", "--format")),)),
     ] = 0.0
-    api_timeout_s: options.ApiTimeout = API_TIMEOUT_S
-    insecure_api: options.InsecureApi = False
 
 
 @option_group("Output")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, LoginRejectedError, PortApiError, PortHookError
 from port_hook_cli.files.settings_file import PROJECT_FILE
-from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note, say_nothing, warning
@@ -40,17 +39,16 @@ class PortAccess:
         *,
         org: str | None = None,
         secret_file: str | None = None,
-        insecure_api: bool = False,
         needs: tuple[str, ...] = ALL_NEEDS,
-        timeout_s: float = API_TIMEOUT_S,
+        timeout_s: float | None = None,
         tells_secret_place: bool = True,
     ) -> None:
         self._runtime, self._say, self._needs = runtime, say, needs
-        self._org, self._secret_file, self._insecure_api = org, secret_file, insecure_api
+        self._org, self._secret_file = org, secret_file
         self._timeout_s, self._tells_secret_place = timeout_s, tells_secret_place
 
     @classmethod
-    def known(cls, settings: Settings, runtime: Runtime, *, timeout_s: float = API_TIMEOUT_S) -> Self:
+    def known(cls, settings: Settings, runtime: Runtime, *, timeout_s: float | None = None) -> Self:
         """Return the access with existing settings, without reading them again."""
         access = cls(runtime, say_nothing, timeout_s=timeout_s)
         access.settings = settings
@@ -64,8 +62,13 @@ class PortAccess:
             org=self._org,
             secret_file=self._secret_file,
             needs=self._needs,
-            insecure_api=self._insecure_api,
         )
+
+    @property
+    def _limit_s(self) -> float:
+        from port_hook_cli.port_api.variables import api_timeout_s  # so that commands start faster
+
+        return api_timeout_s(self._runtime.environ) if self._timeout_s is None else self._timeout_s
 
     @property
     def is_chosen(self) -> bool:
@@ -131,7 +134,7 @@ class PortAccess:
         return PortApi(
             self.settings.require_access(),
             retries=RetryPolicy(max_tries=MAX_TRIES if retries else 1, on_retry=on_retry),
-            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+            timeout_s=self._limit_s if timeout_s is None else timeout_s,
             now=self._runtime.now,
             on_token=self._runtime.keep_secret,
             on_headers=on_headers,

@@ -192,7 +192,7 @@ class PortConnection:
 
     def _timed_out(self, progress: _Progress) -> FailedAttempt:
         message = f"Port's API at {self._api_url} did not send a complete response within {self._timeout_s:g} s."
-        hint = "Check the connection and PORT_API_URL, or raise --api-timeout."
+        hint = "Check the connection and PORT_API_URL, or set PORT_HOOK_API_TIMEOUT to more seconds."
         return FailedAttempt(
             problem=PortApiError(message, hint=hint), unclear=progress.is_sent, spent_s=self._timeout_s
         )

@@ -130,13 +130,11 @@ def load_settings(
     org: str | None = None,
     secret_file: str | None = None,
     needs: tuple[str, ...] = ALL_NEEDS,
-    insecure_api: bool = False,
 ) -> Settings:
     """Return the settings by the documented precedence. Raises SettingsError with the name of a faulty file.
 
     Places are read in order until all `needs` are known, so a broken file in a later place doesn't matter.
-    `insecure_api` allows plain http to another machine. `runtime` remembers every secret that this function
-    finds, even if another secret is used.
+    `runtime` remembers every secret that this function finds, even if another secret is used.
     """
     places = SettingsPlaces(runtime, org=org, secret_file=secret_file)
     found: dict[str, Found] = {}
@@ -153,9 +151,9 @@ def load_settings(
             found = {**login, **found}
             gaps += more_gaps
     used = found.get("client_secret")
-    settings = _settings(found, gaps, places, login, insecure_api=insecure_api)
+    settings = _settings(found, gaps, places, login, runtime)
     other = places.conflict(used) if "client_secret" in needs else None
-    warnings = (*places.warnings, *settings.placeholders)
+    warnings = (*places.warnings, *settings.placeholders, *_warn_of_plain_http(settings, runtime))
     if used is None or other is None:
         return replace(settings, warnings=warnings)
     conflict = (
@@ -167,6 +165,17 @@ def load_settings(
         conflict=f"{conflict}.",
         other_secret=OtherSecret(Secret(other.value), other.place),
     )
+
+
+def _is_plain_http_allowed(runtime: Runtime) -> bool:
+    from port_hook_cli.port_api.variables import allows_plain_http  # few addresses need it
+
+    return allows_plain_http(runtime.environ)
+
+
+def _warn_of_plain_http(settings: Settings, runtime: Runtime) -> Iterator[str]:
+    if settings.client_secret and sends_in_the_clear(settings.api_url) and _is_plain_http_allowed(runtime):
+        yield f"PORT_HOOK_INSECURE_API is set, so others on the way to {settings.api_url} can read the client secret"
 
 
 def known_secrets(runtime: Runtime) -> Iterator[tuple[Secret, str]]:
@@ -190,8 +199,7 @@ def _settings(
     gaps: tuple[str, ...],
     places: SettingsPlaces,
     login: Mapping[str, Found],
-    *,
-    insecure_api: bool,
+    runtime: Runtime,
 ) -> Settings:
     secret, api_url = found.get("client_secret"), found.get("api_url")
     address = DEFAULT_API_URL if api_url is None else api_url.value
@@ -204,8 +212,7 @@ def _settings(
         gaps=gaps,
         objection=None
         if secret is None or api_url is None
-        else _login_objection(found, login)
-        or _objection(api_url, secret, places.project_secret, insecure_api=insecure_api),
+        else _login_objection(found, login) or _objection(api_url, secret, places.project_secret, runtime),
         placeholders=tuple(
             f"the {what} ({found[name].source}) is a placeholder from an example"
             for name, what in (("client_secret", "client secret"), ("client_id", "client ID"))
@@ -234,9 +241,7 @@ def _how_to_choose(variable: str, others: str) -> str:
     return f"Remove {variable or 'it'} there, set {others} as well, or choose the login with --org."
 
 
-def _objection(
-    api_url: Found, secret: Found, project_secret: str | None, *, insecure_api: bool
-) -> tuple[str, str] | None:
+def _objection(api_url: Found, secret: Found, project_secret: str | None, runtime: Runtime) -> tuple[str, str] | None:
     """Return why a secret must not be sent to an address and what the user can do, or None if it may be sent."""
     is_from_project = api_url.place == PROJECT_FILE and not is_ports_own(api_url.value)
     if is_from_project and secret.value != project_secret:
@@ -250,10 +255,10 @@ def _objection(
             f"If ./.env is left over from a sandbox, delete it. Otherwise export {variable} yourself if you trust it, "
             f"or {unset} so that both come from ./.env."
         )
-    if sends_in_the_clear(api_url.value) and not insecure_api:
+    if sends_in_the_clear(api_url.value) and not _is_plain_http_allowed(runtime):
         address = f"{api_url.value} ({api_url.source})"
         return (
             f"port-hook does not send the client secret to {address} because plain http is not encrypted.",
-            "Use https:// in the URL, or add --insecure-api if you accept that others can read the secret.",
+            "Use https:// in the URL, or set PORT_HOOK_INSECURE_API=1 if you accept that others can read the secret.",
         )
     return None

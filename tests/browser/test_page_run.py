@@ -210,8 +210,8 @@ def a_workflow(folder: Path) -> Iterator[tuple[Sandbox, Desk, str]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Own) as server, Renderer() as renderer:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with a_sandbox(renders=renderer) as sandbox:
-            options = ("--forward-to", str(server.server_port), "--insecure-api")
-            with a_desk(folder, *options, env=environ_of(sandbox)) as desk:
+            options = ("--forward-to", str(server.server_port))
+            with a_desk(folder, *options, env={**environ_of(sandbox), "PORT_HOOK_INSECURE_API": "1"}) as desk:
                 configs = {"check": {}, "approve": {"synchronized": False}, "ship": {}}
                 nodes = [
                     a_webhook(name, f"{desk.url}{name}", body={"context": ids}, **config)
@@ -273,7 +273,7 @@ async def test_unknown_run_in_port_lists_its_captures(tmp_path: Path, open_page:
     def of_run(run: str, name: str) -> dict[str, Any]:
         return {"workflow": "flow", "node": name, "context": {"nodeRunId": f"wfnr_{name}", "workflowRunId": run}}
 
-    with a_sandbox() as sandbox, a_desk(tmp_path, "--insecure-api", env=environ_of(sandbox)) as desk:
+    with a_sandbox() as sandbox, a_desk(tmp_path, env={**environ_of(sandbox), "PORT_HOOK_INSECURE_API": "1"}) as desk:
         for run, name in (("wfr_mine", "check"), ("wfr_other", "check"), ("wfr_mine", "ship")):
             desk.post(of_run(run, name), secret=sandbox.client_secret)
         page = await open_page(desk)

@@ -82,7 +82,6 @@ SHARED_VARIABLES = {
     "secret-file": "PORT_HOOK_SECRET_FILE",
     "org": "PORT_HOOK_ORG",
     "tolerance": "PORT_HOOK_TOLERANCE",
-    "insecure-api": "PORT_HOOK_INSECURE_API",
 }
 
 # A valid value, other than the default, of each option except switches and options with choices.

@@ -130,7 +130,7 @@ def test_exported_secret_equal_to_the_dotenv_secret_is_sent_to_its_api_url(run: 
     assert (result.code, result.err) == (ExitCode.OK, "note: using PORT_API_URL from ./.env\n")
 
 
-def test_plain_http_to_another_machine_is_rejected_without_insecure_api(
+def test_plain_http_to_another_machine_is_rejected_unless_the_environment_allows_it(
     run: Run, untrusted: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", untrusted.url)  # through which httpx reaches a nonexistent host
@@ -141,21 +141,37 @@ def test_plain_http_to_another_machine_is_rejected_without_insecure_api(
         "does not send the client secret to http://api.example (PORT_API_URL in the environment) because plain http"
         in result.err
     )
-    assert "add --insecure-api" in result.err
-    run(*REPORT, "--insecure-api", env=env)
+    assert "set PORT_HOOK_INSECURE_API=1" in result.err
+    result = run(*REPORT, env={**env, "PORT_HOOK_INSECURE_API": "1"})
+    assert "warning: PORT_HOOK_INSECURE_API is set, so others on the way" in result.err
     assert untrusted.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
 
 
-def test_plain_http_can_be_allowed_by_the_environment_but_not_by_the_dotenv_file(
-    run: Run, folder: Path, untrusted: Handler, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("value", ["", "0"])
+def test_no_file_can_allow_plain_http(
+    value: str, run: Run, folder: Path, home: Path, untrusted: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", untrusted.url)
     env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": "http://api.example"}
-    write(folder / ".env", "PORT_HOOK_INSECURE_API=1\nPORT_HOOK_REPORT_RUN_INSECURE_API=1\n")
-    assert run(*REPORT, env=env).code == ExitCode.SETTINGS
+    for file in (folder / ".env", home / ".port" / ".env"):
+        file.parent.mkdir(exist_ok=True)
+        write(file, "PORT_HOOK_INSECURE_API=1\n")
+    assert run(*REPORT, env={**env, "PORT_HOOK_INSECURE_API": value}).code == ExitCode.SETTINGS
     assert untrusted.requests == []
-    run(*REPORT, env={**env, "PORT_HOOK_INSECURE_API": "1"})
-    assert untrusted.requests
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "url"),
+    [
+        ("PORT_HOOK_INSECURE_API", "yes", "http://api.example"),
+        ("PORT_HOOK_API_TIMEOUT", "0", "http://127.0.0.1:9"),
+    ],
+)
+def test_wrong_variable_for_calls_of_the_api_is_an_error(run: Run, variable: str, value: str, url: str) -> None:
+    env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": url, variable: value}
+    result = run(*REPORT, env=env)
+    assert (result.code, result.out) == (ExitCode.SETTINGS, "")
+    assert result.err.startswith(f"error: {variable} is ")
 
 
 def test_dotenv_file_cannot_choose_the_files_of_the_home(run: Run, folder: Path, port_home: Path) -> None:

@@ -21,7 +21,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 EMPTY_REPORTS = ["--external-run-id", "--label", "--summary"]
 MAY_BE_EMPTY = {*(("report-run", flag) for flag in EMPTY_REPORTS), ("verify", "--signature"), ("verify", "--timestamp")}
 SHARED_VARIABLES = {
-    "PORT_HOOK_INSECURE_API",
     "PORT_HOOK_ORG",
     "PORT_HOOK_SECRET_FILE",
     "PORT_HOOK_STORE",

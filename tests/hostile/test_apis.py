@@ -75,7 +75,7 @@ async def test_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(30):
         problem = await failure(server, timeout_s=0.05)
     assert "did not send a complete response within 0.05 s (tried 5 times)." in problem.message
-    assert "--api-timeout" in problem.hint
+    assert "PORT_HOOK_API_TIMEOUT" in problem.hint
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_commands_calling_port_have_an_api_timeout(run: Run, home: Path, command
         (journal / "a.json").write_text(write_entry(entry))
         started = time.monotonic()
         environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET.reveal(), "PORT_API_URL": server.url}
-        result = run(*command, "--api-timeout", "0.1", env=environ)
+        result = run(*command, env={**environ, "PORT_HOOK_API_TIMEOUT": "0.1"})
     assert time.monotonic() - started < 20  # less than the default
     assert result.code == 7
     assert 2 <= len(calls(server)) <= 4  # a late response, and a rejection
