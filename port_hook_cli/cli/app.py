@@ -17,7 +17,14 @@ from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
 from port_hook_cli.cli.command import Command, empty_value, styled_help
-from port_hook_cli.cli.defaults import PROJECT_DEFAULTS, default_map, given_options, name_variable, tell_ignored
+from port_hook_cli.cli.defaults import (
+    PROJECT_DEFAULTS,
+    default_map,
+    given_options,
+    name_variable,
+    refuse_former_variables,
+    tell_ignored,
+)
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
@@ -127,6 +134,7 @@ class CommandGroup(TyperGroup):
         name, command, rest = super().resolve_command(ctx, args)
         own = rest[: rest.index("--")] if "--" in rest else rest
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
+            refuse_former_variables(str(name), command.params, ctx.obj)
             tell_ignored(name, command.params, own, ctx.obj)
             if name != "init":  # `init` writes the file
                 _read_project_file(ctx, command, own)

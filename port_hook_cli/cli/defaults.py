@@ -83,6 +83,16 @@ def given_options(command: str, parameters: Iterable[Any], words: Sequence[str],
     }
 
 
+def refuse_former_variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> None:
+    """Raise SettingsError for a variable of an option that the command no longer has, wherever it is set."""
+    named = {name for file in _dotenv_files(runtime) if file for name in file.values}
+    names = {name for name in {*runtime.environ, *named} if name.startswith(PREFIX)}
+    if names:
+        from port_hook_cli.cli.gone import refuse_variables
+
+        refuse_variables(command, names, {flag[2:] for each in parameters for flag in each.opts})
+
+
 def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
     """Print the ignored variables of the directory's `.env`, and the problems of the `.env` files.
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from port_hook_cli.cli import gone
 from port_hook_cli.invocations.payload import is_run_id
 
 
@@ -178,6 +179,8 @@ _CAPTURE_SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
 
 def hint_for_option(command: str, typed: str, options: Collection[str]) -> str:
     """Return the hint for an option that `command` doesn't have, or "" if there is no hint."""
+    if hint := gone.hint_for_option(command, typed.removeprefix("--")):
+        return hint
     for habit in HABITS:
         applies = habit.instead in options if habit.instead else command in habit.commands
         if typed in habit.typed and applies:
@@ -195,6 +198,8 @@ def hint_for_root_option(typed: str, words: Sequence[str], options_of: Mapping[s
 
 def hint_for_command(typed: str, commands: Iterable[str]) -> str:
     """Return the hint for an unknown command, or "" if there is no hint."""
+    if new := gone.COMMANDS.get(typed):
+        return f"Run `port-hook {new}`."
     if hint := COMMANDS_ELSEWHERE.get(typed.lower()):
         return hint
     if similar := closest(typed, commands):

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
+from port_hook_cli.cli import gone
 from port_hook_cli.cli.option_groups import Trust
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.project_file import ProjectFile, read_project_file
@@ -106,7 +107,12 @@ def _table_of(command: str, file: ProjectFile, commands: Collection[str], profil
 def _check_commands(tables: Mapping[str, Any], known: Collection[str], prefix: str, file: ProjectFile) -> None:
     for name, table in tables.items():
         if name not in known:
-            hint = _nearest(name, known) or f"Tables are named after commands, such as [{prefix}listen]."
+            new = gone.COMMANDS.get(name)
+            hint = (
+                f"Write [{new}]."
+                if new
+                else _nearest(name, known) or f"Tables are named after commands, such as [{prefix}listen]."
+            )
             raise SettingsError(f"{file.name}: {_shown(prefix + name)} is not a command.", hint=hint)
         _table(table, prefix + name, file)
 
@@ -124,7 +130,11 @@ def _defaults_of(
     taken, ignored = [], []
     for option, value in table.items():
         if option not in options:
-            hint = _nearest(option, options) or f"`port-hook {command} --help` lists the options."
+            hint = (
+                gone.hint_for_key(command, option)
+                or _nearest(option, options)
+                or f"`port-hook {command} --help` lists the options."
+            )
             raise SettingsError(f"{found.name}: {command} has no option {_shown(option)}.", hint=hint)
         if option in given or not given.isdisjoint(_contradicting(option, options)):
             continue  # the user chose another value, or another option instead
