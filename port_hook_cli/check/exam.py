@@ -133,7 +133,7 @@ class HandlerExam:
             return probe.seems_rejected
         if probe.seems_rejected and not self.baseline.seems_rejected:
             return True
-        return self.control is not None and probe.answer == self.control.answer != self.baseline.answer
+        return self.control is not None and probe.response == self.control.response != self.baseline.response
 
     def passes(self, slug: str, seen: str) -> None:
         """Settle a check that the handler passed."""
@@ -205,7 +205,7 @@ class HandlerExam:
         if not self.works_once:
             probe = await self.prober.accept(slug, f"a valid request after {after.label}")
             rejects = probe.has_response and not probe.is_accepted
-            if rejects and self.takes_more and self.control is not None and probe.answer == self.control.answer:
+            if rejects and self.takes_more and self.control is not None and probe.response == self.control.response:
                 await self.fails("survives", probe.seen, [after, probe], failure=_LOCKED, fix=_UNLOCK)
                 raise LeftHandler(f"{probe.seen}, like a badly signed request")
             self.works_once = rejects

@@ -111,7 +111,7 @@ class Probe(NamedTuple):
         return seems_rejected(self.delivery)
 
     @property
-    def answer(self) -> tuple[int | None, bytes]:
+    def response(self) -> tuple[int | None, bytes]:
         """The status of the response, and its text without the run ID and numbers."""
         return self.delivery.status, said(self.delivery, self.run_id)
 

@@ -14,7 +14,7 @@ from port_hook_cli.listener.holding import Held, Holding
 from port_hook_cli.listener.responses import BODILESS
 from port_hook_cli.listener.turns import ManualResponse
 
-MAX_ANSWER = 1024 * 1024
+MAX_RESPONSE = 1024 * 1024
 MAX_DELAY_S = 600
 NO_LISTENER = "The inspector has no listener. Start `port-hook listen --inspect`."
 _MOST_TYPE = 200
@@ -114,7 +114,7 @@ def _content(body: Mapping[str, Any]) -> bytes:
         content = text.encode()
     except UnicodeEncodeError as error:
         raise UsageError("The body is not Unicode text.", hint="Escape lone surrogates.") from error
-    if len(content) > MAX_ANSWER:
+    if len(content) > MAX_RESPONSE:
         raise UsageError("The body is larger than 1 MiB.", hint="Shorten it.")
     return content
 
@@ -134,5 +134,5 @@ def _record(held: Held) -> dict[str, Any]:
         "run_id": held.run_id,
         "received_at": held.received_at,
         "can_respond": not held.is_message,
-        "answer": None if manual is None else {"status": manual.response.status, "delay_s": manual.delay_s},
+        "response": None if manual is None else {"status": manual.response.status, "delay_s": manual.delay_s},
     }

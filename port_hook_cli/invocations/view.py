@@ -190,7 +190,7 @@ def invocation_fields(capture: Capture) -> dict[str, Any]:
         "run_id": payload.run_id,
         "action": payload.action,
         "verdict": verdict_fields(capture.verdict),
-        "answer": None if capture.response is None else {"status": capture.response.status},
+        "response": None if capture.response is None else {"status": capture.response.status},
         "delivery": delivery_fields(capture.delivery),
         "kafka": origin_fields(invocation.origin),
         "simulated": _simulated_fields(capture.simulated),

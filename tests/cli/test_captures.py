@@ -147,7 +147,7 @@ def test_captures_json_prints_one_summary_per_line(run: Run, kept: None) -> None
     assert first["schema"] == second["schema"] == "port-hook/capture-summary/1"
     assert first["type"] == "capture"
     assert first["verdict"]["status"] == "invalid"
-    assert first["answer"] == {"status": 401}
+    assert first["response"] == {"status": 401}
     assert second["run_id"] == RUN_ID
     assert second["received_at"] == "2023-11-14T22:13:20.000Z"
 

@@ -58,7 +58,7 @@ def test_redacted_capture_verifies_like_the_original(run: Run, folder: Path) -> 
     document = checked(json.loads(result.out))
     assert [text for text in PRIVATE if text in result.out] == []
     assert document["redacted"]["secret"].startswith("throwaway-")
-    assert document["answer"]["body"] == f'{{"error": "{document["action"]} w5xxxx"}}'
+    assert document["response"]["body"] == f'{{"error": "{document["action"]} w5xxxx"}}'
     assert document["delivery"]["url"] == f"http://127.0.0.1:4000/{document['run_id']}"
     (folder / "shared.json").write_text(result.out)
     assert verdict_of(run, "shared.json", "--redacted") == verdict_of(run, "last", env=ENV)

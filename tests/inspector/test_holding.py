@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.inspector.holding import MAX_ANSWER, read_manual_response
+from port_hook_cli.inspector.holding import MAX_RESPONSE, read_manual_response
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Simulated
 from port_hook_cli.listener.observers import Observer
@@ -74,7 +74,7 @@ async def test_pages_and_the_terminal_hold_release_and_respond_to_the_same_reque
             answer = {"status": 429, "body": "slow down", "content_type": "text/x-note", "delay_s": 0.1}
             state = await client.post(f"/api/held/{ids['answered']}/respond", answer)
             assert state["count"] == 1
-            assert state["held"][0 if state["held"][0]["answer"] else 1]["answer"] == {"status": 429, "delay_s": 0.1}
+            assert state["held"][0 if state["held"][0]["response"] else 1]["response"] == {"status": 429, "delay_s": 0.1}
             response = await sent[0]
             assert (response.status_code, response.text) == (429, "slow down")
             assert response.headers["content-type"] == "text/x-note"
@@ -146,7 +146,7 @@ INVALID: tuple[dict[str, Any], ...] = (
     {"status": 200, "delay_s": True},
     {"status": 200, "body": {}},
     {"status": 200, "body": "\ud800"},
-    {"status": 200, "body": "x" * (MAX_ANSWER + 1)},
+    {"status": 200, "body": "x" * (MAX_RESPONSE + 1)},
     {"status": 200, "content_type": "a\r\nb: c"},
     {"status": 200, "content_type": "ä"},
     {"status": 200, "content_type": "x" * 201},
@@ -175,7 +175,7 @@ def test_manual_response_has_the_content_type_of_its_body() -> None:
         read_manual_response({"status": 400, "body": "no"}).response.headers.get("content-type") or ""
     )
     assert read_manual_response({"status": 204}).response.headers == Headers()
-    assert len(read_manual_response({"status": 200, "body": "x" * MAX_ANSWER}).response.body) == MAX_ANSWER
+    assert len(read_manual_response({"status": 200, "body": "x" * MAX_RESPONSE}).response.body) == MAX_RESPONSE
 
 
 async def test_store_shows_the_manual_response_to_a_later_inspector(runtime: MakeRuntime, store: Path) -> None:

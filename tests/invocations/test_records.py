@@ -83,13 +83,13 @@ def test_invocation_event_is_one_flat_record() -> None:
         "run_id": RUN_ID,
         "action": "create_vm",
         "verdict": {"status": "valid", "reading": "raw", "causes": []},
-        "answer": {"status": 202},
+        "response": {"status": 202},
         "delivery": {"url": "http://127.0.0.1:8000/", "status": 202, "latency_ms": 12.346, "error": None},
         "kafka": None,
         "simulated": None,
     }
     record = records.invocation_event(a_capture())
-    assert (record["answer"], record["delivery"]) == (None, None)
+    assert (record["response"], record["delivery"]) == (None, None)
 
 
 @given(st.binary(max_size=200), st.text(st.characters(), max_size=30))

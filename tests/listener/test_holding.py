@@ -86,7 +86,7 @@ async def test_sender_gets_exactly_the_manual_response_and_the_store_shows_it(pl
         (shown, other) = gate.shown
     assert gate.arrived == ["2"]
     assert (shown.simulated, shown.delivery, other.simulated) == (Simulated(by_hand=True), None, None)
-    assert "-> 503  answered by hand" in compact_line(shown).plain
+    assert "-> 503  responded by hand" in compact_line(shown).plain
     assert any(text.startswith("Responding to ") and text.endswith(" by hand with 503 (1 held).") for text in gate.told)
     with open_store(None, plain_runtime.cwd) as store:
         kept = store.get(first)
@@ -234,8 +234,8 @@ def test_output_and_records_show_a_manual_response() -> None:
     ]
     for simulated, said in cases:
         capture = a_capture(simulated=simulated)
-        assert f"answered {said}" in compact_line(capture).plain
-        (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "answered" in line.plain]
-        assert line.split(maxsplit=1) == ["answered", said]
+        assert f"responded {said}" in compact_line(capture).plain
+        (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "responded" in line.plain]
+        assert line.split(maxsplit=1) == ["responded", said]
         assert invocation_event(capture)["simulated"]["by_hand"] is True
         assert read_capture(to_capture(capture)).simulated == simulated

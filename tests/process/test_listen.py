@@ -48,7 +48,7 @@ def test_signed_invocation_is_verified_saved_and_gets_a_response(listening: List
     assert (record["method"], record["path"]) == ("POST", "/hooks?x=1")
     assert (record["run_id"], record["action"]) == (RUN_ID, "create_vm")
     assert record["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
-    assert record["answer"] == {"status": 200}
+    assert record["response"] == {"status": 200}
     assert record["delivery"] is None
     with open_store(None, folder) as store:
         capture = store.get(record["id"])
@@ -286,7 +286,7 @@ def test_options_for_routes_turns_and_failures_reach_the_listener(folder: Path) 
             dropped, delayed = running.record(), running.record()
     assert (len(first.requests), len(second.requests)) == (0, 1)
     assert (dropped["simulated"]["failure"], dropped["simulated"]["dropped"]) == ("fail-first", True)
-    assert dropped["answer"] is None
+    assert dropped["response"] is None
     assert 0.01 <= delayed["simulated"]["delay_s"] <= 0.02
     with open_store(None, folder) as store:
         kept = [capture.simulated for capture in store.select()]
@@ -425,7 +425,7 @@ def test_hanging_handler_is_waited_for_and_then_interrupted(folder: Path, run: R
     assert b"Stopping. Waiting up to 2 s for 1 request in your handler." in told
     record = json.loads(out.splitlines()[0])
     assert "stopped before the handler responded" in record["delivery"]["error"]
-    assert record["answer"] is None
+    assert record["response"] is None
     assert record["delivery"]["latency_ms"] >= 1_000  # it was waited for
     assert run("captures").out.rstrip().endswith("interrupted")
     assert re.search(r"  forwarded  http://\S+ interrupted after \d(\.\d)? s\n", run("show", "last").out)

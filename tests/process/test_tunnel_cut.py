@@ -89,7 +89,7 @@ class Told:
         body = a_body(a_document(sent_at=time.monotonic()))
         answer = self.at(url).post(body, now_signed(body))
         _, record = self.until(lambda record: record["type"] == "invocation" and record["verdict"]["status"] == "valid")
-        assert record["answer"]["status"] == answer[0]
+        assert record["response"]["status"] == answer[0]
         return answer
 
     def end(self) -> Record:

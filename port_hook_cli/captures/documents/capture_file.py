@@ -71,7 +71,7 @@ def to_capture(capture: Capture) -> dict[str, Any]:
         "kafka": None if origin is None else {**(origin_fields(origin) or {}), **ORIGIN.dump(origin)},
         "verdict": {**verdict, "causes": list(capture.verdict.slugs), "details": details},
         "delivery": _outcome_fields(DELIVERY, capture.delivery),
-        "answer": _outcome_fields(RESPONSE, capture.response),
+        "response": _outcome_fields(RESPONSE, capture.response),
         **({} if capture.simulated is None else {"simulated": SIMULATED.dump(capture.simulated)}),
         **({} if capture.throwaway_secret is None else {"redacted": {"secret": capture.throwaway_secret.reveal()}}),
     }
@@ -101,7 +101,7 @@ def read_capture(document: Any) -> Capture:
         if invocation.truncated
         else read_payload(invocation.body, invocation.headers),
         delivery=_read_outcome(DELIVERY, document, "delivery"),
-        response=_read_outcome(RESPONSE, document, "answer"),
+        response=_read_outcome(RESPONSE, document, "response" if "response" in document else "answer"),  # its old name
         simulated=SIMULATED.maybe(document.get("simulated"), "simulated"),
         throwaway_secret=_read_throwaway_secret(document.get("redacted")),
     )

@@ -90,7 +90,7 @@ def outcome_text(delivery: Delivery) -> str:
 
 def simulated_label(simulated: Simulated) -> str:
     """Return the label in front of `simulated_text`."""
-    return "answered" if simulated.by_hand else "simulated"
+    return "responded" if simulated.by_hand else "simulated"
 
 
 def simulated_text(simulated: Simulated) -> str:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
-from port_hook_cli.captures.documents.capture_file import to_capture
+from port_hook_cli.captures.documents.capture_file import read_capture, to_capture
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Capture,
@@ -105,7 +105,7 @@ DOCUMENT = """{
     "body_base64": "e30=",
     "body": "{}"
   },
-  "answer": {"status": 502, "headers": [["a", "b"]], "body_base64": "e30=", "body": "{}"},
+  "response": {"status": 502, "headers": [["a", "b"]], "body_base64": "e30=", "body": "{}"},
   "simulated": {"failure": "drop", "dropped": true, "delay_s": 0.5}
 }"""
 
@@ -118,6 +118,15 @@ def test_row_and_file_of_a_complete_capture_do_not_change() -> None:
     assert columns(WHOLE) == ROW
     assert read_row(list(ROW.values())) == WHOLE
     assert json.dumps(to_capture(WHOLE)) == json.dumps(json.loads(DOCUMENT))
+
+
+def test_file_with_the_old_names_of_fields_is_read() -> None:
+    old = DOCUMENT.replace('"response":', '"answer":')
+    assert (
+        read_capture(json.loads(old))
+        == read_capture(json.loads(DOCUMENT))
+        != read_capture({**json.loads(old), "answer": None})
+    )
 
 
 def test_row_has_headers_and_origin_as_json() -> None:

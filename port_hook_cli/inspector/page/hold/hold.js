@@ -36,7 +36,7 @@ export function HoldButton({ state, session }) {
 export function HoldPanel({ state, find, onOpen }) {
   const { holding, count, held } = state;
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
-  const more = count - held.filter((each) => !each.answer).length;
+  const more = count - held.filter((each) => !each.response).length;
   return (holding || held.length > 0) && html`<section class="held" aria-label="Held requests">
     <header>
       <h2 tabindex="-1" ref=${heading}><span role="status">${number(count)} held</span></h2>
@@ -60,7 +60,7 @@ export function HoldPanel({ state, find, onOpen }) {
 
 /** @param {{ held: Held, inputs: Row["inputs"], onOpen: (id: string) => void, onDone: () => void }} props */
 function Item({ held, inputs, onOpen, onDone }) {
-  const { id, answer } = held;
+  const { id, response } = held;
   const [isResponding, setResponding] = useState(false);
   const send = (/** @type {string} */ what, /** @type {object} */ body) =>
     post(`/api/held/${id}/${what}`, body).then(({ waits }) => {
@@ -74,8 +74,8 @@ function Item({ held, inputs, onOpen, onDone }) {
         ${inputs.map((pair) => oneLine(pair.join("="))).join(" ") || oneLine(held.run_id ?? id)}
       </span>
       <span>arrived <${Ago} at=${held.received_at} /></span>
-      ${answer
-        ? html`<span class="warn">responded by hand: ${answer.status} after ${answer.delay_s} s</span>`
+      ${response
+        ? html`<span class="warn">responded by hand: ${response.status} after ${response.delay_s} s</span>`
         : html`<span class="do">
             <${Button} icon="play" label="Let it pass" onClick=${() => send("pass", {})} />
             ${held.can_respond && html`<${Button}
@@ -84,7 +84,7 @@ function Item({ held, inputs, onOpen, onDone }) {
             />`}
           </span>`}
     </div>
-    ${isResponding && !answer && html`<${ManualResponse}
+    ${isResponding && !response && html`<${ManualResponse}
       name=${`${held.name} ${id}`} onSend=${(body) => send("respond", body)} onClose=${() => setResponding(false)}
     />`}
   </li>`;

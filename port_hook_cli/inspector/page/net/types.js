@@ -170,7 +170,7 @@ export {};
  * @property {string | null} run_id
  * @property {number} received_at
  * @property {boolean} can_respond false for a Kafka message
- * @property {{ status: number, delay_s: number } | null} answer
+ * @property {{ status: number, delay_s: number } | null} response
  */
 
 /** @typedef {{ holding: boolean, count: number, held: Held[] }} HeldState */
