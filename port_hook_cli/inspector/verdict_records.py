@@ -38,7 +38,7 @@ def verdict_record(capture: Capture, secret: Secret | None) -> dict[str, Any]:
     return {
         "status": str(verdict.status),
         "about": _about(verdict, is_same=parts["expected"] is not None and parts["expected"] == parts["received"]),
-        "reading": cut(verdict.signed_form),
+        "signed_form": cut(verdict.signed_form),
         "age_s": verdict.age_s if verdict.age_s is not None and isfinite(verdict.age_s) else None,
         "causes": [
             {

@@ -149,7 +149,7 @@ def _second_text(second: float) -> str:
 
 def verdict_fields(verdict: Verdict) -> dict[str, Any]:
     """Return the fields of a verdict for other records."""
-    return {"status": str(verdict.status), "reading": verdict.signed_form, "causes": list(verdict.slugs)}
+    return {"status": str(verdict.status), "signed_form": verdict.signed_form, "causes": list(verdict.slugs)}
 
 
 def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:

@@ -247,7 +247,7 @@ def test_message_is_explained_in_its_signed_form(assistant: Assistant) -> None:
     invocation = an_invocation(value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400)
     assistant.save(a_capture(invocation))
     found = assistant.document("explain_verdict")
-    assert (found["result"]["status"], found["result"]["reading"]) == ("valid", "kafka")
+    assert (found["result"]["status"], found["result"]["signed_form"]) == ("valid", "kafka")
     assert any("when the message was sent to Kafka" in note for note in found["notes"])
 
 

@@ -158,7 +158,7 @@ def test_kafka_message_is_signed_inside(run: Run, folder: Path) -> None:
     origin = MessageOrigin("org_AcmeAcmeAcme.runs", 0, 123_456_789, int(NOW * 1000))
     keep(folder, a_capture(an_invocation(value, headers=message_headers(value), origin=origin)))
     document = export(run, folder)
-    assert verdict_of(run, "shared.json", "--redacted")["reading"] == "kafka"
+    assert verdict_of(run, "shared.json", "--redacted")["signed_form"] == "kafka"
     inside = json.loads(document["body"])["headers"]
     assert inside["X-Port-Signature"] == dict(document["headers"])["X-Port-Signature"]
     assert document["kafka"]["topic"].endswith(".runs")

@@ -42,7 +42,7 @@ def test_verdict_record_has_status_causes_age_and_hint() -> None:
     assert signature_records.verdict_record(VERDICT) == {
         "schema": "port-hook/verdict/1",
         "status": "invalid",
-        "reading": None,
+        "signed_form": None,
         "causes": ["secret-or-body", "clock-skew"],
         "age_s": 1.235,
         "hint": "check the secret",
@@ -82,7 +82,7 @@ def test_invocation_event_is_one_flat_record() -> None:
         "path": "/",
         "run_id": RUN_ID,
         "action": "create_vm",
-        "verdict": {"status": "valid", "reading": "raw", "causes": []},
+        "verdict": {"status": "valid", "signed_form": "raw", "causes": []},
         "response": {"status": 202},
         "delivery": {"url": "http://127.0.0.1:8000/", "status": 202, "latency_ms": 12.346, "error": None},
         "kafka": None,

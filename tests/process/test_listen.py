@@ -47,7 +47,7 @@ def test_signed_invocation_is_verified_saved_and_gets_a_response(listening: List
     assert (record["schema"], record["type"]) == ("port-hook/event/1", "invocation")
     assert (record["method"], record["path"]) == ("POST", "/hooks?x=1")
     assert (record["run_id"], record["action"]) == (RUN_ID, "create_vm")
-    assert record["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
+    assert record["verdict"] == {"status": "valid", "signed_form": "raw", "causes": []}
     assert record["response"] == {"status": 200}
     assert record["delivery"] is None
     with open_store(None, folder) as store:

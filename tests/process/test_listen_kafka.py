@@ -32,7 +32,7 @@ def test_listen_kafka_shows_saves_and_verifies_a_message(
         status, rest = watching.stop()
 
     assert (status, rest[-1]["type"], rest[-1]["verified"], rest[-1]["waiting"]) == (0, "summary", 1, [RUN_ID])
-    assert (record["verdict"]["status"], record["verdict"]["reading"]) == ("valid", "kafka")
+    assert (record["verdict"]["status"], record["verdict"]["signed_form"]) == ("valid", "kafka")
     assert (record["kafka"]["topic"], record["kafka"]["partition"]) == (runs, 1)
     with open_store(tmp_path / ".port-hook" / "captures.db", tmp_path) as store:
         kept = store.get("last").invocation

@@ -97,7 +97,7 @@ async def test_signed_invocation_through_cloudflared_is_valid_and_gets_the_handl
         assert await asyncio.to_thread(sender.post, a_body(), now_signed(a_body())) == (202, b"queued")
         while (record := here.record())["type"] != "invocation":
             pass  # other reports of the tunnel may come in between
-        assert record["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
+        assert record["verdict"] == {"status": "valid", "signed_form": "raw", "causes": []}
         code, _ = here.stop(signal.SIGINT)
     assert code == 0
     await agent.pipe.gone()

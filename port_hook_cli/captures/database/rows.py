@@ -45,7 +45,7 @@ CAPTURE_COLUMNS = (
     "action",
     "signature",
     "status",
-    "reading",
+    "signed_form",
     "age_s",
     "is_verified",
     "body_size",

@@ -73,6 +73,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # The names in each block of a thousand captures (see `store.name_blocks`). A listener fills the table later, so
     # that the upgrade is quick.
     ("CREATE TABLE name_blocks (upto INTEGER PRIMARY KEY, since INTEGER NOT NULL, ends TEXT NOT NULL)",),
+    ("ALTER TABLE captures RENAME COLUMN reading TO signed_form",),
 )
 LATEST = UNRELEASED + len(MIGRATIONS)
 """The schema version that this port-hook writes."""

@@ -47,13 +47,15 @@ class NotACapture(ValueError):
 class Field(NamedTuple):
     """An attribute of a value. `key` is its name in JSON, if the names differ. `default` replaces null.
 
-    A field with `is_extra` was added later. JSON omits the field if it has its default, so older records don't change.
+    `old_key` is its name in older files and stores, which are still read. A field with `is_extra` was added later. JSON
+    omits the field if it has its default, so older records don't change.
     """
 
     name: str
     load: Loader
     default: Any = _REQUIRED
     key: str = ""
+    old_key: str = ""
     dump: Callable[[Any], Any] | None = None
     is_extra: bool = False
 
@@ -64,7 +66,9 @@ class Shape(Generic[T]):
     def __init__(self, make: Callable[..., T], *fields: Field) -> None:
         self.make, self.fields = make, fields
         # These are plain tuples, because commands and the page load thousands of rows.
-        self._loaders = [(field.name, field.key or field.name, field.load, field.default) for field in fields]
+        self._loaders = [
+            (field.name, field.key or field.name, field.old_key, field.load, field.default) for field in fields
+        ]
 
     def only(self, *names: str) -> Iterator[Field]:
         """Yield the fields with the given names."""
@@ -81,8 +85,10 @@ class Shape(Generic[T]):
 
     def load(self, written: Fields, **others: Any) -> T:
         """Return the value with the fields in `written` and the attributes in `others`. Raises NotACapture."""
-        for name, key, load, default in self._loaders:
+        for name, key, old_key, load, default in self._loaders:
             part = written.get(key)
+            if part is None and old_key:
+                part = written.get(old_key)
             if part is not None:
                 others[name] = load(part, key)
             elif default is _REQUIRED:
@@ -213,7 +219,7 @@ CAUSE = Shape(Cause, Field("slug", read_text), Field("explanation", read_text, k
 VERDICT = Shape(
     Verdict,
     Field("status", read_status, dump=str),
-    Field("signed_form", read_text_or_bytes, None, key="reading"),
+    Field("signed_form", read_text_or_bytes, None, old_key="reading"),
     Field("age_s", _age, None),
     Field("causes", _causes, (), key="details", dump=lambda causes: list(map(CAUSE.dump, causes))),
 )

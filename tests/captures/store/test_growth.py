@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, text_column
-from port_hook_cli.captures.database.schema import MIGRATIONS, migrate
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, text_column
+from port_hook_cli.captures.database.schema import UNRELEASED, migrate
 from port_hook_cli.captures.store import statements
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.deleting import PruneRule
@@ -165,17 +165,18 @@ def unsigned(number: int) -> Capture:
     return a_capture(an_invocation(id=f"{number:012x}"), verdict=Verdict(status=Status.MISSING))
 
 
-def older_store(folder: Path, count: int) -> Path:
-    """Return the path of a store whose schema has no blocks yet."""
+def older_store(folder: Path, count: int, capture: Capture | None = None) -> Path:
+    """Return the path of a store with the first schema: without blocks, and with the old names."""
     path = folder / ".port-hook" / "captures.db"
-    path.parent.mkdir(mode=0o700)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-        migrate(connection, MIGRATIONS[:1])
-        for statement in statements.inserts([capture_row(a_capture(), keep_secrets=False)], small=True):
-            connection.execute(*statement)
-    path.chmod(0o600)
+    with open_store(None, folder, create=True) as store:
+        store.add([capture or a_capture()])
     add_copies(path, count - 1)
+    edit(
+        path,
+        "DROP TABLE name_blocks",
+        "ALTER TABLE captures RENAME COLUMN signed_form TO reading",
+        f"PRAGMA user_version = {UNRELEASED + 1}",
+    )
     return path
 
 
@@ -187,6 +188,14 @@ def test_older_store_is_upgraded_without_reading_its_captures(folder: Path) -> N
         connection.set_progress_handler(lambda: counted.append(1), 1_000)
         migrate(connection)
     assert not counted
+
+
+def test_capture_in_an_older_store_keeps_the_values_of_renamed_fields(folder: Path) -> None:
+    verdict = Verdict(status=Status.REENCODED, signed_form="js")
+    capture = a_capture(verdict=verdict)
+    older_store(folder, 1, capture)
+    with open_reader(None, folder) as store:
+        assert store.get("last") == capture
 
 
 def test_listener_adds_blocks_to_an_older_store_a_thousand_captures_at_a_time(folder: Path) -> None:

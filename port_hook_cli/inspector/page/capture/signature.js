@@ -9,7 +9,7 @@ import { duration, fullTime, number, oneLine, verdictOf, visible } from "../ui/f
 /** @param {{ capture: Capture }} props */
 export function Signature({ capture: { verdict, row } }) {
   const look = verdictOf(verdict.status);
-  const { parts, reading, difference, age_s } = verdict;
+  const { parts, signed_form, difference, age_s } = verdict;
   const isSame = parts.expected !== null && parts.expected === parts.received;
   const isMessage = row.message !== null;
   const age = age_s === null ? "" : `, ${duration(age_s)} ${age_s >= 0 ? "before" : "after"} it arrived`;
@@ -20,7 +20,7 @@ export function Signature({ capture: { verdict, row } }) {
       <dl class="difference">
         <${Side} name=${isMessage ? "Message" : "Raw body"} tone=${look.tone} at=${difference.offset}
           part=${difference.raw} />
-        <${Side} name=${isMessage ? "Signed" : `Signed: ${oneLine(reading)}`} tone="good" at=${difference.offset}
+        <${Side} name=${isMessage ? "Signed" : `Signed: ${oneLine(signed_form)}`} tone="good" at=${difference.offset}
           part=${difference.signed} />
       </dl>`}
     <h3>How the signature is computed</h3>

@@ -82,7 +82,7 @@ export {};
  * @typedef {object} Verdict
  * @property {string} status
  * @property {string} about what the status means for this signature
- * @property {string | null} reading the signed form of the body
+ * @property {string | null} signed_form the encoding that the signature matches
  * @property {number | null} age_s
  * @property {Cause[]} causes
  * @property {SignatureParts} parts
