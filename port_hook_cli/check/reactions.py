@@ -60,7 +60,7 @@ class Reaction(StrEnum):
 
     ACCEPTED = "accepted"
     REDIRECTED = "redirected"
-    REJECTED = "refused"
+    REJECTED = "rejected"
     LIMITED = "limited"
     FAILED = "failed"
     HUNG = "hung"

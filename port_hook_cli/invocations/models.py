@@ -274,7 +274,7 @@ class Simulated:
 class Capture:
     """An invocation with its verdict, its payload and its outcome so far.
 
-    `delivery` is None if nothing was forwarded, and `response` is None until the response is decided. `refused` means
+    `delivery` is None if nothing was forwarded, and `response` is None until the response is decided. `rejected` means
     that the listener rejected the request because of its verdict. The store does not save this field. `simulated` is
     the simulation for this request, or None. `throwaway_secret` is set only for a redacted capture, whose file contains
     the secret. Anyone can sign with it, so it doesn't identify the sender and is used only if the user asks for it.
@@ -285,7 +285,7 @@ class Capture:
     payload: Payload
     delivery: Delivery | None = None
     response: Response | None = None
-    refused: bool = False
+    rejected: bool = False
     simulated: Simulated | None = None
     throwaway_secret: Secret | None = None
 

@@ -30,7 +30,7 @@ class EndedRuns(Observer):
 
     def captured(self, capture: Capture) -> None:
         """Remember the run of an accepted request."""
-        if capture.payload.run_id and not capture.refused:
+        if capture.payload.run_id and not capture.rejected:
             self._runs[capture.payload.run_id] = None
             if len(self._runs) > MOST_WAITING_RUNS:
                 self._runs.popitem(last=False)

@@ -72,7 +72,7 @@ class KeyCommands(Observer):
 
         A rejected request comes from an untrusted sender. If it were newly signed, the listener would forward it.
         """
-        if not capture.refused and capture.invocation.replay_of is None:
+        if not capture.rejected and capture.invocation.replay_of is None:
             self._last = capture
 
     @contextmanager

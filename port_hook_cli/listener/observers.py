@@ -127,7 +127,7 @@ def open_run(capture: Capture) -> str | None:
     The result is None for a rejected, unverified or repeated request, and for a request that got no response.
     """
     verdict, response = capture.verdict, capture.response
-    if capture.refused or response is None or verdict.status not in VERIFIED or "replayed" in verdict.slugs:
+    if capture.rejected or response is None or verdict.status not in VERIFIED or "replayed" in verdict.slugs:
         return None
     return (
         capture.payload.run_id

@@ -127,7 +127,7 @@ class Pipeline:
             verdict=verdict,
             payload=payload,
             response=None if takes_turn else response,
-            refused=refusal is not None,
+            rejected=refusal is not None,
             simulated=simulated,
         )
         try:
@@ -169,7 +169,7 @@ class Pipeline:
             verdict=verdict,
             payload=payload,
             response=refusal or self._own_response(payload, None, is_wanted=is_wanted),
-            refused=refusal is not None,
+            rejected=refusal is not None,
         )
 
     async def save_messages(self, captures: Sequence[Capture]) -> None:
@@ -219,12 +219,12 @@ class Pipeline:
     def _observe(self, capture: Capture, response: Response | None) -> None:
         if capture.delivery is not None:
             self._store.complete(capture)
-        if capture.refused:
-            self.tally.refused += 1
+        if capture.rejected:
+            self.tally.rejected += 1
         else:
             self.tally.verified += capture.verdict.status in VERIFIED
-        if capture.refused or self._is_wanted(capture.payload):
-            if not capture.refused:
+        if capture.rejected or self._is_wanted(capture.payload):
+            if not capture.rejected:
                 self._count(capture, response)
             self._observer.captured(capture)
 
@@ -242,7 +242,7 @@ class Pipeline:
         if verdict.status is Status.UNCHECKED or policy.allow_unverified:
             return None
         accepted = responses.is_accepted(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
-        return None if accepted else responses.refused(verdict)
+        return None if accepted else responses.rejected(verdict)
 
     async def _serve(
         self, capture: Capture, turn: Turn, client: str, response: Response | None

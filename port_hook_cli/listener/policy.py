@@ -81,7 +81,7 @@ class Tally:
 
     received: int = 0
     verified: int = 0
-    refused: int = 0
+    rejected: int = 0
     unsaved: int = 0
     passed_over: int = 0
     handler_failures: int = 0

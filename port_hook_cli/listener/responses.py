@@ -22,7 +22,7 @@ class BadResponse(ValueError):
     """A `--respond` value is not a valid response. The message says why."""
 
 
-def refused(verdict: Verdict) -> Response:
+def rejected(verdict: Verdict) -> Response:
     """Return the 401 for a request that failed verification."""
     return _problem(
         _UNAUTHORIZED, "signature", f"{verdict.status}: {', '.join(verdict.slugs)}".rstrip(": "), verdict.hint

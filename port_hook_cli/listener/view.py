@@ -127,7 +127,7 @@ def pause_line(released: int | None, release: str = PRESS_P) -> str:
 def summary_lines(tally: Tally, still_open: Collection[str] = ()) -> Iterator[str]:
     """Yield the summary of a session. `still_open` contains the IDs of runs that certainly haven't ended."""
     yield (
-        f"{tally.received} received, {tally.verified} verified, {tally.refused} rejected, "
+        f"{tally.received} received, {tally.verified} verified, {tally.rejected} rejected, "
         + (f"{tally.unsaved} not saved, " if tally.unsaved else "")
         + f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
         + (f", {tally.passed_over} ignored (--only)" if tally.passed_over else "")
@@ -189,7 +189,7 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
         "type": "summary",
         "received": tally.received,
         "verified": tally.verified,
-        "refused": tally.refused + tally.unsaved,
+        "rejected": tally.rejected + tally.unsaved,
         "passed_over": tally.passed_over,
         "handler_failures": tally.handler_failures,
         "waiting": list(tally.waiting),

@@ -26,7 +26,7 @@ from port_hook_cli.check.watching import OwnSandboxWatch, SandboxWatch
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
-from port_hook_cli.listener.responses import refused
+from port_hook_cli.listener.responses import rejected
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import KeptReplay
@@ -294,7 +294,7 @@ async def test_listener_is_not_taken_for_the_handler() -> None:
         verdict = verify_signature(Headers.from_raw(request.raw_headers), body, SECRET, now=time.time())
         if str(verdict.status) == "valid":
             return web.Response(status=202)
-        response = refused(verdict)
+        response = rejected(verdict)
         return web.Response(status=response.status, body=response.body, content_type="application/json")
 
     report = await run_check(listener, "valid", "old")

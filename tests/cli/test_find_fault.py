@@ -18,7 +18,7 @@ from aiohttp import web
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Capture, Status, Verdict
-from port_hook_cli.listener.responses import refused
+from port_hook_cli.listener.responses import rejected
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED
 from tests.conftest import Run
@@ -131,7 +131,7 @@ def test_unknown_mistake_is_explained_from_the_signature_of_the_handler(run: Run
 
 def test_search_ends_after_two_requests_when_a_listener_rejected_them(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
-    body = refused(Verdict(status=Status.INVALID, causes=(REPLAYED,))).body
+    body = rejected(Verdict(status=Status.INVALID, causes=(REPLAYED,))).body
     with handler(b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)) as listener:
         result = run("replay", "payload.json", "--to", listener.url, "--find-fault", env=ENV)
     assert (result.code, len(listener.requests)) == (ExitCode.FAILED, 2)

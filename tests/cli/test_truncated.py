@@ -26,7 +26,7 @@ def kept(folder: Path) -> None:
         an_invocation(BODY, id="aa0000000001"), verdict=Verdict(status=Status.INVALID), response=Response(status=401)
     )
     with open_store(None, folder, create=True) as store:
-        store.write([store.row(replace(capture, refused=True))], [])
+        store.write([store.row(replace(capture, rejected=True))], [])
 
 
 def test_show_prints_the_saved_and_the_original_size(run: Run) -> None:

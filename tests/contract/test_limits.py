@@ -5,7 +5,7 @@ from __future__ import annotations
 from port_hook_cli.actions.templates import MAX_DEPTH as TEMPLATE_LEVELS
 from port_hook_cli.assistant.results import MAX_CHARACTERS
 from port_hook_cli.captures.comparison import MAX_CHANGES
-from port_hook_cli.captures.documents.capture_fields import REFUSED_BODY_LIMIT
+from port_hook_cli.captures.documents.capture_fields import REJECTED_BODY_LIMIT
 from port_hook_cli.check.fault import MOST_REQUESTS
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
 from port_hook_cli.files.documents import MAX_YAML, MOST_ADDED, MOST_LEVELS, MOST_TOKENS
@@ -34,7 +34,7 @@ LIMITS = [
     (
         "contributing/threat-model-network.md",
         "at most 256 KiB of the body are saved",
-        REFUSED_BODY_LIMIT,
+        REJECTED_BODY_LIMIT,
         256 * KIB,
     ),
     ("contributing/threat-model.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
@@ -68,7 +68,7 @@ LIMITS = [
     ("reference/signatures.md", "the raw body | 16 KiB", MILLISECONDS_BODY_BYTES, 16 * KIB),
     ("reference/signatures.md", "2 MiB for other secrets without the timestamp", LAYOUT_BYTES, 2 * MIB),
     ("reference/signatures.md", "indented forms are tried | 256 KiB", MAX_INDENTED_CHARACTERS, 256 * KIB),
-    ("reference/store.md", "for a rejected request, the first 256 KiB", REFUSED_BODY_LIMIT, 256 * KIB),
+    ("reference/store.md", "for a rejected request, the first 256 KiB", REJECTED_BODY_LIMIT, 256 * KIB),
     ("reference/store.md", "headers (masked), the first 64 KiB of the body", SHOWN_BYTES, 64 * KIB),
     ("reference/templates.md", "Error messages are cut after 256 characters", LONGEST_CUT, 256),
     ("reference/templates.md", "A result can have at most 8 MiB", MAX_RESULT_BYTES, 8 * MIB),

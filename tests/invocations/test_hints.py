@@ -12,7 +12,7 @@ from port_hook_cli.invocations.hints import (
     delivery_hints,
 )
 from port_hook_cli.invocations.models import Delivery, Status, Verdict
-from port_hook_cli.listener.responses import refused
+from port_hook_cli.listener.responses import rejected
 from port_hook_cli.signatures.causes import REPLAYED
 
 URL = "http://127.0.0.1:8000/"
@@ -70,7 +70,7 @@ def test_hint_shows_the_options_of_the_sending_command() -> None:
 def test_hint_points_to_the_listener_when_a_listener_rejected_the_request() -> None:
     for options in SENDERS:
         for is_message in [False, True]:
-            response = refused(Verdict(status=Status.INVALID, causes=(REPLAYED,)))
+            response = rejected(Verdict(status=Status.INVALID, causes=(REPLAYED,)))
             delivery = Delivery(url=URL, status=response.status, body=response.body)
             (hint,) = delivery_hints(delivery, options, is_message=is_message)
             assert hint.startswith("`port-hook listen` rejected this request, so the handler did not get it.")

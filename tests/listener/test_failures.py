@@ -50,7 +50,7 @@ async def test_allowed_unverified_requests_are_not_counted_as_verified() -> None
     async with listening(World(), allow_unverified=True) as flow:
         await flow.receive(an_invocation(headers=signed(b"another body")), "c")
         await flow.receive(an_invocation(), "c")
-    assert (flow.tally.verified, flow.tally.refused, flow.tally.received) == (1, 0, 2)
+    assert (flow.tally.verified, flow.tally.rejected, flow.tally.received) == (1, 0, 2)
 
 
 @dataclass

@@ -163,7 +163,7 @@ async def test_pipeline_raises_when_it_cannot_save_a_request() -> None:
         "The handler at http://h:1/ got a request, but port-hook cannot save it.",
         "Responded with 500 to an unsaved request: There is no space left. Free some.",
     ]
-    assert (flow.tally.refused, flow.tally.unsaved) == (0, 1)
+    assert (flow.tally.rejected, flow.tally.unsaved) == (0, 1)
 
 
 async def test_tally_has_the_latest_1_000_waiting_runs() -> None:
@@ -188,7 +188,7 @@ async def test_repeated_signature_is_rejected_while_its_timestamp_is_within_the_
                 for at in (NOW, NOW + 1, NOW + 300 + ahead_s, NOW + 301 + ahead_s)
             ]
         assert statuses == [200, 401, 401, 401]
-        assert (flow.tally.verified, flow.tally.refused) == (1, 3)
+        assert (flow.tally.verified, flow.tally.rejected) == (1, 3)
 
 
 async def test_repeats_do_not_extend_how_long_a_signature_is_remembered() -> None:
@@ -478,5 +478,5 @@ async def test_message_is_left_to_its_source_when_it_cannot_be_saved() -> None:
         world.problem = None
         await flow.receive(a_kafka_message(), "unknown")
     assert world.notices == []  # the source reports it once, however often it retries
-    assert (flow.tally.received, flow.tally.refused) == (1, 0)
+    assert (flow.tally.received, flow.tally.rejected) == (1, 0)
     assert world.saved[0].verdict.slugs == ()  # the second attempt is not a replay

@@ -81,11 +81,11 @@ def test_parse_response_never_changes_a_body_from_a_file(status: int, content: b
 
 REFUSALS: list[tuple[Response, int, str, str]] = [
     (
-        answering.refused(Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "w", "use the other"),))),
+        answering.rejected(Verdict(status=Status.INVALID, causes=(Cause("secret-or-body", "w", "use the other"),))),
         401, "signature", "invalid: secret-or-body",
     ),
-    (answering.refused(Verdict(status=Status.STALE)), 401, "signature", "stale"),
-    (answering.refused(Verdict(status=Status.VALID, causes=(REPLAYED,))), 401, "signature", "valid: replayed"),
+    (answering.rejected(Verdict(status=Status.STALE)), 401, "signature", "stale"),
+    (answering.rejected(Verdict(status=Status.VALID, causes=(REPLAYED,))), 401, "signature", "valid: replayed"),
     (answering.not_saved("no space left on device"), 500, "not-saved", "no space left on device"),
     (answering.too_large(1000), 413, "too-large", "1000 bytes"),
     (answering.outside("/hooks"), 404, "not-found", "below /hooks"),
@@ -114,9 +114,9 @@ def test_every_error_response_of_the_listener_is_json_with_a_reason() -> None:
 
 def test_error_response_has_a_hint_only_when_the_problem_can_be_fixed() -> None:
     cases: list[tuple[Response, str | None]] = [
-        (answering.refused(Verdict(status=Status.INVALID, causes=(Cause("a", "w", "do b"), REPLAYED))), "do b"),
+        (answering.rejected(Verdict(status=Status.INVALID, causes=(Cause("a", "w", "do b"), REPLAYED))), "do b"),
         (answering.too_large(1), "raise the limit with --max-body"),
-        (answering.refused(Verdict(status=Status.STALE)), None),
+        (answering.rejected(Verdict(status=Status.STALE)), None),
     ]
     for answer, hint in cases:
         assert json.loads(answer.body).get("hint") == hint

@@ -110,7 +110,7 @@ async def test_reporter_shows_in_the_summary_why_the_handler_failed(port: FlakyP
 async def test_run_of_an_unverified_request_is_neither_reported_nor_followed(port: FlakyPort) -> None:
     others = [Verdict(status=status) for status in Status if status not in {Status.VALID, Status.REENCODED}]
     captures = [
-        a_capture(response=Response(status=401), refused=True),
+        a_capture(response=Response(status=401), rejected=True),
         *(a_capture(response=FINE, verdict=verdict) for verdict in others),
         a_capture(response=FINE, verdict=Verdict(status=Status.VALID, causes=(REPLAYED,))),
         a_capture(response=None),

@@ -71,7 +71,7 @@ async def test_rejected_request_is_not_dropped_and_does_not_count_for_fail_first
         headers = dict(signed(a_body(), timestamp=str(int(NOW))))
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(serving.url, content=a_body(), headers=headers)
-    assert [capture.refused for capture in shown.captures] == [True, False]
+    assert [capture.rejected for capture in shown.captures] == [True, False]
 
 
 async def test_dropped_request_is_accepted_again_with_refuse_replays(plain_runtime: Runtime) -> None:

@@ -101,7 +101,7 @@ def test_summary_is_one_line_of_counts_when_no_run_waits() -> None:
     cases: list[tuple[Tally, str]] = [
         (Tally(), "0 received, 0 verified, 0 rejected, 0 handler failures"),
         (
-            Tally(received=7, verified=4, refused=3, handler_failures=1),
+            Tally(received=7, verified=4, rejected=3, handler_failures=1),
             "7 received, 4 verified, 3 rejected, 1 handler failure",
         ),
         (

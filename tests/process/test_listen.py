@@ -56,7 +56,7 @@ def test_signed_invocation_is_verified_saved_and_gets_a_response(listening: List
     assert listening.record()["type"] == "invocation"
     code, (summary,) = listening.stop()
     assert (code, summary["type"]) == (0, "summary")
-    assert [summary[name] for name in ("received", "verified", "refused", "handler_failures")] == [2, 1, 1, 0]
+    assert [summary[name] for name in ("received", "verified", "rejected", "handler_failures")] == [2, 1, 1, 0]
     assert summary["waiting"] == [RUN_ID]
 
 

@@ -114,7 +114,7 @@ def test_r_replays_the_latest_request_of_the_store_before_the_first_request_arri
         a_capture(an_invocation(id="aaaaaaaaaaaa")),
         a_capture(an_invocation(a_body(a_document(action="delete_vm")), id="bbbbbbbbbbbb")),
         a_capture(an_invocation(id="cccccccccccc", replay_of="bbbbbbbbbbbb")),
-        a_capture(an_invocation(id="dddddddddddd"), verdict=Verdict(status=Status.INVALID), refused=True),
+        a_capture(an_invocation(id="dddddddddddd"), verdict=Verdict(status=Status.INVALID), rejected=True),
     )
     with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, _):
         terminal.type("r")

@@ -16,7 +16,7 @@ from port_hook_cli.captures.documents.capture_fields import (
     INVOCATION,
     NOT_WHOLE,
     ORIGIN,
-    REFUSED_BODY_LIMIT,
+    REJECTED_BODY_LIMIT,
     RESPONSE,
     SIMULATED,
     TRUNCATION,
@@ -108,7 +108,7 @@ def outcome_weight(row: Row) -> int:
 def capture_row(capture: Capture, *, keep_secrets: bool) -> Row:
     """Return the row for a capture, in the order of CAPTURE_COLUMNS. A rejected request's body is truncated."""
     invocation, payload, verdict = capture.invocation, capture.payload, capture.verdict
-    if capture.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
+    if capture.rejected and len(invocation.body) > REJECTED_BODY_LIMIT:
         invocation = truncate(invocation)
     truncated = invocation.truncated
     method, target, run_id, action, signature = _text_columns(
@@ -130,7 +130,7 @@ def capture_row(capture: Capture, *, keep_secrets: bool) -> Row:
         _PLAIN[verdict.status],
         verdict.signed_form,
         verdict.age_s,
-        0 if capture.refused or verdict.status not in _VERIFIED else 1,
+        0 if capture.rejected or verdict.status not in _VERIFIED else 1,
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
         None if invocation.origin is None else _origin_json(invocation.origin),

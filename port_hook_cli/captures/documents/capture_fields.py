@@ -27,7 +27,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 
-REFUSED_BODY_LIMIT = 256 * 1024
+REJECTED_BODY_LIMIT = 256 * 1024
 
 NOT_WHOLE = "not read, because the body is incomplete"
 
@@ -261,7 +261,7 @@ INVOCATION = Shape(
 )
 
 
-def truncate(invocation: Invocation, limit: int = REFUSED_BODY_LIMIT) -> Invocation:
+def truncate(invocation: Invocation, limit: int = REJECTED_BODY_LIMIT) -> Invocation:
     """Return a rejected invocation with at most `limit` bytes of its body, and with the whole body's size and hash."""
     body = invocation.body
     if len(body) <= limit or invocation.truncated is not None:

@@ -68,7 +68,7 @@ def redact(capture: Capture, wanted: Verdict, pseudonyms: Pseudonyms, *, new_sec
         payload=read_payload(request.body, request.headers),
         delivery=_delivery(capture.delivery, pseudonyms),
         response=None if capture.response is None else _outcome(capture.response, pseudonyms),
-        refused=capture.refused,
+        rejected=capture.rejected,
         throwaway_secret=resigned.secret,
     )
     return Redacted(redacted, resigned.verdict, resigned.is_same)

@@ -156,10 +156,10 @@ def _response(capture: Capture) -> Iterator[Styled]:
     if capture.invocation.origin is not None:
         yield from _message_outcome(capture)
         return
-    rejected = " and not forwarded" if capture.refused else ""
+    rejected = " and not forwarded" if capture.rejected else ""
     yield labeled("responded", f"{capture.response.status}{rejected}")
     fate = run_fate(capture.payload, capture.response, is_message=capture.is_message)
-    if fate is RunFate.NO_RUN or capture.refused:
+    if fate is RunFate.NO_RUN or capture.rejected:
         return
     is_good = capture.response.ok
     yield labeled("in Port", fate_message(fate, capture.payload, is_good=is_good))
@@ -172,7 +172,7 @@ def _response(capture: Capture) -> Iterator[Styled]:
 def _message_outcome(capture: Capture) -> Iterator[Styled]:
     """Yield what ends a message's run, because nobody waits for a response to a message."""
     payload, response = capture.payload, capture.response
-    if capture.refused or response is None:
+    if capture.rejected or response is None:
         yield labeled("rejected", "not forwarded")
     elif fate := message_fate(payload):
         yield labeled("in Port", fate)

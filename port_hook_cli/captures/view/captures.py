@@ -244,7 +244,7 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
 def _response(capture: Capture) -> Iterator[Styled]:
     response = capture.response
     if capture.invocation.origin is not None:  # a message doesn't get a response
-        yield from [labeled("rejected", "not forwarded")] if capture.refused else ()
+        yield from [labeled("rejected", "not forwarded")] if capture.rejected else ()
         return
     if response is None:
         return

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.documents.capture_fields import REFUSED_BODY_LIMIT, NotACapture, require_whole, truncate
+from port_hook_cli.captures.documents.capture_fields import REJECTED_BODY_LIMIT, NotACapture, require_whole, truncate
 from port_hook_cli.captures.documents.capture_file import CAPTURE, capture_summary, read_capture, to_capture
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in, read_request
 from port_hook_cli.captures.documents.request_file import from_capture as saved_request
@@ -46,7 +46,7 @@ def test_any_bytes_are_read_as_a_request_or_raise_not_a_request(content: bytes) 
         assert read_request(content).body in content
 
 
-LARGE = an_invocation(b"x" * (REFUSED_BODY_LIMIT + 1))
+LARGE = an_invocation(b"x" * (REJECTED_BODY_LIMIT + 1))
 
 
 @given(st.binary(max_size=40), st.integers(0, 40))
@@ -65,7 +65,7 @@ def test_truncated_capture_file_reads_back_and_whole_captures_have_no_truncation
     capture = a_capture(truncate(LARGE))
     fields = {
         "body_truncated": True,
-        "body_size": REFUSED_BODY_LIMIT + 1,
+        "body_size": REJECTED_BODY_LIMIT + 1,
         "body_sha256": sha256(LARGE.body).hexdigest(),
     }
     document = to_capture(capture)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.documents.capture_fields import REFUSED_BODY_LIMIT
+from port_hook_cli.captures.documents.capture_fields import REJECTED_BODY_LIMIT
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import Headers
@@ -37,7 +37,7 @@ def unverified(number: int, body: bytes = b"{}") -> Capture:
 
 
 def refuse(store: CaptureStore, *captures: Capture) -> None:
-    store.write([store.row(replace(capture, refused=True)) for capture in captures], [])
+    store.write([store.row(replace(capture, rejected=True)) for capture in captures], [])
 
 
 def kept(store: CaptureStore) -> tuple[list[int], list[int]]:
@@ -93,7 +93,7 @@ def test_store_file_stays_near_its_limit_and_retains_verified_captures(opens: Op
     with opens(max_size=limit) as store:
         store.add([verified(number, os.urandom(MIB)) for number in range(5)])
         for number in range(200):
-            refuse(store, unverified(number, os.urandom(REFUSED_BODY_LIMIT)))
+            refuse(store, unverified(number, os.urandom(REJECTED_BODY_LIMIT)))
             # The extra space is the 16 MiB between two trims, and the same size again for SQLite's log.
             assert size_on_disk(store) < limit + 36 * MIB
         for number in range(40):
@@ -151,7 +151,7 @@ def test_rejected_body_is_truncated_with_its_size_and_hash(opens: Opens) -> None
         assert (store.get("last").invocation.body, store.get("last").invocation.truncated) == (body, None)
         refuse(store, unverified(1, body))
         invocation = store.get("last").invocation
-    assert invocation.body == body[:REFUSED_BODY_LIMIT]
+    assert invocation.body == body[:REJECTED_BODY_LIMIT]
     assert invocation.truncated is not None
     assert invocation.truncated.size == len(body)
     assert invocation.truncated.sha256 == sha256(body).hexdigest()

@@ -169,7 +169,7 @@ UNVERIFIED = Verdict(
 
 
 def test_unverified_request_shows_each_cause_with_its_fix_and_no_report_run_command() -> None:
-    lines = lines_of(a_capture(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
+    lines = lines_of(a_capture(verdict=UNVERIFIED, response=answering.rejected(UNVERIFIED), rejected=True))
     assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
     assert value_at("cause", lines) == f"secret-or-body: {causes.SECRET_OR_BODY.explanation}"
     assert value_at("fix", lines) == causes.SECRET_OR_BODY.fix
@@ -445,7 +445,7 @@ def test_message_shows_who_ends_its_run() -> None:
         shown = "\n".join(lines_of(a_message(**method)))
         assert words in shown
         assert (f"port-hook report-run {RUN_ID} --status success" in shown) is is_reported
-    shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), refused=True)))
+    shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), rejected=True)))
     assert "  rejected   not forwarded" in shown
     assert "IN_PROGRESS" not in shown
 

@@ -274,8 +274,8 @@ def test_full_view_of_a_message_does_not_have_a_response() -> None:
     request = a_capture(response=Response(status=200))
     message = replace(request, invocation=an_invocation(origin=MessageOrigin("org.runs", 0, 1, None)))
     assert "responded" in full(request)
-    assert "responded" not in full(message) + full(replace(message, refused=True))
-    assert "rejected   not forwarded" in full(replace(message, refused=True))
+    assert "responded" not in full(message) + full(replace(message, rejected=True))
+    assert "rejected   not forwarded" in full(replace(message, rejected=True))
     origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000) - 5)
     text = full(a_capture(an_invocation(origin=origin), verdict=Verdict(status=Status.VALID, age_s=2.0)))
     assert "signed 2 s before it was sent to Kafka" in text
@@ -323,7 +323,7 @@ def test_verdict_shows_the_time_between_signing_and_receipt() -> None:
 def test_truncated_body_shows_both_sizes_and_the_hash_of_the_whole_body() -> None:
     invocation = truncate(an_invocation(b"x" * 300_000))
     assert invocation.truncated is not None
-    capture = a_capture(invocation, refused=True)
+    capture = a_capture(invocation, rejected=True)
     line = value_of("body", capture) or ""
     assert [size for size in ("262,144", "300,000") if size not in line] == []
     assert (value_of("sha-256", capture) or "").startswith(invocation.truncated.sha256)
