@@ -231,7 +231,7 @@ class Pipeline:
     def _own_response(self, payload: Payload, simulated: Simulated | None, *, is_wanted: bool) -> Response | None:
         """Return the response to a request that needs no handler, or None if the request must be forwarded."""
         if not is_wanted:
-            self.tally.passed_over += 1
+            self.tally.skipped += 1
             return responses.OK
         if simulated is not None and simulated.failure:
             return _failure(simulated)

@@ -83,7 +83,7 @@ class Tally:
     verified: int = 0
     rejected: int = 0
     unsaved: int = 0
-    passed_over: int = 0
+    skipped: int = 0
     handler_failures: int = 0
     waiting: OrderedDict[str, bool] = field(default_factory=OrderedDict)
 

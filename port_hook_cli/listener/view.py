@@ -130,7 +130,7 @@ def summary_lines(tally: Tally, still_open: Collection[str] = ()) -> Iterator[st
         f"{tally.received} received, {tally.verified} verified, {tally.rejected} rejected, "
         + (f"{tally.unsaved} not saved, " if tally.unsaved else "")
         + f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
-        + (f", {tally.passed_over} ignored (--only)" if tally.passed_over else "")
+        + (f", {tally.skipped} skipped (--only)" if tally.skipped else "")
     )
     if tally.waiting:
         count = len(tally.waiting)
@@ -190,7 +190,7 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
         "received": tally.received,
         "verified": tally.verified,
         "rejected": tally.rejected + tally.unsaved,
-        "passed_over": tally.passed_over,
+        "skipped": tally.skipped,
         "handler_failures": tally.handler_failures,
         "waiting": list(tally.waiting),
         "tunnel": None if tunnel is None else tunnel_fields(tunnel),

@@ -183,8 +183,8 @@ class _Walker:
     async def _do(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
         given = self._effects.given_output(node)
         if given is not None:
-            passed_over = NodeOutcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,))
-            return await self._end(run, passed_over, outlet=chosen_outlet(given))
+            skipped = NodeOutcome(result=NodeResult.SUCCESS, output=given, remarks=(_GIVEN,))
+            return await self._end(run, skipped, outlet=chosen_outlet(given))
         if node.type == NodeType.WEBHOOK:
             return await self._webhook(run, node_run, node)
         if node.type == NodeType.KAFKA and (self._effects.publishes or node_run.progress in _PUBLISHED):

@@ -137,7 +137,7 @@ def test_ready_and_summary_events_have_the_urls_the_counts_and_the_waiting_runs(
         "public_url": None,
     }
     tally = Tally(
-        received=9, verified=5, rejected=3, passed_over=1, handler_failures=2, waiting=OrderedDict({RUN_ID: False})
+        received=9, verified=5, rejected=3, skipped=1, handler_failures=2, waiting=OrderedDict({RUN_ID: False})
     )
     assert listener_view.summary_event(tally) == {
         "schema": "port-hook/event/1",
@@ -145,7 +145,7 @@ def test_ready_and_summary_events_have_the_urls_the_counts_and_the_waiting_runs(
         "received": 9,
         "verified": 5,
         "rejected": 3,
-        "passed_over": 1,
+        "skipped": 1,
         "handler_failures": 2,
         "waiting": [RUN_ID],
         "tunnel": None,

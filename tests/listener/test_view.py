@@ -105,8 +105,8 @@ def test_summary_is_one_line_of_counts_when_no_run_waits() -> None:
             "7 received, 4 verified, 3 rejected, 1 handler failure",
         ),
         (
-            Tally(received=1, handler_failures=2, passed_over=1),
-            "1 received, 0 verified, 0 rejected, 2 handler failures, 1 ignored (--only)",
+            Tally(received=1, handler_failures=2, skipped=1),
+            "1 received, 0 verified, 0 rejected, 2 handler failures, 1 skipped (--only)",
         ),
         (
             Tally(received=5, verified=2, unsaved=3),

@@ -261,7 +261,7 @@ def test_only_and_path_exclude_other_actions_and_paths(folder: Path) -> None:
         assert running.record()["action"] == "scale"
         _, records = running.stop()
     assert len(target.requests) == 1
-    assert (records[-1]["passed_over"], records[-1]["received"]) == (1, 2)  # without the request for another path
+    assert (records[-1]["skipped"], records[-1]["received"]) == (1, 2)  # without the request for another path
 
 
 def test_respond_delay_and_fail_first_set_the_response(folder: Path) -> None:
