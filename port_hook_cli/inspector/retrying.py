@@ -107,7 +107,7 @@ class WorkflowRetries:
             {
                 **_plan_fields(ready),
                 "run": {"id": run.id, "status": run.status, "result": run.result},
-                "waits_for": None if current is None else current.node,
+                "in_progress": None if current is None else current.node,
                 "steps": events.steps,
                 "notes": events.notes,
             }

@@ -169,7 +169,7 @@ def workflow_run_record(workflow: Workflow, run: ShownRun, logs: Sequence[str] =
         "run_id": run.id,
         "status": run.status,
         "result": run.result,
-        "waits_for": None if current is None else {"node": current.node, "node_run_id": current.id},
+        "in_progress": None if current is None else {"node": current.node, "node_run_id": current.id},
         "logs": list(logs),
     }
 

@@ -130,7 +130,7 @@ class HandlerEffects:
             if step.is_begun:
                 for remark in request_remarks(request, self._masker, node=step.node.identifier):
                     self._on_event(remark)
-        if self._outside.asks_sandbox and step.waits_for_a_report:
+        if self._outside.asks_sandbox and step.stays_in_progress:
             self._early = await self._reported_early(step.node_run)
             step = replace(step, is_reported=self._early is not None)
         self._on_event(step)

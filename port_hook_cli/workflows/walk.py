@@ -88,8 +88,8 @@ class Step:
     is_reported: bool = False
 
     @property
-    def waits_for_a_report(self) -> bool:
-        """Whether the node's request or message was sent and the node now waits for a report."""
+    def stays_in_progress(self) -> bool:
+        """Whether the node's request or message was sent and the node stays IN_PROGRESS until a report."""
         return self.node_run.progress is Progress.WAITING and self.node_run.result is None
 
     @property

@@ -228,7 +228,7 @@ def test_workflow_publishes_the_request_of_a_node_for_the_agent(run: Run, folder
     *_, step, end = result.records
     assert (step["node"], step["status"], step["result"]) == ("do", "IN_PROGRESS", None)
     assert step["request"]["url"] == WEBHOOK["url"]
-    assert end["waits_for"]["node"] == "do"
+    assert end["in_progress"]["node"] == "do"
     with reading(broker, TOPIC) as topic:
         messages = [topic.next_document()]
         while messages[-1].get("context", {}).get("runId") != step["node_run_id"]:

@@ -152,7 +152,7 @@ def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> N
     message = "port-hook does not run AI nodes. Pass its output with --output think=JSON."
     assert found[1]["output"] == {"error": {"message": message}}
     waiting = run("trigger", file, "--json", env=ENV).records
-    assert waiting[-1]["waits_for"]["node"] == "approval"
+    assert waiting[-1]["in_progress"]["node"] == "approval"
     shown = run("trigger", file, env=ENV).out
     assert "waits for a response. Its outlets: approve, decline" in shown
     assert "Pass --respond approval=OUTLET." in shown

@@ -85,7 +85,7 @@ def test_json_has_a_record_for_each_node_and_for_the_run(run: Run, handler: Repo
     assert nodes[1]["outlet"] == "ready"
     assert nodes[2]["output"] == {"runId": 7}
     assert {each["run_id"] for each in nodes} == {end["run_id"]}
-    assert (end["type"], end["status"], end["result"], end["waits_for"]) == (
+    assert (end["type"], end["status"], end["result"], end["in_progress"]) == (
         "workflow_run", "COMPLETED", "SUCCESS", None,
     )  # fmt: skip
 
@@ -198,7 +198,7 @@ def test_unreported_run_exits_1_with_the_command_to_report_it(run: Run) -> None:
     last = "error: wfr_1 did not end within 0.2 s: the node deploy (wfnr_QOz6WoOB1Q2lmhZZ) is IN_PROGRESS"
     assert result.err.splitlines()[-1] == last
     assert (nodes, end["status"]) == ([], "IN_PROGRESS")
-    assert end["waits_for"] == {"node": "deploy", "node_run_id": "wfnr_QOz6WoOB1Q2lmhZZ"}
+    assert end["in_progress"] == {"node": "deploy", "node_run_id": "wfnr_QOz6WoOB1Q2lmhZZ"}
 
 
 def test_response_without_a_run_is_an_error(run: Run) -> None:

@@ -126,7 +126,7 @@ async def test_retry_lists_earlier_nodes_and_sends_nothing_before_confirmation(
             assert client.serving is not None
             assert plan["to"] == client.serving.url.rstrip("/")
             done = await client.post(f"/api/runs/{run_id}/retry", {"node": "ship"})
-            assert (done["run"]["result"], done["waits_for"]) == (None, "ship")
+            assert (done["run"]["result"], done["in_progress"]) == (None, "ship")
             (step,) = done["steps"]
             assert (step["node"], step["delivery"]["status"]) == ("ship", 200)
             capture = await client.get(f"/api/captures/{step['capture']}")

@@ -236,5 +236,5 @@ export {};
  */
 /** @typedef {Acted & { delivery: Handled | null, capture: string | null, remarks: string[] }} RetryStep */
 /**
- * @typedef {{ run: { result: string | null }, waits_for: string | null, steps: RetryStep[], notes: string[] }} Retried
+ * @typedef {{ run: { result: string | null }, in_progress: string | null, steps: RetryStep[], notes: string[] }} Retried
  */

@@ -70,7 +70,7 @@ const wordOf = (node) => oneLine(node.result ?? node.status).toLowerCase().repla
 function Outcome({ done, actions }) {
   const { result } = done.run;
   const tone = result === "SUCCESS" ? "good" : result ? "bad" : "";
-  const title = result ? `The run ended: ${result}.` : `The run waits at ${done.waits_for ?? "a node"}.`;
+  const title = result ? `The run ended: ${result}.` : `The run waits at ${done.in_progress ?? "a node"}.`;
   return html`<div class=${`note ${tone}`} role="status">
     <p>${oneLine(title)}</p>
     <ul class="acted">
