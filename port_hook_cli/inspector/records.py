@@ -82,7 +82,7 @@ def row_record(listed: Listed) -> dict[str, Any]:
         "causes": [slug[:MAX_FIELD] for slug in capture.verdict.slugs[:MAX_CAUSES]],
         "response": None if capture.response is None else capture.response.status,
         "handler": None if delivery is None else _handler(delivery),
-        "by_hand": capture.simulated is not None and capture.simulated.by_hand,
+        "manual": capture.simulated is not None and capture.simulated.manual,
         "bytes": listed.size,
         "problem": payload.problem,
     }
@@ -291,7 +291,7 @@ def _beginning(text: str) -> str:
 
 
 def _simulated(simulated: Simulated) -> dict[str, Any]:
-    fields = {**SIMULATED.dump(simulated), "failure": cut(simulated.failure), "by_hand": simulated.by_hand}
+    fields = {**SIMULATED.dump(simulated), "failure": cut(simulated.failure), "manual": simulated.manual}
     return {**fields, "text": simulated_text(simulated)}
 
 

@@ -259,7 +259,7 @@ class Simulated:
 
     `failure` is the option that made the request fail, or None. `failures_left` is the number of further requests that
     `--fail-first` makes fail, which the store does not save. `dropped` means that the connection is closed without a
-    response. `delay_s` is the delay of the response in seconds. With `by_hand`, the user responded to the held request
+    response. `delay_s` is the delay of the response in seconds. With `manual`, the user responded to the held request
     by hand, after `delay_s` seconds.
     """
 
@@ -267,7 +267,7 @@ class Simulated:
     failures_left: int = 0
     dropped: bool = False
     delay_s: float = 0.0
-    by_hand: bool = False
+    manual: bool = False
 
 
 @frozen(kw_only=True)

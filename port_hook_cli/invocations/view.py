@@ -217,5 +217,5 @@ def _simulated_fields(simulated: Simulated | None) -> dict[str, Any] | None:
         "failure": simulated.failure,
         "dropped": simulated.dropped,
         "delay_s": round(simulated.delay_s, 3),
-        **({"by_hand": True} if simulated.by_hand else {}),
+        **({"manual": True} if simulated.manual else {}),
     }

@@ -445,7 +445,7 @@ def _with(capture: Capture, response: Response | None, delivery: Delivery | None
 
 def _with_manual(capture: Capture, manual: ManualResponse) -> Capture:
     """Return the capture with the response that the user wrote by hand."""
-    return replace(capture, response=manual.response, simulated=Simulated(by_hand=True, delay_s=manual.delay_s))
+    return replace(capture, response=manual.response, simulated=Simulated(manual=True, delay_s=manual.delay_s))
 
 
 def _failure(simulated: Simulated) -> Response | None:

@@ -47,7 +47,7 @@ def captures(draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st
         simulated=draw(
             st.none()
             | st.builds(
-                Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers, by_hand=st.booleans()
+                Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers, manual=st.booleans()
             )
         ),
         **draw(outcomes()),

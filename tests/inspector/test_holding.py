@@ -89,7 +89,7 @@ async def test_pages_and_the_terminal_hold_release_and_respond_to_the_same_reque
             while (await events.next("held"))["holding"]:
                 pass
             capture = await client.get(f"/api/captures/{ids['answered']}")
-            assert capture["simulated"]["by_hand"] is capture["row"]["by_hand"] is True
+            assert capture["simulated"]["manual"] is capture["row"]["manual"] is True
             assert capture["simulated"]["text"] == "by hand, after 0.1 s"
             assert capture["delivery"] is None
     assert [json.loads(request.body)["action"] for request in target.requests] == ["passes"]
@@ -180,8 +180,8 @@ def test_manual_response_has_the_content_type_of_its_body() -> None:
 
 
 async def test_store_shows_the_manual_response_to_a_later_inspector(runtime: MakeRuntime, store: Path) -> None:
-    capture: Capture = a_capture(an_invocation(), simulated=Simulated(by_hand=True))
+    capture: Capture = a_capture(an_invocation(), simulated=Simulated(manual=True))
     keep(store, [capture])
     async with over_store(runtime(), store) as client:
         found = await client.get(f"/api/captures/{capture.invocation.id}")
-        assert (found["simulated"]["by_hand"], found["simulated"]["text"]) == (True, "by hand")
+        assert (found["simulated"]["manual"], found["simulated"]["text"]) == (True, "by hand")

@@ -85,12 +85,12 @@ async def test_sender_gets_exactly_the_manual_response_and_the_store_shows_it(pl
         await gate.has_shown(2)
         (shown, other) = gate.shown
     assert gate.arrived == ["2"]
-    assert (shown.simulated, shown.delivery, other.simulated) == (Simulated(by_hand=True), None, None)
+    assert (shown.simulated, shown.delivery, other.simulated) == (Simulated(manual=True), None, None)
     assert "-> 503  responded by hand" in compact_line(shown).plain
     assert any(text.startswith("Responding to ") and text.endswith(" by hand with 503 (1 held).") for text in gate.told)
     with open_store(None, plain_runtime.cwd) as store:
         kept = store.get(first)
-    assert (kept.simulated, kept.response) == (Simulated(by_hand=True), BUSY)
+    assert (kept.simulated, kept.response) == (Simulated(manual=True), BUSY)
 
 
 async def test_delayed_manual_response_is_sent_after_its_delay_even_if_the_pause_ends(plain_runtime: Runtime) -> None:
@@ -111,7 +111,7 @@ async def test_delayed_manual_response_is_sent_after_its_delay_even_if_the_pause
         assert holding.held() == []
         await gate.has_shown(2)
     assert "Released 1 held request." in gate.told
-    assert gate.shown[0].simulated == Simulated(by_hand=True, delay_s=0.3)
+    assert gate.shown[0].simulated == Simulated(manual=True, delay_s=0.3)
 
 
 async def test_option_delay_is_not_added_to_a_manual_response(plain_runtime: Runtime) -> None:
@@ -229,13 +229,13 @@ async def test_listed_fields_of_a_held_request_are_short_even_with_a_long_run_id
 
 def test_output_and_records_show_a_manual_response() -> None:
     cases: list[tuple[Simulated, str]] = [
-        (Simulated(by_hand=True), "by hand"),
-        (Simulated(by_hand=True, delay_s=2.5), "by hand, after 2.5 s"),
+        (Simulated(manual=True), "by hand"),
+        (Simulated(manual=True, delay_s=2.5), "by hand, after 2.5 s"),
     ]
     for simulated, said in cases:
         capture = a_capture(simulated=simulated)
         assert f"responded {said}" in compact_line(capture).plain
         (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "responded" in line.plain]
         assert line.split(maxsplit=1) == ["responded", said]
-        assert invocation_event(capture)["simulated"]["by_hand"] is True
+        assert invocation_event(capture)["simulated"]["manual"] is True
         assert read_capture(to_capture(capture)).simulated == simulated

@@ -265,7 +265,7 @@ def test_p_and_the_page_hold_and_release_the_same_requests(folder: Path) -> None
     with open_store(None, folder) as store:
         kept = store.get(first["id"])
     assert kept.simulated
-    assert kept.simulated.by_hand
+    assert kept.simulated.manual
 
 
 def test_q_ends_a_pause_without_a_response_to_the_held_request(folder: Path) -> None:

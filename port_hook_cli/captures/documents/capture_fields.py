@@ -238,7 +238,7 @@ SIMULATED = Shape(
     Field("failure", read_text, None),
     Field("dropped", _boolean, False),
     Field("delay_s", _finite, 0.0),
-    Field("by_hand", _boolean, False, is_extra=True),
+    Field("manual", _boolean, False, old_key="by_hand", is_extra=True),
 )
 ORIGIN = Shape(
     MessageOrigin,

@@ -171,7 +171,7 @@ def _response_cell(capture: ListedCapture) -> str:
         return status
     if simulated.dropped:
         return "dropped"
-    if simulated.by_hand:
+    if simulated.manual:
         return f"{status} by hand"
     return f"{status} {'simulated' if simulated.failure else 'delayed'}"
 

@@ -90,12 +90,12 @@ def outcome_text(delivery: Delivery) -> str:
 
 def simulated_label(simulated: Simulated) -> str:
     """Return the label in front of `simulated_text`."""
-    return "responded" if simulated.by_hand else "simulated"
+    return "responded" if simulated.manual else "simulated"
 
 
 def simulated_text(simulated: Simulated) -> str:
     """Return a description of a simulation with its options, or of a response by hand."""
-    if simulated.by_hand:
+    if simulated.manual:
         return f"by hand, after {simulated.delay_s:g} s" if simulated.delay_s else "by hand"
     parts = []
     if simulated.failure:

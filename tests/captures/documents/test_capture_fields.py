@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
@@ -121,8 +122,15 @@ def test_row_and_file_of_a_complete_capture_do_not_change() -> None:
 
 
 def test_file_with_the_old_names_of_fields_is_read() -> None:
-    old = DOCUMENT.replace('"response":', '"answer":').replace('"signed_form":', '"reading":')
-    assert read_capture(json.loads(old)) == read_capture(json.loads(DOCUMENT))
+    document = to_capture(replace(WHOLE, simulated=Simulated(manual=True)))
+    verdict, simulated = document["verdict"], document["simulated"]
+    old = {
+        **{name: value for name, value in document.items() if name != "response"},
+        "answer": document["response"],
+        "verdict": {**{name: value for name, value in verdict.items() if name != "signed_form"}, "reading": "raw"},
+        "simulated": {**{name: value for name, value in simulated.items() if name != "manual"}, "by_hand": True},
+    }
+    assert to_capture(read_capture(old)) == to_capture(read_capture(document))
 
 
 def test_row_has_headers_and_origin_as_json() -> None:

@@ -18,7 +18,7 @@ from port_hook_cli.captures.store.deleting import PruneRule
 from port_hook_cli.captures.store.name_blocks import BLOCK
 from port_hook_cli.captures.store.reader import StoreReader, open_reader
 from port_hook_cli.captures.store.statements import StoreFilter
-from port_hook_cli.invocations.models import Capture, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Simulated, Status, Verdict
 from tests.databases import edit
 from tests.factories import NOW, RUN_ID, a_capture, an_invocation
 from tests.stores import add_copies
@@ -175,6 +175,7 @@ def older_store(folder: Path, count: int, capture: Capture | None = None) -> Pat
         path,
         "DROP TABLE name_blocks",
         "ALTER TABLE captures RENAME COLUMN signed_form TO reading",
+        """UPDATE captures SET simulated = replace(simulated, '"manual"', '"by_hand"')""",
         f"PRAGMA user_version = {UNRELEASED + 1}",
     )
     return path
@@ -192,7 +193,7 @@ def test_older_store_is_upgraded_without_reading_its_captures(folder: Path) -> N
 
 def test_capture_in_an_older_store_keeps_the_values_of_renamed_fields(folder: Path) -> None:
     verdict = Verdict(status=Status.REENCODED, signed_form="js")
-    capture = a_capture(verdict=verdict)
+    capture = a_capture(verdict=verdict, simulated=Simulated(manual=True))
     older_store(folder, 1, capture)
     with open_reader(None, folder) as store:
         assert store.get("last") == capture

@@ -20,7 +20,7 @@ export function Responses({ capture: { delivery, response, row, simulated, fate 
       : html`<p class="note">${isPending(row) ? "The handler has not responded yet." : "Not forwarded."}</p>`}
     <h3>To Port</h3>
     ${simulated && html`<p class="note warn">
-      ${simulated.by_hand ? "Responded" : "Simulated:"} ${oneLine(simulated.text)}
+      ${simulated.manual ? "Responded" : "Simulated:"} ${oneLine(simulated.text)}
     </p>`}
     ${row.message !== null
       ? html`<p class="note">Port gets no response to a Kafka message.</p>`

@@ -74,13 +74,13 @@ function Way({ capture }) {
     <//>
     ${delivery ? html`<${Handled} delivery=${delivery} />` : html`<${Step} tone="dim" icon="minus"
       title=${isPending(row) ? "Waiting for the handler" : "Not forwarded"}>
-      <p>${row.by_hand ? "You responded by hand." : response && !isMessage ? "The listener responded itself."
+      <p>${row.manual ? "You responded by hand." : response && !isMessage ? "The listener responded itself."
         : "No response was recorded."}</p>
     <//>`}
     <${Step} tone=${isMessage ? "dim" : statusTone(response?.status)} icon="flag"
       title=${html`<${FilterBy} name="response" value=${isMessage ? null : response?.status}>${answer}<//>`}>
       ${capture.simulated && html`<p class="warn">
-        ${capture.simulated.by_hand ? "Responded" : "Simulated:"} ${oneLine(capture.simulated.text)}
+        ${capture.simulated.manual ? "Responded" : "Simulated:"} ${oneLine(capture.simulated.text)}
       </p>`}
       ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}
     <//>

@@ -58,7 +58,7 @@ function Outcome({ row, isHeld }) {
     ${handler && !isSame && html`<small>handler <${Status} of=${handler} isPlain /></small> `}
     ${handler && html`<small>${latency(handler.latency_ms)}</small>`}
     ${!handler && response !== null && html`
-      <small class="dim">${row.by_hand ? "by hand" : "not forwarded"}</small>`}
+      <small class="dim">${row.manual ? "by hand" : "not forwarded"}</small>`}
   </span>`;
 }
 

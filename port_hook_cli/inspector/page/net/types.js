@@ -24,7 +24,7 @@ export {};
  * @property {string[]} causes
  * @property {number | null} response the status of the response to the sender
  * @property {Handled | null} handler
- * @property {boolean} by_hand whether the user responded instead of the handler
+ * @property {boolean} manual whether the user responded instead of the handler
  * @property {number} bytes
  * @property {string | null} problem why the payload could not be read
  */
@@ -103,7 +103,7 @@ export {};
  * @property {Response | null} response
  * @property {string[]} hints what the user can do about a handler that failed
  * @property {Record<string, string>} filters the facts of the capture as filters
- * @property {{ text: string, by_hand: boolean } | null} simulated
+ * @property {{ text: string, manual: boolean } | null} simulated
  * @property {string | null} fate
  * @property {Row[]} replays
  * @property {string | null} replay_to
@@ -236,5 +236,7 @@ export {};
  */
 /** @typedef {Acted & { delivery: Handled | null, capture: string | null, remarks: string[] }} RetryStep */
 /**
- * @typedef {{ run: { result: string | null }, in_progress: string | null, steps: RetryStep[], notes: string[] }} Retried
+ * @typedef {{
+ *   run: { result: string | null }, in_progress: string | null, steps: RetryStep[], notes: string[]
+ * }} Retried
  */

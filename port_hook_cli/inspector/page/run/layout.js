@@ -123,8 +123,8 @@ function actionSteps(run, logs, { row }) {
 }
 
 /** @param {Row} row @returns {{ title: string, kind: string, state: State, word: string }} */
-function accepted({ handler, response, by_hand: isByHand }) {
-  if (isByHand) return { title: "Responded by hand", kind: "", state: "warn", word: String(response) };
+function accepted({ handler, response, manual }) {
+  if (manual) return { title: "Responded by hand", kind: "", state: "warn", word: String(response) };
   const status = handler?.status ?? (handler ? null : response);
   const kind = "HANDLER";
   if (status === null) {
