@@ -33,31 +33,31 @@ def event(request: PortRequest) -> dict[str, Any]:
     }
 
 
-def answered(port_hook: PortHook, request: PortRequest) -> Run:
+def responded(port_hook: PortHook, request: PortRequest) -> Run:
     response = handler(event(request), None)
-    return port_hook.answered(request, response["statusCode"], response["body"])
+    return port_hook.responded(request, response["statusCode"], response["body"])
 
 
 def test_a_vm_is_resized(port_hook: PortHook) -> None:
-    run = answered(port_hook, port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM))
+    run = responded(port_hook, port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM))
     assert run.status == "SUCCESS"
     assert run.response == {"vm": "vm-1", "cpu": 8}
     assert run.logs == ("resizing vm-1 to 8 CPUs",)
 
 
 def test_the_run_fails_without_a_vm(port_hook: PortHook) -> None:
-    run = answered(port_hook, port_hook.request("resize_vm.yaml", {"cpu": 8}))
+    run = responded(port_hook, port_hook.request("resize_vm.yaml", {"cpu": 8}))
     assert (run.status, run.summary) == ("FAILURE", "The webhook responded with 422.")
 
 
-def test_an_unsigned_request_is_refused(port_hook: PortHook) -> None:
+def test_an_unsigned_request_is_rejected(port_hook: PortHook) -> None:
     request = port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM)
     assert handler(event(replace(request, headers={})), None)["statusCode"] == 401
 
 
 def test_a_run_that_is_delivered_twice_is_done_once(port_hook: PortHook) -> None:
     request = port_hook.request("resize_vm.yaml", {"cpu": 8}, entity=VM)
-    first, again = handler(event(request), None), answered(port_hook, request)
+    first, again = handler(event(request), None), responded(port_hook, request)
     assert again.response == json.loads(first["body"])
     assert again.logs == ("resizing vm-1 to 8 CPUs",)
 

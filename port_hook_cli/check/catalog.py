@@ -269,7 +269,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         starts=1,
     ),
     HandlerCheck(
-        slug="refusal-status",
+        slug="rejection-status",
         group=_S,
         severity=_WARNING,
         failure="rejects forged requests with a status other than 4xx",

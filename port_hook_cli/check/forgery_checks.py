@@ -30,11 +30,11 @@ async def check_forgeries(exam: HandlerExam) -> None:
     """
     if exam.baseline is None and exam.work_status is None and not exam.judges_by_calls:
         reason = f"{exam.never_accepted}, so a rejected request proves nothing"
-        exam.misses(reason, *FORGERIES, "refusal-status")
+        exam.misses(reason, *FORGERIES, "rejection-status")
         return
     watch = exam.prober.means.watch
     mark = 0 if watch is None else await watch.mark()
-    wanted = [slug for slug in FORGERIES if exam.wants("refusal-status", slug)]
+    wanted = [slug for slug in FORGERIES if exam.wants("rejection-status", slug)]
     sent = await _send_forgeries(exam, wanted)
     work = await _observe_work(exam, [probe for probes in sent.values() for probe in probes], mark)
     exam.hides_rejections = any(
@@ -47,7 +47,7 @@ async def check_forgeries(exam: HandlerExam) -> None:
     attacks = [probe for slug, probes in sent.items() for probe in (probes[:1] if slug == "old" else probes)]
     await _judge_statuses(exam, attacks, work)
     if attacks and exam.baseline is not None and not exam.prober.hangs_too_often:
-        await exam.accepts_again("refusal-status", attacks[-1])
+        await exam.accepts_again("rejection-status", attacks[-1])
 
 
 async def _send_forgeries(exam: HandlerExam, slugs: Iterable[str]) -> Mapping[str, Sequence[Probe]]:
@@ -95,7 +95,7 @@ async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -
         return _ForgedWork()
     # Queued work has ended when the work of a later request has ended.
     label = "a valid request after forged requests"
-    is_over = not doubtful or await await_valid_run(exam, watch, "refusal-status", label)
+    is_over = not doubtful or await await_valid_run(exam, watch, "rejection-status", label)
     calls = await watch.wait_for(lambda _: False, mark, exam.prober.pace.bounded_s(exam.first_run.settling_s))
     runs, work = {probe.run_id for probe in probes}, exam.first_run.work
     done = frozenset(run for run in runs if run and work & work_of(calls, run))
@@ -182,18 +182,18 @@ async def _accepts_future(exam: HandlerExam) -> bool:
 
 
 async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _ForgedWork) -> None:
-    if not exam.wants("refusal-status"):
+    if not exam.wants("rejection-status"):
         return
     control = [exam.control] if exam.control is not None and not exam.judges_by_calls else []
     judged = [probe for probe in (*control, *probes) if probe.run_id not in work.unknown]
     refused = [each for each in judged if each.has_response and not _is_taken(exam, each, work)]
     wrong = [probe for probe in refused if probe.reaction not in {Reaction.REJECTED, Reaction.LIMITED}]
     if wrong:
-        await exam.fails("refusal-status", first_seen(wrong), wrong)
+        await exam.fails("rejection-status", first_seen(wrong), wrong)
     elif refused:
-        exam.passes("refusal-status", outcomes(refused))
+        exam.passes("rejection-status", outcomes(refused))
     else:
-        exam.cannot_tell("the handler rejected no request", "refusal-status")
+        exam.cannot_tell("the handler rejected no request", "rejection-status")
 
 
 def _is_taken(exam: HandlerExam, probe: Probe, work: _ForgedWork) -> bool:

@@ -46,7 +46,7 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
     dead = [probe for probe in probes if probe.died]
     silent = [probe for probe in probes if not probe.has_response and not exam.is_silent]
     # A 5xx response to every rejected request is another finding.
-    knows = exam.has_found("refusal-status") or exam.judges_by_calls
+    knows = exam.has_found("rejection-status") or exam.judges_by_calls
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not knows]
     if dead:
         await exam.fails("survives", first_seen(dead), dead, failure="crashes on malformed requests")

@@ -68,13 +68,13 @@ class PortHook:
     ) -> PortRequest:
         """Start a run and return its signed request, for a test client to send.
 
-        If the action is synchronized, the HTTP response ends the run, so pass the response to `answered`. Raises
+        If the action is synchronized, the HTTP response ends the run, so pass the response to `responded`. Raises
         InvalidInputs with all violations, RenderError, and UsageError if `action` is not an action.
         """
         __tracebackhide__ = True
         return self._request(action, inputs, None, options)
 
-    def answered(self, request: PortRequest, status: int, body: bytes | str = b"") -> Run:
+    def responded(self, request: PortRequest, status: int, body: bytes | str = b"") -> Run:
         """Record the response that a test client received. As in Port, the response ends only a synchronized run."""
         __tracebackhide__ = True
         raw = body.encode() if isinstance(body, str) else body

@@ -78,7 +78,7 @@ _NOTHING = {
 }
 _REPEATS = ("same-delivery", "same-run", "same-run-at-once")
 # The documented verifiers do not check the age, and fail without both headers.
-_DOCUMENTED = {"old": FAILED, "future": INFORMATION, "refusal-status": WARNING}
+_DOCUMENTED = {"old": FAILED, "future": INFORMATION, "rejection-status": WARNING}
 
 CORRECT = (
     *(DefectCase(program, "none") for program in (STD, FASTAPI, FLASK, NODE, EXPRESS)),
@@ -117,8 +117,8 @@ DEFECTS = (
     DefectCase(STD, "old-milliseconds", {"old": FAILED}),
     DefectCase(STD, "future", {"future": INFORMATION}),
     # An invalid request is rejected in the wrong way.
-    DefectCase(STD, "refusal-500", {"refusal-status": WARNING}),
-    DefectCase(FLASK, "refusal-200", {"refusal-status": WARNING}),
+    DefectCase(STD, "refusal-500", {"rejection-status": WARNING}),
+    DefectCase(FLASK, "refusal-200", {"rejection-status": WARNING}),
     DefectCase(STD, "survives-500", {"survives": WARNING}),
     DefectCase(STD, "survives-utf8", {"survives": WARNING}),
     DefectCase(STD, "survives-hang", {"survives": WARNING}),

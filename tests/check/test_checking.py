@@ -238,9 +238,9 @@ async def test_response_500_to_a_timestamp_in_the_other_unit_is_not_a_finding() 
         stamp = request.headers.get("x-port-timestamp", "")
         return web.Response(status=500) if len(stamp) > 10 else await accepting(request)
 
-    report = await run_check(reading, "old", "refusal-status")
+    report = await run_check(reading, "old", "rejection-status")
 
-    assert statuses(report) == {"old": "passed", "refusal-status": "passed"}
+    assert statuses(report) == {"old": "passed", "rejection-status": "passed"}
 
 
 async def test_failure_of_an_accepted_run_is_not_a_rejection() -> None:
@@ -252,9 +252,9 @@ async def test_failure_of_an_accepted_run_is_not_a_rejection() -> None:
         ended.add(run_id)
         return web.Response(status=status)
 
-    report = await run_check(ending, "default-secret", "refusal-status")
+    report = await run_check(ending, "default-secret", "rejection-status")
 
-    assert statuses(report) == {"default-secret": "failed", "refusal-status": "not-observed"}
+    assert statuses(report) == {"default-secret": "failed", "rejection-status": "not-observed"}
 
 
 async def test_error_response_to_every_valid_request_is_a_failure() -> None:
@@ -345,7 +345,7 @@ async def _fails_without_objects(request: web.Request) -> web.Response:
 
 async def test_defect_is_reported() -> None:
     defects: list[tuple[Handler, dict[str, str]]] = [
-        (_refuses_with_500, {"refusal-status": "warning"}),
+        (_refuses_with_500, {"rejection-status": "warning"}),
         (_limits_bodies, {"size": "failed"}),
         (_wants_later_timestamps(), {"order": "failed"}),
         (_fails_without_objects, {"not-json": "warning", "not-object": "warning"}),
@@ -413,7 +413,7 @@ async def test_response_200_is_a_rejection_when_it_differs_from_the_response_to_
 
     report = await run_check(polite, "signature")
 
-    assert wrong(report) == {"refusal-status": "warning"}
+    assert wrong(report) == {"rejection-status": "warning"}
     assert statuses(report)["no-signature"] == "passed"
 
 
@@ -543,9 +543,9 @@ async def test_call_without_a_token_is_the_fix_of_a_missing_report() -> None:
 
 
 async def test_response_200_without_effect_is_a_rejection_if_the_sandbox_sees_the_work() -> None:
-    report = await run_check_of_reports(_succeed, "other-secret", "refusal-status", "terminal")
+    report = await run_check_of_reports(_succeed, "other-secret", "rejection-status", "terminal")
 
-    assert wrong(report) == {"refusal-status": "warning"}
+    assert wrong(report) == {"rejection-status": "warning"}
     assert statuses(report)["other-secret"] == "passed"
     assert statuses(report)["terminal"] == "passed"
 

@@ -156,9 +156,9 @@ async def test_rejection_reported_as_a_failed_run_is_a_rejection() -> None:
         await received.end_run("SUCCESS" if received.is_valid else "FAILURE")
         return web.Response(status=202)
 
-    report = await check_with_sandbox(reports_refusals, "terminal", "other-secret", "body-changed", "refusal-status")
+    report = await check_with_sandbox(reports_refusals, "terminal", "other-secret", "body-changed", "rejection-status")
 
-    assert wrong(report) == {"refusal-status": "warning"}
+    assert wrong(report) == {"rejection-status": "warning"}
     assert statuses(report)["other-secret"] == "passed"
 
 

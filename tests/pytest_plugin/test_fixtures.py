@@ -261,14 +261,14 @@ class TestAnswered:
         ("status", "body", "ends", "response"),
         [(200, '{"a": 1}', "SUCCESS", {"a": 1}), (500, b"broken", "FAILURE", "broken"), (204, b"", "SUCCESS", None)],
     )
-    def test_answered_ends_a_synchronized_run(
+    def test_responded_ends_a_synchronized_run(
         self, port_hook: PortHook, status: int, body: bytes | str, ends: str, response: Any
     ) -> None:
-        run = port_hook.answered(port_hook.request(SYNCHRONIZED), status, body)
+        run = port_hook.responded(port_hook.request(SYNCHRONIZED), status, body)
         assert (run.status, run.response) == (ends, response)
 
-    def test_answered_does_not_end_an_asynchronous_run(self, port_hook: PortHook) -> None:
-        run = port_hook.answered(port_hook.request(SCALE), 200, "{}")
+    def test_responded_does_not_end_an_asynchronous_run(self, port_hook: PortHook) -> None:
+        run = port_hook.responded(port_hook.request(SCALE), 200, "{}")
         assert (run.status, run.ended, status_responded(run)) == ("IN_PROGRESS", False, 200)
 
 
@@ -416,7 +416,7 @@ class TestInvoke:
         assert "{{ .inputs | nope }} became null" in port_sandbox.summary()
 
     def test_summary_escapes_control_characters(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
-        port_hook.answered(port_hook.request(SCALE), 200, b"\x1b[2J")
+        port_hook.responded(port_hook.request(SCALE), 200, b"\x1b[2J")
         assert "responded 200  \\x1b[2J" in port_sandbox.summary()
 
     def test_invoke_raises_target_error_and_the_run_fails_when_nothing_listens(
