@@ -51,7 +51,7 @@ class PassedSoFar(NamedTuple):
 class HandlerExam:
     """One check of one handler.
 
-    `original` is the ID of the capture that the saved requests replay. `control` is the badly signed request.
+    `original` is the ID of the capture that the new captures replay. `control` is the badly signed request.
     `baseline` is the first valid request that the handler accepted, `mark` is the sandbox's last call before
     `baseline`, and `first_run` is the handler's work for `baseline`. `work_status` is the status of a valid request
     that the handler verified, but whose work failed. The checks in `passed_so_far` are judged again at the end. With

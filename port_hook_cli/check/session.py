@@ -1,4 +1,4 @@
-"""A check from its start to its end: the sandbox, the request, the handler's process, and the saved requests.
+"""A check from its start to its end: the sandbox, the request, the handler's process, and the captures.
 
 With a command, the handler gets the credentials of its own sandbox, which ends with the check. Without a command, a
 running sandbox on this machine shows the handler's reports, if the settings point to that sandbox.

@@ -29,7 +29,7 @@ _PAUSE_S = 0.05
 
 
 class SentRequests:
-    """Maps runs to the captures of their requests. The sandbox's inspector records each saved request here."""
+    """Maps runs to the captures of their requests. The sandbox's inspector records each capture here."""
 
     def __init__(self) -> None:
         self._captures: OrderedDict[str, str] = OrderedDict()

@@ -80,7 +80,7 @@ class ReplayKeeper:
     """Adds replays with their outcomes to a store. The first save opens the store. Close the keeper after use.
 
     With `creates`, a missing store is created. After a failure, the keeper stops saving and doesn't report the failure
-    again. The secrets of `masker` are masked in the saved requests. The verdict is about the sent bytes, before
+    again. The secrets of `masker` are masked in the captures. The verdict is about the sent bytes, before
     masking.
     """
 
