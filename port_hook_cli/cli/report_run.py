@@ -58,24 +58,49 @@ class ReportOptions:
             help="End the run with this status. Sends it last.",
             excludes=(_COMMAND,),
             case_sensitive=False,
+            is_common=True,
         ),
     ] = None
-    label: Annotated[
-        str | None, option("--label", help="The status label shown next to the run.", metavar="T", may_be_empty=True)
+    log: Annotated[
+        list[str] | None,
+        option("--log", help="A log message (repeatable). Sends messages in order.", metavar="T", is_common=True),
     ] = None
     summary: Annotated[
         str | None,
-        option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE", may_be_empty=True),
+        option(
+            "--summary",
+            help="The run's summary, or @FILE to read it.",
+            metavar="T|@FILE",
+            may_be_empty=True,
+            is_common=True,
+        ),
+    ] = None
+    label: Annotated[
+        str | None,
+        option(
+            "--label",
+            help="The status label shown next to the run.",
+            metavar="T",
+            may_be_empty=True,
+            is_common=True,
+        ),
     ] = None
     link: Annotated[
-        list[str] | None, option("--link", help="A link for the run's page (repeatable).", metavar="URL")
+        list[str] | None,
+        option("--link", help="A link for the run's page (repeatable).", metavar="URL", is_common=True),
+    ] = None
+    output: Annotated[
+        list[str] | None,
+        option(
+            "--output",
+            help="The output of a workflow node run: a JSON object, or one value at a path (repeatable).",
+            metavar="JSON|@FILE|PATH=JSON",
+            is_common=True,
+        ),
     ] = None
     external_run_id: Annotated[
         str | None,
         option("--external-run-id", help="The run's ID in your own system.", metavar="ID", may_be_empty=True),
-    ] = None
-    log: Annotated[
-        list[str] | None, option("--log", help="A log message (repeatable). Sends messages in order.", metavar="T")
     ] = None
     log_file: Annotated[
         str | None,
@@ -89,14 +114,6 @@ class ReportOptions:
     log_level: Annotated[
         LogLevel | None,
         option("--log-level", help="The level of the log messages of a workflow node run. Default: info."),
-    ] = None
-    output: Annotated[
-        list[str] | None,
-        option(
-            "--output",
-            help="The output of a workflow node run: a JSON object, or one value at a path (repeatable).",
-            metavar="JSON|@FILE|PATH=JSON",
-        ),
     ] = None
 
     def read(self, runtime: Runtime) -> RunReport:
@@ -144,9 +161,10 @@ def report_run(
             "--pending",
             help="Send saved reports that haven't reached Port.",
             excludes=(_COMMAND, *_REPORTS),
+            is_common=True,
         ),
     ] = False,
-    dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,))] = False,
+    dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,), is_common=True)] = False,
     as_json: Annotated[options.Json, also(excludes=(_COMMAND,))] = False,
     credentials: options.CredentialOptions,
     store: options.Store = None,
@@ -177,7 +195,10 @@ def report_run(
         raise UsageError("Missing argument RUN_ID.", hint="Pass a run ID, such as r_…, or `last`.")
     report = reported.read(runtime)
     if report.is_empty and reported.log_file is None and not words:
-        raise UsageError("The report is empty.", hint="Add --status success, --log TEXT, or another option.")
+        raise UsageError(
+            "The report is empty.",
+            hint="Add --status, --log, --summary, --label, --link, --output, or a command after `--`.",
+        )
     plan = plan_report(_find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
         _note(remark, runtime)

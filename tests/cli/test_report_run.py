@@ -178,6 +178,7 @@ def test_report_run_exits_2_when_the_report_is_empty(run: Run) -> None:
     result = run("report-run", RUN_ID)
     assert result.code == ExitCode.USAGE
     assert "The report is empty." in result.err
+    assert all(option in result.err for option in ("--status", "--log", "--summary", "--label", "--link", "--output"))
 
 
 def test_report_run_suggests_the_run_id_in_a_pasted_url_before_any_call(run: Run) -> None:
