@@ -253,10 +253,11 @@ async def replay(
     """Send a captured request again, newly signed, and return the sent request with its delivery.
 
     `source` is a capture ID, `last`, a run ID, or a file. `to` is a URL, or a port on this machine. Without `to`, the
-    request goes to the handler on this machine that received the capture. `changes` are new values in the body by path,
-    such as `{"payload.properties.cpu": 4}`. `as_captured` sends the captured body, timestamp and signature. `store` is
-    the capture store's file, by default the store of the current directory. A replay of a capture in the store is saved
-    in the same store. `timeout_s` is the limit for the response in seconds, and 0 waits indefinitely.
+    request goes to the handler on this machine that received the capture, or to the last `listen` target. `changes` are
+    new values in the body by path, such as `{"payload.properties.cpu": 4}`. `as_captured` sends the captured body,
+    timestamp and signature. `store` is the capture store's file, by default the store of the current directory. A
+    replay of a capture in the store is saved in the same store. `timeout_s` is the limit for the response in seconds,
+    and 0 waits indefinitely.
 
     Raises PortHookError for an unknown source, a missing target or secret, and a change that does not fit the body.
     """
@@ -267,6 +268,7 @@ async def replay(
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
     from port_hook_cli.http.client import HttpClient
+    from port_hook_cli.invocations.handlers import HandlerRule
     from port_hook_cli.replay.rewriting import Rewriter
     from port_hook_cli.replay.sending import announce, send
     from port_hook_cli.replay.store import find_source, keep_in_thread
@@ -283,7 +285,7 @@ async def replay(
     rewriter = Rewriter(signer=signer, now=runtime.now, new_id=runtime.new_id, edit=edit)
     with closing(Finder(file, runtime, CaptureUse.SEND, said.append)) as finder:
         found = await find_source(name, finder, access)
-    url = target or found.forwarded_to or found.listener_target
+        url = target or HandlerRule(last=finder.last_target).url(found.forwarded_to)
     if url is None:
         raise UsageError(f"{found.name} was not forwarded to a handler on this machine.", hint="Pass `to`.")
     ready = rewriter.prepare(found, url)
@@ -347,6 +349,7 @@ async def check(
     for `only`, `skip` or `command` that are not iterables of strings.
     """
     from contextlib import closing
+    from dataclasses import replace
     from functools import partial
 
     from port_hook_cli import api_arguments as arguments
@@ -355,6 +358,7 @@ async def check(
     from port_hook_cli.check.plan import WITHIN_S, CheckLimits, CheckPlan
     from port_hook_cli.check.session import CheckBegins, CheckSession
     from port_hook_cli.check.sources import SubjectSource
+    from port_hook_cli.invocations.handlers import HandlerRule
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import Settings
     from port_hook_cli.replay.store import keep_in_thread
@@ -378,7 +382,7 @@ async def check(
             access=access,
             runtime=runtime,
             say=say_nothing,
-            target=target,
+            target=replace(target, handler=HandlerRule(last=finder.last_target).url),
             run_data=lambda form: RunData(properties=properties, by=default_starter(form, None), origin="API"),
         )
         path = store_path(file, runtime.cwd)

@@ -1,4 +1,4 @@
-"""Add captures to a folder's store, and read them."""
+"""Add captures to a folder's store, read them, and write the project's file beside the store."""
 
 from __future__ import annotations
 
@@ -15,6 +15,18 @@ def keep(folder: Path, *captures: Capture, store: str | None = None) -> None:
     """Add captures to the folder's own store, or to `store`, and create it if it is missing."""
     with open_store(None if store is None else Path(store), folder, create=True) as opened:
         opened.add(captures)
+
+
+def last_listener(folder: Path, forward_to: str | None) -> None:
+    """Record a session of `listen` in the folder's own store."""
+    with open_store(None, folder, create=True) as captures:
+        captures.record_session(forward_to)
+
+
+def project_file(folder: Path, text: str) -> None:
+    """Write a `port-hook.toml` that only its owner can read."""
+    (folder / "port-hook.toml").write_text(text, "utf-8")
+    (folder / "port-hook.toml").chmod(0o600)
 
 
 def kept(folder: Path) -> list[Capture]:

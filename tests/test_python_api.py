@@ -269,7 +269,7 @@ async def test_run_id_is_checked_like_on_the_command_line(run_id: str) -> None:
         ("check", {"command": "python app.py"}, TypeError, "`command` must be an iterable of strings, not str"),
         ("check", {"only": ["nothing"]}, PortHookError, "Unknown check or group: 'nothing'"),
         ("check", {"only": ["old"], "skip": ["signature"]}, PortHookError, "exclude all checks"),
-        ("check", {"to": None}, PortHookError, "Missing option --to"),
+        ("check", {"to": None}, PortHookError, "The handler to check is unknown."),
         ("check", {"to": "http://192.0.2.1/"}, PortHookError, "is not on this machine"),
         ("check", {}, PortHookError, "Nothing listens on http://127.0.0.1:1"),
         ("report_run", {"logs": "done"}, TypeError, "`logs` must be an iterable of strings, not str"),

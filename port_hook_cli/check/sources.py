@@ -21,7 +21,6 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.replay.rewriting import CONTRADICTION, Rewriter
-from port_hook_cli.replay.sources import default_target
 from port_hook_cli.replay.store import source_of
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import Signer
@@ -97,8 +96,8 @@ class SubjectSource:
         latest = self._latest_valid()
         if latest is not None:
             return latest
-        if self.target.to is None and not self.target.to_its_url:
-            raise _missing_target()
+        if self.target.to is None and not self.target.to_its_url and self.target.handler(None) is None:
+            raise _no_handler()
         self.say(
             note("the store has no HTTP request with a valid signature, so the check uses the sample action create_vm")
         )
@@ -171,15 +170,13 @@ class SubjectSource:
         Raises UsageError for a Kafka message or a missing target, and StoreError for an incomplete body.
         """
         self.accepts(found)
-        source = source_of(found, self.finder)
+        source = source_of(found)
         if source.is_message:
             raise SourceError(f"{found.name} is a Kafka message, but a check sends HTTP requests.", hint=_KINDS)
-        to = self.target.to
+        # The file of a capture may come from someone else, who must not choose what gets a check's requests.
+        to = self.target.to or self.target.handler(source.forwarded_to if found.is_stored else None)
         if to is None:
-            last_target = self.finder.last_target() if found.is_stored else None
-            to = default_target(found.capture, last_target) if found.is_stored else None
-        if to is None:
-            raise _missing_target()
+            raise _no_handler()
         signer = Signer(Secret("unused"))  # this only prepares the body and headers for a later signature
         ready = Rewriter(signer=signer, now=self.runtime.now, new_id=self.runtime.new_id).prepare(source, to)
         for each in ready.notes:
@@ -201,7 +198,7 @@ class SubjectSource:
             properties=_completed(action, data),
             entity=data.entity or _sample_entity(action),
         )
-        any_url = self.target.chosen(action.identifier) is not None
+        any_url = self.target.takes_any_url(action.identifier)
         with self._invoking(secret) as invoker:
             made = await make(
                 action, data, invoker, run_id=make_run_id(secrets.choice), now=self.runtime.now(), any_url=any_url
@@ -215,7 +212,7 @@ class SubjectSource:
             self.say(each)
         with masked_errors(made.masker):
             # `reject_other_machine` rejects URLs on other machines later.
-            url = replace(self.target, to_its_url=True).url_for(action.identifier, made.request.url)
+            url = replace(self.target, is_lenient=True).url_for(action.identifier, made.request.url)
         return FoundSubject(_rendered(action.identifier, made.request, url, document), masker=made.masker)
 
     async def of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
@@ -263,7 +260,7 @@ class _NodeRequest:
             access=source.access,
             recipient=self,
             signer=lambda: None,
-            target=replace(source.target, to_its_url=True),  # nothing is sent
+            target=replace(source.target, is_lenient=True),  # nothing is sent
         )
         await walk_workflow(start, outside, invoker, self._keep)
         if self._step is None:
@@ -286,8 +283,13 @@ class _NodeRequest:
             self._problem = str(error.get("message", ""))
 
 
-def _missing_target() -> UsageError:
-    return UsageError("Missing option --to.", hint="Pass the port or URL of your handler, such as --to 8000.")
+class NoHandler(UsageError):
+    """No handler on this machine is known for the request."""
+
+
+def _no_handler() -> NoHandler:
+    hint = "Pass --to 8000, or write `handler = 8000` in port-hook.toml."
+    return NoHandler("The handler to check is unknown.", hint=hint)
 
 
 def _only_webhook(found: FoundWorkflow) -> str:
@@ -355,7 +357,7 @@ def _names_a_capture(name: str) -> bool:
 def reject_other_machine(subject: CheckSubject, *, may_leave: bool) -> None:
     """Raise UsageError for a handler on another machine, unless `may_leave` is set."""
     if not may_leave and not is_on_this_machine(subject.url):
-        raise UsageError(
+        raise NoHandler(
             f"{subject.url} is not on this machine, and a check starts real work.",
             hint="Pass a handler on this machine with --to. To check the action's own URL, pass --to-its-url.",
         )

@@ -65,6 +65,7 @@ def check(
         print_checks(plan.slugs, runtime)
         return ExitCode.OK
     from port_hook_cli.cli.check_handler import check_handler
+    from port_hook_cli.cli.handlers import project_handler
 
     words = tuple(command_to_run or ())
     return check_handler(
@@ -77,5 +78,6 @@ def check(
             credentials=credentials,
             output=output,
             runtime=runtime,
+            handler=project_handler(ctx),
         )
     )

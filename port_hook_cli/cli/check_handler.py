@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,19 +14,20 @@ from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.check.findings import CheckOutcome
 from port_hook_cli.check.session import CheckSession
-from port_hook_cli.check.sources import SubjectSource
+from port_hook_cli.check.sources import NoHandler, SubjectSource
 from port_hook_cli.check.view import begin_text, outcome_lines
 from port_hook_cli.cli.check_options import CheckCommand, CheckOutput, CheckRun
 from port_hook_cli.cli.check_output import CheckScreen
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import CredentialsError, UsageError
 from port_hook_cli.files.user_files import check_replaceable, replace_file
-from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.invocations.handlers import HandlerRule
+from port_hook_cli.invocations.targets import is_on_this_machine, read_target
 from port_hook_cli.replay.sources import KINDS
 from port_hook_cli.replay.store import ReplayKeeper
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, tell
-from port_hook_cli.terminal.prompts import can_ask, confirm_in_loop
+from port_hook_cli.terminal.prompts import ask_for, can_ask, confirm_in_loop
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 from port_hook_cli.text.safe import brief, printable
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from port_hook_cli.replay.rewriting import KeptReplay
     from port_hook_cli.replay.sending import Keep
     from port_hook_cli.text.secret import Masker, Secret
+    from port_hook_cli.trigger.action import RunTarget
     from port_hook_cli.trigger.run_data import RunData
 
 
@@ -51,12 +54,27 @@ _EXIT_CODES = {
 
 
 def check_handler(asked: CheckCommand) -> ExitCode:
-    """Run `check`, and return its exit code.
+    """Run `check`, and return its exit code. Without a known handler, ask the user for the handler if possible.
 
     Raises the errors of `CheckSession.run`, and UsageError for invalid options.
     """
+    target, runtime = asked.target.read(asked.runtime), asked.runtime
+    try:
+        return _check(asked, target)
+    except NoHandler:  # nothing was sent
+        if target.to is not None or not can_ask(runtime):
+            raise
+        to = ask_for("Your handler (URL or port)", _read_handler, runtime, default="8000")
+    return _check(asked, replace(target, to=to))
+
+
+def _read_handler(text: str) -> str:
+    return read_target(text, "Your handler")
+
+
+def _check(asked: CheckCommand, target: RunTarget) -> ExitCode:
     runtime, output = asked.runtime, asked.output
-    to, path = asked.target.read(runtime), store_path(output.store, runtime.cwd)
+    path = store_path(output.store, runtime.cwd)
     if output.junit is not None:  # checked before anything is sent
         from port_hook_cli.check.junit import is_junit
 
@@ -75,7 +93,7 @@ def check_handler(asked: CheckCommand) -> ExitCode:
             access=access,
             runtime=runtime,
             say=sayer(runtime),
-            target=to,
+            target=replace(target, handler=HandlerRule(project=asked.handler, last=finder.last_target).url),
             run_data=forms.read,
             outputs=asked.run.read_outputs(runtime),
         )
@@ -86,7 +104,7 @@ def check_handler(asked: CheckCommand) -> ExitCode:
             access=access,
             runtime=runtime,
             command=asked.words,
-            may_leave=to.to_its_url,
+            may_leave=target.to_its_url,
             trust=asked.target.trust(runtime),
             keep=saver.keep_with,
         )

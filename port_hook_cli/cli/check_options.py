@@ -17,6 +17,7 @@ from port_hook_cli.terminal.prompts import can_ask
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+    from port_hook_cli.invocations.handlers import Handler
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.trigger.action import RunTarget
@@ -36,7 +37,8 @@ class CheckTarget:
         option(
             "--to",
             metavar="URL|PORT",
-            help="The handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE.",
+            help="Your handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE. "
+            "Default: the handler that received the capture, or your handler in port-hook.toml.",
             trust=HANDLER_HERE,
         ),
     ] = None
@@ -233,7 +235,10 @@ class CheckOutput:
 
 @frozen(kw_only=True)
 class CheckCommand:
-    """The values of the command line. `words` are the words of the command that starts the handler."""
+    """The values of the command line. `words` are the words of the command that starts the handler.
+
+    `handler` is the project's handler.
+    """
 
     source: str | None
     words: tuple[str, ...]
@@ -243,3 +248,4 @@ class CheckCommand:
     credentials: CheckCredentials
     output: CheckOutput
     runtime: Runtime
+    handler: Handler | None = None

@@ -11,7 +11,8 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.cli.defaults import default_map, given_options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.handlers import project_handler
+from port_hook_cli.cli.option_groups import HANDLER_HERE, command, option
 from port_hook_cli.cli.project_defaults import project_defaults
 from port_hook_cli.doctor.check import check_record, has_problem, result_lines
 from port_hook_cli.doctor.examination import Examination, examine
@@ -29,8 +30,10 @@ def doctor(
         str | None,
         option(
             "--forward-to",
-            help="The handler to check: a URL, host:port or port. Default: the last `listen` target.",
+            help="The handler to check: a URL, host:port or port. Default: your handler in port-hook.toml, or the last "
+            "`listen` target.",
             metavar="TARGET",
+            trust=HANDLER_HERE,
         ),
     ] = None,
     *,
@@ -48,6 +51,7 @@ def doctor(
         access=credentials.access(runtime),
         store=store,
         handler=None if forward_to is None else read_target(forward_to, "--forward-to"),
+        project_handler=project_handler(ctx),
         tunnel=_default_tunnel(ctx),
         can_ask=can_ask(runtime),
     )

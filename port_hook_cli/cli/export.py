@@ -15,17 +15,18 @@ from port_hook_cli.captures.latest import LAST
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command, option
+from port_hook_cli.cli.handlers import project_handler
+from port_hook_cli.cli.option_groups import HANDLER_HERE, argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import write_new_file
 from port_hook_cli.installed import command_for_tests
+from port_hook_cli.invocations.handlers import HandlerRule, handler_of
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER
 from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import original_of_probe
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS, shell_quoted
 from port_hook_cli.invocations.targets import read_target, target_url
-from port_hook_cli.replay.sources import default_target
 from port_hook_cli.replay.store import source_of
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, tell, write_content
@@ -38,7 +39,6 @@ _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
 _PYTEST = "pytest"
 _SIGNING = frozenset({"postman"})
 """The formats that sign the request at run time."""
-_FALLBACK = "http://127.0.0.1:8000"
 
 
 @command
@@ -72,7 +72,8 @@ def export(
         str | None,
         options.target(
             "The URL in the export. If it has no path, port-hook uses the captured path and query. Default: the "
-            "handler on this machine that received the capture, the last `listen` target, or 8000."
+            "handler on this machine that received the capture, your handler, or 8000.",
+            trust=HANDLER_HERE,
         ),
     ] = None,
     store: options.Store = None,
@@ -96,12 +97,13 @@ def export(
     target = None if to is None else read_target(to, "--to")
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
         access = PortAccess(runtime, sayer(runtime))
-        found = asyncio.run(_find_all(captures, target, finder, access))
+        rule = HandlerRule(project=project_handler(ctx), last=finder.last_target, guesses=True)
+        found = asyncio.run(_find_all(captures, target, rule, finder, access))
     code = ExitCode.OK
     if redact:
         from port_hook_cli.cli.export_redacted import redact_all
 
-        found, code = redact_all(found, target, _FALLBACK, runtime, as_capture=format_ == "capture")
+        found, code = redact_all(found, target, runtime, as_capture=format_ == "capture")
     elif format_ in REQUEST_FORMATS and format_ not in _SIGNING:
         _tell_unsigned(captures, found, format_, runtime)
     _write(row.write(found), output, runtime)
@@ -111,18 +113,20 @@ def export(
     return code
 
 
-async def _find_all(names: list[str], target: str | None, finder: Finder, access: PortAccess) -> list[Exported]:
-    return [_exported(await finder.find_or_get(name, access), target, finder) for name in names]
+async def _find_all(
+    names: list[str], target: str | None, rule: HandlerRule, finder: Finder, access: PortAccess
+) -> list[Exported]:
+    return [_exported(await finder.find_or_get(name, access), target, rule, finder) for name in names]
 
 
-def _exported(found: FoundRequest, target: str | None, finder: Finder) -> Exported:
+def _exported(found: FoundRequest, target: str | None, rule: HandlerRule, finder: Finder) -> Exported:
     if found.is_body_only:
         raise StoreError(
             f"{found.name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`."
         )
-    capture = _unsent(source_of(found, finder).invocation) if isinstance(found.content, Mapping) else found.capture
+    capture = _unsent(source_of(found).invocation) if isinstance(found.content, Mapping) else found.capture
     path = require_whole(found.name, capture.invocation).target
-    url = target_url(target or default_target(capture, finder.last_target()) or _FALLBACK, path)
+    url = target_url(target or rule.url(handler_of(capture)) or "", path)
     return Exported(capture, url, _original(capture, finder))
 
 

@@ -11,11 +11,11 @@ from port_hook_cli.captures.exports.formats import Exported
 from port_hook_cli.captures.redaction.captures import redact
 from port_hook_cli.captures.redaction.pseudonyms import Pseudonyms
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.handlers import DEFAULT_HANDLER, handler_of
 from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
-from port_hook_cli.replay.sources import default_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED, UNDIAGNOSED
 from port_hook_cli.signatures.signing import SigningKeys
@@ -25,12 +25,12 @@ from port_hook_cli.text.safe import brief
 
 
 def redact_all(
-    captures: Sequence[Exported], to: str | None, fallback: str, runtime: Runtime, *, as_capture: bool
+    captures: Sequence[Exported], to: str | None, runtime: Runtime, *, as_capture: bool
 ) -> tuple[list[Exported], ExitCode]:
     """Return the redacted captures with common pseudonyms, and FAILED if a verdict could not be reproduced.
 
     Their URLs are at `to`. If `to` is None, the URLs are at the handler on this machine that received the captures, or
-    at `fallback`.
+    at the default handler.
     """
     settings = PortAccess(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     pseudonyms, redacted, code = Pseudonyms(), [], ExitCode.OK
@@ -51,7 +51,7 @@ def redact_all(
         secret = capture.throwaway_secret
         if secret is not None and not as_capture:
             tell(f"note: signed with the throwaway secret {secret.reveal()!r}", runtime)
-        target = to or default_target(capture, None) or fallback
+        target = to or handler_of(capture) or DEFAULT_HANDLER
         redacted.append(Exported(capture, target_url(target, capture.invocation.target)))
     tell("note: read the export before you share it. Times, lengths and numbers of up to 7 digits stay", runtime)
     return redacted, code

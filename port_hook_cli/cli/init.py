@@ -23,9 +23,10 @@ _FILE = """\
 # The command line, environment variables and .env override this file.
 # It can set only harmless options. It cannot set a secret, a file or another machine.
 
+# Your handler on this machine: a port, host:port or URL. listen, replay, trigger, check, export and doctor use it.
+handler = {handler}
+
 [listen]
-# Your handler on this machine: a port, host:port or URL.
-forward-to = {handler}
 # The port to listen on; 0 chooses a free port.
 port = {port}
 # true: one line per invocation. false: everything about it.
@@ -37,8 +38,8 @@ compact = {compact}
 # create_vm = 8002
 
 # Used by `port-hook --profile staging listen`:
-# [profiles.staging.listen]
-# forward-to = 8080
+# [profiles.staging]
+# handler = 8080
 """
 
 

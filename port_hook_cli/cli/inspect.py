@@ -18,6 +18,7 @@ import typer
 from port_hook_cli.actions.encryption import KeyUnreadable
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.handlers import project_handler
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Response
@@ -76,6 +77,7 @@ def inspect(
         port=port,
         actions=[runtime.cwd / path for path in actions or []],
         secret=secret,
+        handler=project_handler(ctx),
         access=chosen(),
         say=sayer(runtime),
         decrypt=_decrypt(secret, private_key, runtime),

@@ -62,7 +62,8 @@ class Trust(NamedTuple):
     - loosen a limit
 
     A switch can only be turned on. A switch that is on by default, such as `--in-order`, can also be turned off.
-    `is_handler` is for options whose value is a handler: a project's `port-hook.toml` may set handlers on this machine.
+    `is_handler` is for options whose value is a handler. Their default can be `handler` in a project's
+    `port-hook.toml`, which may set handlers on this machine.
     """
 
     least: float = 1.0

@@ -1,13 +1,14 @@
 """Option defaults from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the current directory.
 
 Someone else may have written the file. The file may set the harmless options that a project's `.env` may set, and
-handlers on this machine. This module is imported only if one of the two files exists.
+handlers on this machine: the top-level key `handler`, and the routes of `listen`. This module is imported only if one
+of the two files exists.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from port_hook_cli.cli import gone
@@ -16,25 +17,29 @@ from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.project_file import ProjectFile, read_project_file
 from port_hook_cli.files.settings_file import PROJECT_CONFIG
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target
+from port_hook_cli.invocations.handlers import Handler, handler_here
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import brief
 
 PROFILES = "profiles"
+HANDLER = "handler"
 
 _MAX_NAME = 60
+_ROUTE = "route"
+_ONLY_HERE = "A project's file can only use handlers on this machine"
 
 
 @frozen(kw_only=True)
 class ProjectDefaults:
     """The defaults of a command's parameters in a project's file `name`.
 
-    `values` are the texts of the defaults by parameter. `taken` lists the used options, as on the command line.
-    `ignored` are the options that the file must not set, each with the reason.
+    `values` are the texts of the defaults by parameter. `handler` is the project's handler. `taken` lists the used
+    options, as on the command line. `ignored` are the options that the file must not set, each with the reason.
     """
 
     name: str = ""
+    handler: Handler | None = None
     values: Mapping[str, str | list[str]] = field(default_factory=dict)
     taken: Sequence[str] = ()
     ignored: Sequence[str] = ()
@@ -68,11 +73,12 @@ def project_defaults(
         if profile is not None:
             _refuse_profile(profile, file)
         return ProjectDefaults(warning=file.warning if file else "")
-    table = _table_of(command, file, commands, profile)
+    table, handler = _table_of(command, file, commands, profile)
     options = {flag[2:]: item for item in parameters for flag in item.opts if flag.startswith("--")}
     options.pop("help", None)
     place = file.name if profile is None else f"{file.name} (profile {brief(profile, _MAX_NAME)})"
-    return _defaults_of(command, table, options, set(given), ProjectDefaults(name=place))
+    found = _defaults_of(command, table, options, set(given), ProjectDefaults(name=place))
+    return found if handler is None else _with_handler(command, handler, options, set(given), found)
 
 
 def _refuse_profile(profile: str, file: ProjectFile | None) -> None:
@@ -84,8 +90,10 @@ def _refuse_profile(profile: str, file: ProjectFile | None) -> None:
     )
 
 
-def _table_of(command: str, file: ProjectFile, commands: Collection[str], profile: str | None) -> Mapping[str, Any]:
-    """Return the options of a command.
+def _table_of(
+    command: str, file: ProjectFile, commands: Collection[str], profile: str | None
+) -> tuple[Mapping[str, Any], Any]:
+    """Return the options of a command and the handler.
 
     The profile's values override the others. The names of all tables are checked.
     """
@@ -100,12 +108,14 @@ def _table_of(command: str, file: ProjectFile, commands: Collection[str], profil
             f"Profile not found in {file.name}: {brief(profile, _MAX_NAME)!r}.",
             hint=f"Its profiles: {known}." if known else "Profiles are tables such as [profiles.staging.listen].",
         )
-    chosen = profiles[profile].get(command, {}) if profile is not None else {}
-    return {**tables.get(command, {}), **chosen}
+    chosen = profiles[profile] if profile is not None else {}
+    return {**tables.get(command, {}), **chosen.get(command, {})}, chosen.get(HANDLER, tables.get(HANDLER))
 
 
 def _check_commands(tables: Mapping[str, Any], known: Collection[str], prefix: str, file: ProjectFile) -> None:
     for name, table in tables.items():
+        if name == HANDLER:
+            continue
         if name not in known:
             new = gone.COMMANDS.get(name)
             hint = (
@@ -128,7 +138,13 @@ def _defaults_of(
 ) -> ProjectDefaults:
     values: dict[str, str | list[str]] = {}
     taken, ignored = [], []
+    handler_option = _handler_option(options)
     for option, value in table.items():
+        if option == handler_option:
+            raise SettingsError(
+                f"{found.name}: {command}.{option} is not an option of the file.",
+                hint=f"Write `{HANDLER} = 8000` at the top of the file, for all commands.",
+            )
         if option not in options:
             hint = (
                 gone.hint_for_key(command, option)
@@ -141,12 +157,36 @@ def _defaults_of(
         place = f"{found.name}: {command}.{option}"
         trust: Trust = options[option].declared.trust
         texts = list(_texts(option, value, options[option], place)) if trust.is_handler or trust.allows_some else []
-        if reason := _refusal(trust, option, texts):
+        if reason := _refusal(trust, texts):
             ignored.append(f"{command}.{option}. {reason}. To use the value, pass --{option}")
         elif texts:
             values[options[option].name] = texts if options[option].multiple else texts[0]
             taken += [_as_written(option, text, options[option]) for text in texts]
     return ProjectDefaults(name=found.name, values=values, taken=taken, ignored=ignored)
+
+
+def _with_handler(
+    command: str, value: Any, options: Mapping[str, Any], given: set[str], found: ProjectDefaults
+) -> ProjectDefaults:
+    """Return the defaults with the project's handler. For `listen`, it is the default of an option."""
+    text, option = _scalar(value, f"{found.name}: {HANDLER}"), _handler_option(options)
+    url = handler_here(text)
+    if url is not None:
+        found = replace(found, handler=Handler(url, f"the handler in {found.name}"))
+    if option is None or not given.isdisjoint({option, *_contradicting(option, options)}):
+        return found
+    if url is None:
+        reason = f"{HANDLER}. {_ONLY_HERE}. To use the value, pass --{option}"
+        return replace(found, ignored=[*found.ignored, reason])
+    if command != "listen":  # other commands prefer the handler that got the capture
+        return found
+    values = {**found.values, options[option].name: text}
+    return replace(found, values=values, taken=[f"{HANDLER} {brief(text)}", *found.taken])
+
+
+def _handler_option(options: Mapping[str, Any]) -> str | None:
+    """Return the option of a command for which the file has the key `handler`, or None."""
+    return next((name for name, each in options.items() if each.declared.trust.is_handler and name != _ROUTE), None)
 
 
 def _contradicting(option: str, options: Mapping[str, Any]) -> set[str]:
@@ -162,7 +202,7 @@ def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]
 
     `false` has no text either, except for a switch that is on by default.
     """
-    if option == "route":
+    if option == _ROUTE:
         yield from _routes(value, place)
     elif parameter.is_flag:
         if not isinstance(value, bool):
@@ -199,21 +239,13 @@ def _scalar(value: Any, place: str) -> str:
         raise SettingsError(f"{place} is too large.", hint="Write a smaller number.") from error
 
 
-def _refusal(trust: Trust, option: str, texts: Sequence[str]) -> str:
+def _refusal(trust: Trust, texts: Sequence[str]) -> str:
     """Return why a project's file must not set an option to these values, or "" if it may."""
     if trust.is_handler:
-        targets = [text.partition("=")[2] if option == "route" else text for text in texts]
-        return "" if all(map(_is_here, targets)) else "A project's file can only use handlers on this machine"
+        return "" if all(handler_here(text.partition("=")[2]) for text in texts) else _ONLY_HERE
     if trust.allows_some and all(map(trust.allows, texts)):
         return ""
     return "A project's file can set only harmless options, within limits"
-
-
-def _is_here(target: str) -> bool:
-    try:
-        return is_on_this_machine(parse_target(target))
-    except BadTarget:
-        return False
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

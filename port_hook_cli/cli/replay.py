@@ -14,6 +14,7 @@ import typer
 
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_captures
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.handlers import FindHandler, handler_finder
 from port_hook_cli.cli.option_groups import argument, command
 from port_hook_cli.cli.replay_options import (
     ReplayChanges,
@@ -115,9 +116,11 @@ def replay(
         if not found:
             return ExitCode.OK
         repeated.refuse_too_many(len(found))
-        sends = not output.dry_run
-        prepared = partial(_prepared, rewriter=rewriter, runtime=runtime, compares=responses.compare, sends=sends)
-        readies = [prepared(source, to) for source in found]
+        find_handler = handler_finder(ctx, to, places.store, sends=not output.dry_run)
+        readies = [
+            _prepared(source, find_handler, rewriter=rewriter, runtime=runtime, compares=responses.compare)
+            for source in found
+        ]
         if output.dry_run:
             requests = [(rewriter.finish(ready.draft), ready.url) for ready in readies]
             print_requests(requests, runtime, as_lambda=target.is_lambda)
@@ -231,7 +234,7 @@ def _failed(
 
 
 def _prepared(
-    source: ReplaySource, to: str | None, *, rewriter: Rewriter, runtime: Runtime, compares: bool, sends: bool
+    source: ReplaySource, find_handler: FindHandler, *, rewriter: Rewriter, runtime: Runtime, compares: bool
 ) -> ReadyReplay:
     if compares and source.recorded is None:
         raise UsageError(
@@ -239,24 +242,8 @@ def _prepared(
             hint="Leave out --compare, or pass captures that `listen` forwarded.",
         )
     try:
-        ready = rewriter.prepare(source, to or _default_target(source, runtime, sends=sends))
+        ready = rewriter.prepare(source, find_handler(source.forwarded_to))
     except UnsignedReplay as problem:
         raise UnsignedReplay(problem.message, hint="Leave out --as-captured to sign it.") from problem
     tell_notes(ready, runtime)
     return ready
-
-
-def _default_target(source: ReplaySource, runtime: Runtime, *, sends: bool) -> str:
-    """Return and print the target of a capture if --to is not set. Raises UsageError if the capture has no target."""
-    to, reason = source.forwarded_to, "where the capture was forwarded"
-    if to is None:
-        to, reason = source.listener_target, "where the last `listen` with this store forwarded"
-    if to is None:
-        raise UsageError(
-            f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
-            hint="Pass the target, such as --to 8000.",
-        )
-    line = f"{'Sending' if sends else 'Would send'} to {to}, {reason}."
-    if runtime.memory.is_new(line):
-        tell(line, runtime)
-    return to

@@ -10,6 +10,7 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import (
     ANY_VALUE,
+    HANDLER_HERE,
     NoEffect,
     also,
     is_typed,
@@ -42,7 +43,8 @@ class ReplayTarget:
         str | None,
         options.target(
             "The target. If it has no path, port-hook uses the captured path and query. Default: the handler on this "
-            "machine that received the capture, or the last `listen` target.",
+            "machine that received the capture, your handler, or 8000.",
+            trust=HANDLER_HERE,
         ),
     ] = None
     kind: Annotated[

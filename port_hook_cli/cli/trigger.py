@@ -56,6 +56,7 @@ def trigger(
     """
     import asyncio
 
+    from port_hook_cli.cli.handlers import handler_finder
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
     from port_hook_cli.terminal.console import sayer
@@ -98,6 +99,7 @@ def trigger(
         runtime=ctx.obj,
         access=access,
         say=sayer(ctx.obj),
+        handler=handler_finder(ctx),
     )
     return asyncio.run(_trigger(source, asked))
 

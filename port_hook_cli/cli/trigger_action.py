@@ -95,7 +95,9 @@ async def _make(
 ) -> Made | MadeMessage | Unmet:
     run_id, now = asked.run.run_id or make_run_id(secrets.choice), asked.runtime.now()
     if asked.target.brokers is None and not action.is_message:
-        any_url = asked.target.read().chosen(action.identifier) is not None
+        target = asked.target.read()
+        uses_handler = asked.output.sends and not target.to_its_url
+        any_url = uses_handler or target.chosen(action.identifier) is not None
         return await make(action, data, invoker, run_id=run_id, now=now, any_url=any_url)
     if asked.target.brokers is None and asked.output.sends:
         raise UsageError(
@@ -112,7 +114,7 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     runtime, sends = asked.runtime, asked.output.sends
     for remark in made.remarks:
         asked.say(remark)
-    target = asked.target.read() if sends else replace(asked.target.read(), to_its_url=True)
+    target = asked.targets() if sends else replace(asked.targets(), to_its_url=True)
     signer = asked.signature.signer(asked.access)
     ready = address(made, target, signer, id=runtime.new_id(), now=runtime.now())
     if not sends:

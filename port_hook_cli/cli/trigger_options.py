@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options, run_options
-from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
+from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, also, option, option_group
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
@@ -18,6 +18,7 @@ from port_hook_cli.terminal.console import Output
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
+    from port_hook_cli.cli.handlers import FindHandler
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.text.remark import Say
@@ -57,7 +58,9 @@ class TriggerTarget:
         option(
             "--to",
             metavar="URL|PORT",
-            help="The target. If it has no path, port-hook uses the action's path and query.",
+            help="The target. If it has no path, port-hook uses the action's path and query. Default: the action's URL "
+            "if it is on this machine, your handler, or 8000.",
+            trust=HANDLER_HERE,
             no_effect=_IN_PORT,
         ),
     ] = None
@@ -307,6 +310,11 @@ class TriggerCommand:
     runtime: Runtime
     access: PortAccess
     say: Say
+    handler: FindHandler
+
+    def targets(self) -> RunTarget:
+        """Return the targets, with the rule for the handler. Raises UsageError if one is invalid."""
+        return replace(self.target.read(), handler=self.handler)
 
     def show(self, lines: Iterable[Styled], *, indent: int | None = None) -> None:
         """Print lines for people. With --json, print nothing."""

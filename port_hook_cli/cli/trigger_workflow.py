@@ -102,7 +102,7 @@ async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
                 access=asked.access,
                 recipient=client,
                 signer=asked.signature.signer(asked.access),
-                target=asked.target.read(),
+                target=asked.targets(),
                 responses=asked.workflow.responses,
                 ask=_asker(asked.runtime) if can_ask(asked.runtime) else None,
                 brokers=asked.target.brokers,

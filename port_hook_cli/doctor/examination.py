@@ -22,8 +22,8 @@ from port_hook_cli.doctor.handler import check_handler
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.installed import install_hint, optional_packages
+from port_hook_cli.invocations.handlers import Handler, HandlerRule
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.replay.sources import handler_here
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.threads import UnwaitedThreads
@@ -42,7 +42,7 @@ _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", 
 
 @frozen(kw_only=True)
 class Examination:
-    """What `doctor` checks. `handler` is the URL of the user's handler, or None.
+    """What `doctor` checks. `handler` is the URL that the user chose, and `project_handler` is the project's handler.
 
     `tunnel` is the default of `listen --tunnel`, or None if no variable or file sets the default. `can_ask` is whether
     `listen` could ask a question on this terminal. The credentials may take `margin_s` seconds longer than `timeout_s`,
@@ -52,6 +52,7 @@ class Examination:
     access: PortAccess
     store: Path | None = None
     handler: str | None = None
+    project_handler: Handler | None = None
     tunnel: str | None = None
     can_ask: bool = False
     timeout_s: float = TIMEOUT_S
@@ -82,13 +83,13 @@ async def _account(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
 
 
 async def _store_and_handler(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
-    target = wanted.handler
+    last_target = None
     try:
         async with asyncio.timeout(wanted.timeout_s):
             store, last_target = await asyncio.to_thread(check_store, wanted.store, runtime)
-            target = target or last_target
     except TimeoutError:
         store = _unfinished("store", wanted.timeout_s)
+    target = wanted.handler or HandlerRule(project=wanted.project_handler, last=lambda: last_target).url()
     is_chosen = wanted.handler is not None
     has_store = store.details.get("exists") is not False
     checking = partial(_handler, target, is_chosen=is_chosen, has_store=has_store)
@@ -222,13 +223,13 @@ def _tunnel_value(provider: Provider) -> str:
 
 
 def check_store(option: Path | None, runtime: Runtime) -> tuple[CheckResult, str | None]:
-    """Return the result for the store, and the target of its last `listen` if that target is on this machine."""
+    """Return the result for the store, and the target of its last `listen`."""
     path = store_path(option, runtime.cwd)
     try:
         if not os.path.lexists(path):
             return _check_folder(path), None
         with open_reader(option, runtime.cwd, show_only=True) as store:
-            return _store_result(store), handler_here(store.last_target())
+            return _store_result(store), store.last_target()
     except StoreError as problem:
         return _store_problem(path, problem), None
 

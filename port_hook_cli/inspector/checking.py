@@ -22,12 +22,12 @@ from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import named_target
 from port_hook_cli.inspector.setup import InspectorSetup
+from port_hook_cli.invocations.handlers import HandlerRule, handler_of
 from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
-from port_hook_cli.replay.sources import default_target, handler_here
 from port_hook_cli.replay.store import keep_in_thread
 from port_hook_cli.text.remark import Remark
 from port_hook_cli.text.secret import Secret
@@ -189,9 +189,9 @@ class _PageSubject:
             found = await self._setup.actions.find(wanted.action)
             if isinstance(found, Mapping):
                 return await self._of_action(found, secret)
-            return await self._source(await self._default_target()).of_node(found, secret)
+            return await self._source(await self._target()).of_node(found, secret)
         if (capture := await self._capture()) is not None:
-            to = self._target(capture, default_target(capture, await self._captures.last_target()))
+            to = await self._target(capture)
             return self._source(to).of_request(FoundRequest(capture.invocation.id, capture, is_stored=True))
         from port_hook_cli.actions.samples import create_vm_action
 
@@ -212,17 +212,17 @@ class _PageSubject:
         return None
 
     async def _of_action(self, document: Mapping[str, Any], secret: Callable[[], Secret]) -> FoundSubject:
-        return await self._source(await self._default_target()).of_action(document, secret)
+        return await self._source(await self._target()).of_action(document, secret)
 
-    async def _default_target(self) -> str | None:
-        return self._target(None, handler_here(await self._captures.last_target()))
-
-    def _target(self, capture: Capture | None, default: str | None) -> str | None:
-        if self._wanted.to is None:
-            if capture is not None and default is None:
-                raise UsageError("This capture was not forwarded to a handler on this machine.", hint=_NO_TARGET_HINT)
-            return default
-        return named_target(self._wanted.to, None if capture is None else capture.invocation)
+    async def _target(self, capture: Capture | None = None) -> str | None:
+        if self._wanted.to is not None:
+            return named_target(self._wanted.to, None if capture is None else capture.invocation)
+        last = await self._captures.last_target()
+        rule = HandlerRule(project=self._setup.handler, last=lambda: last)
+        to = rule.url(None if capture is None else handler_of(capture))
+        if capture is not None and to is None:
+            raise UsageError("This capture was not forwarded to a handler on this machine.", hint=_NO_TARGET_HINT)
+        return to
 
     def _source(self, to: str | None) -> SubjectSource:
         from port_hook_cli.check.sources import SubjectSource

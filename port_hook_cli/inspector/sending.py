@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
+from port_hook_cli.invocations.handlers import HandlerRule, handler_of
 from port_hook_cli.invocations.models import Capture, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.invocations.targets import BadTarget, is_below, is_on_this_machine, parse_target, target_url
@@ -27,7 +28,7 @@ from port_hook_cli.replay.sending import (
     announce,
     send,
 )
-from port_hook_cli.replay.sources import default_target, from_capture
+from port_hook_cli.replay.sources import from_capture
 from port_hook_cli.replay.store import keep_in_thread, kept_by_listener
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
@@ -103,15 +104,12 @@ class ToTheHandler:
 
     takes_unsigned = False
 
-    def __init__(self, store: Path, secret: Secret | None, last_target: str | None) -> None:
-        self._store, self._secret, self._last_target = store, secret, last_target
+    def __init__(self, store: Path, secret: Secret | None, rule: HandlerRule) -> None:
+        self._store, self._secret, self._rule = store, secret, rule
 
     def default_url(self, capture: Capture) -> str | None:
-        """Return the URL of the handler that got the capture, or of the handler of the store's last listener.
-
-        The handler that got the capture counts only if it is on this machine.
-        """
-        to = default_target(capture, self._last_target)
+        """Return the URL of the handler for a capture, or None if no handler on this machine is known."""
+        to = self._rule.url(handler_of(capture))
         return target_url(to, capture.invocation.target) if to else None
 
     async def send(self, request: Invocation, url: str) -> SentReplay:

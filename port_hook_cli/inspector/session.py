@@ -20,6 +20,7 @@ from port_hook_cli.inspector.sandbox_runs import SandboxRuns, SentRequests
 from port_hook_cli.inspector.sending import InspectorTarget, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
+from port_hook_cli.invocations.handlers import Handler, HandlerRule
 from port_hook_cli.invocations.models import Capture, Payload
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.holding import Holding
@@ -35,9 +36,9 @@ class InspectorOptions:
     """The options of an inspector besides its store: a port (0: any), files of actions, keys, and access to Port.
 
     The inspector doesn't use a remembered port that is in `avoided_ports`, which are the ports of handlers. `remembers`
-    means that the home directory stores the port and the token for the next inspector of the same store. `say` receives
-    messages while the inspector runs. `sent` belongs to the sandbox. If it is set, runs start in the sandbox of
-    `access`.
+    means that the home directory stores the port and the token for the next inspector of the same store. `handler` is
+    the project's handler. `say` receives messages while the inspector runs. `sent` belongs to the sandbox. If it is
+    set, runs start in the sandbox of `access`.
     """
 
     access: PortAccess = field(repr=False)
@@ -46,6 +47,7 @@ class InspectorOptions:
     remembers: bool = True
     actions: Sequence[Path] = ()
     secret: Secret | None = None
+    handler: Handler | None = None
     decrypt: Callable[[Payload], list[Decryption]] | None = field(default=None, repr=False)
     say: Say = say_nothing
     sent: SentRequests | None = None
@@ -98,7 +100,8 @@ async def inspecting_store(
     captures = CaptureReader(store)
     await captures.open()
     try:
-        target = ToTheHandler(store, options.secret, await captures.last_target())
+        last = await captures.last_target()
+        target = ToTheHandler(store, options.secret, HandlerRule(project=options.handler, last=lambda: last))
     finally:
         await captures.close()
     async with (
@@ -160,6 +163,7 @@ async def _opened(
             port=PortSide(options.access, runtime),
             actions=_actions(options, runtime),
             secret=options.secret,
+            handler=options.handler,
             decrypt=options.decrypt,
             urls=urls,
             holding=holding,

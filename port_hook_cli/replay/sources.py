@@ -16,7 +16,7 @@ from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
-from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target, path_and_query
+from port_hook_cli.invocations.targets import path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.signing import as_port_sends
@@ -35,23 +35,24 @@ KINDS = "Replay a payload as JSON, a file from `port-hook show ID --file`, or a 
 class ReplaySource:
     """A request to replay. `name` is the user's name for the request, and `notes` are shown to the user.
 
-    `invocation.replay_of` is the ID of the request's capture, if any. `forwarded_to` is the capture's target URL, and
-    `listener_target` is the target URL of the store's last listener. Both are None unless they are URLs on this
-    machine. A store may come from someone else, who must not choose another machine. `recorded` is the outcome of the
-    capture at its handler. `is_stored` means that the capture is in the store. `is_message` means that the request was
-    a Kafka message with its signature inside its body. `verdict` is the capture's verdict, which may be forged, or None
-    if the source is not a capture.
+    `invocation.replay_of` is the ID of the request's capture, if any. `recorded` is the outcome of the capture at its
+    handler. `is_stored` means that the capture is in the store. `is_message` means that the request was a Kafka message
+    with its signature inside its body. `verdict` is the capture's verdict, which may be forged, or None if the source
+    is not a capture.
     """
 
     name: str
     invocation: Invocation
     notes: tuple[str, ...] = ()
-    forwarded_to: str | None = None
-    listener_target: str | None = None
     recorded: Delivery | None = None
     is_stored: bool = False
     is_message: bool = False
     verdict: Verdict | None = None
+
+    @property
+    def forwarded_to(self) -> str | None:
+        """The URL of the capture's handler, or None. It may be on another machine, so pass it only to a HandlerRule."""
+        return None if self.recorded is None else self.recorded.url
 
     @property
     def run_id(self) -> str | None:
@@ -64,19 +65,12 @@ class ReplaySource:
         return self.invocation.headers.get(SIGNATURE_HEADER) is not None
 
 
-def from_capture(
-    name: str, capture: Capture, *, last_target: str | None = None, is_stored: bool = False
-) -> ReplaySource:
-    """Return a capture as a source. Raises StoreError if the body of the capture is incomplete.
-
-    `last_target` is the target of the last listener that used the capture's store.
-    """
+def from_capture(name: str, capture: Capture, *, is_stored: bool = False) -> ReplaySource:
+    """Return a capture as a source. Raises StoreError if the body of the capture is incomplete."""
     return ReplaySource(
         name=name,
         invocation=replace(require_whole(name, capture.invocation), replay_of=capture.invocation.id, origin=None),
         notes=_verdict_notes(capture.verdict),
-        forwarded_to=handler_here(capture.delivery.url) if capture.delivery else None,
-        listener_target=handler_here(last_target),
         recorded=capture.delivery,
         is_stored=is_stored,
         is_message=capture.invocation.origin is not None,
@@ -175,24 +169,6 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
             headers=_kept_headers(kept.get("headers")),
         ),
     )
-
-
-def default_target(capture: Capture, last_target: str | None) -> str | None:
-    """Return the default target of a capture, or None if no target is on this machine.
-
-    The default is the capture's target. If that target is missing or on another machine, the default is the target of
-    the store's last listener.
-    """
-    return (handler_here(capture.delivery.url) if capture.delivery else None) or handler_here(last_target)
-
-
-def handler_here(target: str | None) -> str | None:
-    """Return a store's target URL if it is on this machine, otherwise None."""
-    try:
-        url = parse_target(target or "")
-    except BadTarget:
-        return None
-    return url if is_on_this_machine(url) else None
 
 
 def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:

@@ -34,15 +34,14 @@ async def find_source(name: str, finder: Finder, access: PortAccess) -> ReplaySo
 
     Raises UsageError, StoreError, SettingsError or PortApiError if the source is not found or cannot be sent.
     """
-    return source_of(await finder.find_or_get(name, access), finder)
+    return source_of(await finder.find_or_get(name, access))
 
 
-def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
+def source_of(found: FoundRequest) -> ReplaySource:
     """Return the finder's result as a source. Raises StoreError for content that cannot be sent."""
     name, content = found.name, found.content
     if isinstance(content, Capture):
-        last_target = finder.last_target() if found.is_stored else None
-        return from_capture(name, content, last_target=last_target, is_stored=found.is_stored)
+        return from_capture(name, content, is_stored=found.is_stored)
     if isinstance(content, RawRequest):
         return from_request(name, content)
     return from_payload(name, content) if isinstance(content, bytes) else from_run(name, content)
@@ -62,7 +61,7 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
     """
     from port_hook_cli.captures.store.statements import StoreFilter  # loads SQLite, so only if needed
 
-    replayed, last_target = captures.replayed(), captures.last_target()
+    replayed = captures.replayed()
     sources: list[ReplaySource] = []
     done = size = 0
     for capture in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
@@ -72,7 +71,7 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
         size += len(capture.invocation.body)
         if size > _MOST_BYTES:
             raise StoreError("The failed captures have more than 256 MiB of bodies.", hint="Send fewer with --since.")
-        sources.append(from_capture(capture.invocation.id, capture, last_target=last_target, is_stored=True))
+        sources.append(from_capture(capture.invocation.id, capture, is_stored=True))
     return FailedSources(sources, done)
 
 

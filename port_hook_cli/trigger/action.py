@@ -15,6 +15,7 @@ from port_hook_cli.actions.request import RenderedRequest, is_url
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
+from port_hook_cli.invocations.handlers import handler_here
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.masking import masked_request
 from port_hook_cli.invocations.models import Delivery, Invocation, Payload, Response
@@ -42,29 +43,42 @@ class RunTarget:
     """The targets of requests. `to` and the values of `routes` are URLs.
 
     The keys of `routes` are identifiers of actions or workflow nodes. Without a target, a request goes to the URL of
-    its action. This URL must be on this machine, unless `to_its_url` means that the user asked for this URL.
+    its action if this URL is on this machine, and otherwise to the URL that `handler` returns. `to_its_url` means that
+    the user asked for the action's URL. With `is_lenient`, that URL is returned instead of an error about it.
+    `handler` is called with the URL of the handler that got a request before, or with None.
     """
 
     to: str | None = None
     routes: Mapping[str, str] = field(default_factory=dict)
     to_its_url: bool = False
+    is_lenient: bool = False
+    handler: Callable[[str | None], str | None] = handler_here
 
     def chosen(self, identifier: str) -> str | None:
         """Return the URL that the user chose for an action or a node, or None."""
         return self.routes.get(identifier, self.to)
 
+    def takes_any_url(self, identifier: str) -> bool:
+        """Return whether the URL of an action or a node can be any text, such as a placeholder."""
+        return self.chosen(identifier) is not None or (not self.to_its_url and self.handler(None) is not None)
+
     def url_for(self, identifier: str, url: str, *, owner: str = "The action") -> str:
         """Return the URL to send to: the chosen URL, or `url` without a chosen target.
 
-        The chosen URL gets the path and query of `url` unless it has its own path and query. With a chosen target,
-        `url` can be any text, such as a placeholder. `owner` is the start of an error's sentence.
+        The chosen URL gets the path and query of `url` unless it has its own path and query. With a chosen target or a
+        handler, `url` can be any text, such as a placeholder. `owner` is the start of an error's sentence.
 
         Raises UsageError if `url` is on another machine and the user did not ask for this URL. Only Port itself, or a
         sandbox, can add the credentials to a call of Port's own API.
         """
-        if (to := self.chosen(identifier)) is not None:
+        to = self.chosen(identifier)
+        if to is None and (self.to_its_url or is_on_this_machine(url)):
+            return url
+        if to is None and not is_in_ports_own(url):
+            to = self.handler(None)
+        if to is not None:
             return target_url(to, path_and_query(url if is_url(url) else ""))
-        if self.to_its_url or is_on_this_machine(url):
+        if self.is_lenient:
             return url
         if is_in_ports_own(url):
             raise UsageError(

@@ -107,7 +107,7 @@ def with_targets(workflow: Workflow, target: RunTarget, masker: Masker = NO_SECR
     for node in workflow.nodes.values():
         url = node.config.get("url")
         is_placeholder = isinstance(url, str) and bool(url) and "{{" not in url and not is_url(url)
-        if node.type == NodeType.WEBHOOK and is_placeholder and target.chosen(node.identifier) is not None:
+        if node.type == NodeType.WEBHOOK and is_placeholder and target.takes_any_url(node.identifier):
             remarks.append(placeholder_remark(masker.text(str(url)), f"the node {brief(node.identifier)}"))
             config = {**node.config, "url": target.url_for(node.identifier, "")}
             nodes[node.identifier] = replace(node, config=config)

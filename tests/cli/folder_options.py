@@ -73,8 +73,12 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "doctor": {"json": ANY},
 }
 
-# `port-hook.toml` may also set handlers on this machine.
-HANDLER_OPTIONS: Mapping[str, set[str]] = {"listen": {"forward-to", "route"}, "check": {"to"}}
+# `port-hook.toml` may also set handlers on this machine: routes, and `handler` for the other options.
+HANDLER_OPTIONS: Mapping[str, set[str]] = {
+    "listen": {"forward-to", "route"},
+    "doctor": {"forward-to"},
+    **{name: {"to"} for name in ("replay", "trigger", "check", "export")},
+}
 
 # The variables that set an option of several commands.
 SHARED_VARIABLES = {

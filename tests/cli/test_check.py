@@ -34,7 +34,7 @@ from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 from tests.sockets import free_port
-from tests.stores import keep
+from tests.stores import keep, last_listener, project_file
 from tests.terminal_streams import Screen, on_a_terminal
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
@@ -469,7 +469,7 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
     [
         ("--only nope", "Unknown check or group: 'nope'.", "port-hook check --list"),
         ("--only old --skip signature", "`only` and `skip` exclude all checks.", "Leave a name"),
-        ("", "Missing option --to.", "--to 8000"),
+        ("", "The handler to check is unknown.", "`handler = 8000` in port-hook.toml"),
         ("action.json", "https://example.com is not on this machine", "--to-its-url"),
         ("--to https://example.com/", "https://example.com/ is not on this machine", "--to"),
         ("action.json --to-its-url", "cannot ask for confirmation because this is not a terminal", "Pass --yes."),
@@ -538,14 +538,32 @@ def test_running_handler_is_checked_on_a_terminal_only_after_a_question(
     assert code == (ExitCode.USAGE if answer else ExitCode.FAILED), shown
 
 
-def test_project_file_can_set_the_handler_but_neither_its_own_url_nor_the_checks(run: Run, folder: Path) -> None:
-    keys = ("to-its-url = true", "yes = true", 'only = ["old"]', 'skip = ["signature"]', 'junit = "x"', "within = 1")
+@POSIX
+def test_check_asks_for_an_unknown_handler_on_a_terminal(runtime: Callable[..., Runtime], folder: Path) -> None:
+    (folder / "action.json").write_text(json.dumps(create_vm_action()))
     with handler() as other:
-        text = "\n".join(["[check]", f"to = {other.port}", "strict = true", *keys, ""])
-        (folder / "port-hook.toml").write_text(text)
-        (folder / "port-hook.toml").chmod(0o600)
-        result = run("check", "--list")
+        for words in (("action.json",), ()):
+            code, shown = asked(runtime, (*words, "-y", "--only", "no-signature"), f"{other.port}\n".encode())
+            assert (code, "Your handler (URL or port) [8000]: " in shown) == (ExitCode.FAILED, True), shown
+    assert other.requests
+
+
+def test_check_finds_the_handler_of_the_project_file_and_of_the_last_listen(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_text('{"a": 1}')
+    (folder / "action.json").write_text(json.dumps(create_vm_action()))
+    with handler() as other:
+        last_listener(folder, other.url)
+        assert run("check", "action.json", "--only", "no-signature", env=ENV).code == ExitCode.FAILED
+        last_listener(folder, "http://127.0.0.1:1")
+        project_file(folder, f"handler = {other.port}\n")
+        assert run("check", "payload.json", "--only", "no-signature", env=ENV).code == ExitCode.FAILED
+
+
+def test_project_file_sets_neither_its_own_url_nor_the_checks(run: Run, folder: Path) -> None:
+    keys = ("to-its-url = true", "yes = true", 'only = ["old"]', 'skip = ["signature"]', 'junit = "x"', "within = 1")
+    project_file(folder, "\n".join(["[check]", "strict = true", *keys, ""]))
+    result = run("check", "--list")
     assert len(result.out.splitlines()) == len(BY_SLUG)
     ignored = [line.split("check.")[1].split(".")[0] for line in result.err.splitlines() if "ignored in" in line]
     assert ignored == [key.partition(" ")[0] for key in keys]
-    assert f"note: from ./port-hook.toml: --to {other.port}, --strict" in result.err
+    assert "note: from ./port-hook.toml: --strict\n" in result.err

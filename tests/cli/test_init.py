@@ -19,8 +19,8 @@ from tests.terminal_streams import Keyboard, Screen
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and pseudo terminals are POSIX")
 
 
-def listen_table(folder: Path) -> object:
-    return tomllib.loads((folder / "port-hook.toml").read_text("utf-8"))["listen"]
+def written(folder: Path) -> object:
+    return tomllib.loads((folder / "port-hook.toml").read_text("utf-8"))
 
 
 def answer(runtime: Callable[..., Runtime], typed: bytes, *args: str) -> tuple[int, str]:
@@ -34,13 +34,13 @@ def test_init_writes_the_defaults_without_a_terminal(run: Run, folder: Path) -> 
     result = run("init")
     assert (result.code, result.err) == (ExitCode.OK, "")
     assert result.out == "Created ./port-hook.toml. Start with `port-hook listen`.\n"
-    assert listen_table(folder) == {"forward-to": 8000, "port": 8787, "compact": False}
+    assert written(folder) == {"handler": 8000, "listen": {"port": 8787, "compact": False}}
     assert [path.name for path in folder.iterdir()] == ["port-hook.toml"]
 
 
 def test_init_writes_the_options_without_a_terminal(run: Run, folder: Path) -> None:
     assert run("init", "--forward-to", 'localhost:80/"a b"'.replace(" ", ""), "--port", "0", "--compact").code == 0
-    assert listen_table(folder) == {"forward-to": 'http://localhost:80/"ab"', "port": 0, "compact": True}
+    assert written(folder) == {"handler": 'http://localhost:80/"ab"', "listen": {"port": 0, "compact": True}}
 
 
 @POSIX
@@ -51,7 +51,7 @@ def test_file_of_init_is_used_by_listen(run: Run, folder: Path) -> None:
     )
     result = run("listen", "--tunnel", "none", "--stop-after", "0", "--no-verify")
     assert result.code == ExitCode.OK
-    taken = "--forward-to 8000, --port 0, --compact, --route deploy_service#deploy=8001, --route create_vm=8002"
+    taken = "handler 8000, --port 0, --compact, --route deploy_service#deploy=8001, --route create_vm=8002"
     assert f"note: from ./port-hook.toml: {taken}\n" in result.err
 
 
@@ -59,12 +59,12 @@ def test_init_asks_three_questions_on_a_terminal(runtime: Callable[..., Runtime]
     code, shown = answer(runtime, b"9000/hook\n9001\ny\n")
     assert code == ExitCode.OK
     assert shown == "Your handler [8000]: The port to listen on [8787]: Show one line per invocation? [y/N] "
-    assert listen_table(folder) == {"forward-to": "http://127.0.0.1:9000/hook", "port": 9001, "compact": True}
+    assert written(folder) == {"handler": "http://127.0.0.1:9000/hook", "listen": {"port": 9001, "compact": True}}
 
 
 def test_init_does_not_ask_for_values_of_options(runtime: Callable[..., Runtime], folder: Path) -> None:
     assert answer(runtime, b"", "--port", "1", "--forward-to", "2", "--compact") == (ExitCode.OK, "")
-    assert listen_table(folder) == {"forward-to": 2, "port": 1, "compact": True}
+    assert written(folder) == {"handler": 2, "listen": {"port": 1, "compact": True}}
 
 
 def test_init_writes_nothing_for_an_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
@@ -80,7 +80,7 @@ def test_init_asks_again_after_an_invalid_answer(runtime: Callable[..., Runtime]
     assert shown.count("The port to listen on [8787]: ") == 2
     assert " The port to listen on is not a number from 0 to 65535.\n" in shown
     assert " Enter a free port, or 0 to choose any free port.\n" in shown
-    assert listen_table(folder) == {"forward-to": 9000, "port": 9001, "compact": False}
+    assert written(folder) == {"handler": 9000, "listen": {"port": 9001, "compact": False}}
 
 
 def test_init_ends_after_the_third_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_init_overwrites_a_file_only_with_force(run: Run, folder: Path) -> None:
     assert "error: ./port-hook.toml already exists.\nhint: Edit it, or overwrite it with --force." in result.err
     assert (folder / "port-hook.toml").read_text() == "broken"
     assert run("init", "--force").code == ExitCode.OK
-    assert listen_table(folder)
+    assert written(folder)
 
 
 @POSIX
@@ -121,7 +121,7 @@ def test_init_replaces_a_link_and_leaves_its_target(run: Run, folder: Path) -> N
     target.write_text("mine")
     assert run("init", "--force").code == ExitCode.OK
     assert target.read_text() == "mine"
-    assert listen_table(folder)
+    assert written(folder)
 
 
 @POSIX

@@ -18,6 +18,8 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults
 from port_hook_cli.errors import SettingsError
+from port_hook_cli.invocations.handlers import Handler
+from port_hook_cli.invocations.targets import parse_target
 from port_hook_cli.runtime import Runtime, system_runtime
 from tests.cli.folder_options import (
     FOLDER_OPTIONS,
@@ -175,9 +177,11 @@ def defaults_of(folder: Path, command: str) -> ProjectDefaults:
 
 def test_project_file_can_name_a_handler_on_this_machine(folder: Path) -> None:
     for target in ("8000", '"8000/hook"', '"localhost:8000"', '"http://[::1]:8000/"', '"127.0.0.2:80"'):
-        write(folder, f"[listen]\nforward-to = {target}\n[listen.route]\ncreate_vm = {target}\n")
+        write(folder, f"handler = {target}\n[listen.route]\ncreate_vm = {target}\n")
         text = target.strip('"')
         assert defaults_of(folder, "listen").values == {"forward_to": text, "route": [f"create_vm={text}"]}
+        found = defaults_of(folder, "check")
+        assert (found.values, found.handler) == ({}, Handler(parse_target(text), "the handler in ./port-hook.toml"))
 
 
 def test_project_file_cannot_name_a_handler_on_another_machine(folder: Path) -> None:
@@ -190,30 +194,49 @@ def test_project_file_cannot_name_a_handler_on_another_machine(folder: Path) -> 
         '"x y"',
         "-1",
     ):
-        for table in ("[listen]\nforward-to", "[listen.route]\ncreate_vm"):
+        for table in ("handler", "[listen.route]\ncreate_vm"):
             write(folder, f"{table} = {target}\n")
             found = defaults_of(folder, "listen")
-            assert (found.values, len(found.ignored)) == ({}, 1), target
+            assert (found.values, found.handler, len(found.ignored)) == ({}, None, 1), target
 
 
 def test_ignored_handler_is_reported_with_the_file_and_the_option_to_pass(run: Run, folder: Path) -> None:
-    write(folder, '[listen]\nforward-to = "https://example.com"\n')
+    write(folder, 'handler = "https://example.com"\n')
     line = (
-        "warning: ignored in ./port-hook.toml: listen.forward-to."
+        "warning: ignored in ./port-hook.toml: handler."
         " A project's file can only use handlers on this machine. To use the value, pass --forward-to\n"
     )
     result = run(*LISTEN)
     assert result.code == ExitCode.OK
     assert line in result.err
     assert line not in run(*LISTEN, "--forward-to", "9").err
+    assert line not in run("captures").err
+
+
+def test_project_file_has_one_handler_for_all_commands(run: Run, folder: Path) -> None:
+    for command, option in (("listen", "forward-to"), ("check", "to"), ("replay", "to")):
+        write(folder, f"[{command}]\n{option} = 8000\n")
+        result = run(command)
+        assert result.code == ExitCode.SETTINGS
+        assert result.err == (
+            f"error: ./port-hook.toml: {command}.{option} is not an option of the file.\n"
+            "hint: Write `handler = 8000` at the top of the file, for all commands.\n"
+        )
+
+
+def test_profile_replaces_the_handler(run: Run, folder: Path) -> None:
+    write(folder, "handler = 8001\n[profiles.staging]\nhandler = 8002\n[profiles.other.listen]\n")
+    for profile, port in (("staging", 8002), ("other", 8001)):
+        note = f"note: from ./port-hook.toml (profile {profile}): handler {port}\n"
+        assert note in run("--profile", profile, *LISTEN).err
 
 
 def test_handler_of_the_command_line_replaces_only_the_same_option_of_the_file(run: Run, folder: Path) -> None:
-    write(folder, "[listen]\nforward-to = 8001\n[listen.route]\ncreate_vm = 8002\n")
+    write(folder, "handler = 8001\n[listen.route]\ncreate_vm = 8002\n")
     told = {
-        (): "--forward-to 8001, --route create_vm=8002",
+        (): "handler 8001, --route create_vm=8002",
         ("--forward-to", "9"): "--route create_vm=8002",
-        ("--route", "other=9"): "--forward-to 8001",
+        ("--route", "other=9"): "handler 8001",
     }
     for chosen, taken in told.items():
         assert f"note: from ./port-hook.toml: {taken}\n" in run(*LISTEN, *chosen).err
@@ -244,7 +267,7 @@ def test_project_file_cannot_turn_a_check_off(run: Run, folder: Path) -> None:
 
 def test_command_line_overrides_contradictory_options_of_the_file(run: Run, folder: Path) -> None:
     for arguments in (("--respond", "503"), ("--json",), ("--full",), ("--once",)):
-        write(folder, "[listen]\nforward-to = 9\ncompact = true\ncount = 3\nstrict = true\n")
+        write(folder, "handler = 9\n[listen]\ncompact = true\ncount = 3\nstrict = true\n")
         assert run(*LISTEN, *arguments).code == ExitCode.FAILED  # because no invocation arrived
 
 
@@ -259,6 +282,7 @@ def test_invalid_project_file_is_an_error_with_its_name(run: Run, folder: Path) 
         ("[sign]\nqqq = 1\n", "hint: `port-hook sign --help` lists the options."),
         ("[sign]\nhelp = true\n", "sign has no option help."),
         ("sign = 1\n", "error: ./port-hook.toml: sign is not a table."),
+        ("handler = true\n", "error: ./port-hook.toml: handler is not a string or a number."),
         ("profiles = 1\n", "profiles is not a table."),
         ("[profiles]\na = 1\n", "profiles.a is not a table."),
         ("[sign]\nformat = true\n", "./port-hook.toml: sign.format is not a string or a number."),

@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery
@@ -32,9 +31,10 @@ from tests.hostile.terminals import on_terminal
 from tests.processes import running
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
-from tests.stores import keep
+from tests.stores import keep, last_listener, project_file
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
+DEFAULT = "Would send to http://127.0.0.1:8000/ (default; --to changes it)\n"
 OK = b'HTTP/1.1 200 OK\r\ncontent-length: 12\r\nconnection: close\r\n\r\n{"ok": true}'
 
 
@@ -62,12 +62,6 @@ def store(folder: Path, **overrides: Any) -> str:
     capture = overrides.pop("capture", None) or a_capture(an_invocation(**overrides))
     keep(folder, capture)
     return str(capture.invocation.id)
-
-
-def last_listener(folder: Path, forward_to: str | None) -> None:
-    """Record a session of `listen`."""
-    with open_store(None, folder, create=True) as captures:
-        captures.record_session(forward_to)
 
 
 def accepts(request: RawRequest, secret: str = SECRET.reveal(), *, unit: int = 1) -> bool:
@@ -426,7 +420,6 @@ def test_replay_exits_2_for_invalid_options(run: Run, folder: Path) -> None:
         "--to 1 --as-captured --unset a",
         "--to 1 --as-captured --edit",
         "--to 1 --as-captured --timestamp-unit ms",
-        "",
     ):
         assert run("replay", payload_file(folder), *line.split(), env=ENV).code == 2, line
     assert run("replay", payload_file(folder), "--to", "1", "--method", "A B", env=ENV).code == 2
@@ -526,14 +519,23 @@ def test_option_for_several_requests_is_rejected_for_a_single_request(
         Delivery(url="", status=200),
     ],
 )
-def test_unforwarded_capture_needs_a_target(run: Run, folder: Path, delivery: Delivery | None) -> None:
+def test_unforwarded_capture_is_sent_to_the_default_handler(run: Run, folder: Path, delivery: Delivery | None) -> None:
     store(folder, capture=a_capture(delivery=delivery))
-    result = run("replay", "last", env=ENV)
-    assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert result.err == (
-        "error: Missing option --to: last was not forwarded to a handler on this machine.\n"
-        "hint: Pass the target, such as --to 8000.\n"
-    )
+    assert run("replay", "last", "--dry-run", env=ENV).err == DEFAULT
+
+
+def test_payload_in_an_empty_folder_is_sent_to_the_default_handler(run: Run, folder: Path) -> None:
+    result = run("replay", payload_file(folder), "--dry-run", env=ENV)
+    assert (result.code, result.err) == (0, DEFAULT)
+    assert "\r\nhost: 127.0.0.1:8000\r\n" in result.raw.decode().lower()
+
+
+def test_payload_is_sent_to_the_handler_of_the_project_file(run: Run, folder: Path, target: Handler) -> None:
+    last_listener(folder, "http://127.0.0.1:1")
+    project_file(folder, f"handler = {target.port}\n")
+    result = run("replay", payload_file(folder), env=ENV)
+    assert (result.code, result.err) == (0, f"Sending to {target.url}, the handler in ./port-hook.toml.\n")
+    assert accepts(target.requests[0])
 
 
 @pytest.mark.parametrize("delivery", [None, Delivery(url="http://10.0.0.1/", status=200)])
@@ -543,7 +545,7 @@ def test_unforwarded_capture_is_sent_to_the_last_listen_target(
     store(folder, capture=a_capture(delivery=delivery))
     last_listener(folder, "http://127.0.0.1:1")
     last_listener(folder, target.url)
-    for name in ("last", RUN_ID):
+    for name in ("last", RUN_ID, payload_file(folder)):
         result = run("replay", name, env=ENV)
         words = f"Sending to {target.url}, where the last `listen` with this store forwarded.\n"
         assert (result.code, result.err) == (0, words)
@@ -565,17 +567,14 @@ def test_last_listen_target_on_another_machine_is_not_used(run: Run, folder: Pat
         "8" * 100_000,
     ):
         last_listener(folder, planted)
-        result = run("replay", "last", env=ENV)
-        assert (result.code, result.out) == (ExitCode.USAGE, ""), planted
-        message = "error: Missing option --to: last was not forwarded to a handler on this machine.\n"
-        assert result.err.startswith(message)
+        assert run("replay", "last", "--dry-run", env=ENV).err == DEFAULT, planted
 
 
 def test_invalid_last_listen_target_is_not_used(run: Run, folder: Path) -> None:
     store(folder)
     with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as connection, connection:
         connection.execute("INSERT INTO last_session VALUES (x'38303030')")
-    assert run("replay", "last", env=ENV).code == ExitCode.USAGE
+    assert run("replay", "last", "--dry-run", env=ENV).err == DEFAULT
 
 
 def test_unreachable_error_shows_the_default_port_of_the_scheme(run: Run, folder: Path) -> None:

@@ -20,6 +20,7 @@ from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_capture
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, handler
+from tests.stores import last_listener, project_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CREATE_VM = str(EXAMPLES / "actions" / "create_vm.json")
@@ -147,10 +148,29 @@ def test_trigger_route_overrides_to(run: Run, receiver: Handler) -> None:
     assert sent(receiver)[0].line == "POST /vms HTTP/1.1"
 
 
-def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -> None:
-    result = run("trigger", CREATE_VM, "--input", "title=a", env=ENV)
+def test_trigger_sends_an_action_of_another_machine_to_the_known_handler(
+    run: Run, folder: Path, receiver: Handler
+) -> None:
+    for url in ("https://example.com/vms?a=1", "<WEBHOOK_URL>"):
+        action = write(folder, "a.json", an_action(url=url))
+        last_listener(folder, receiver.url)
+        result = run("trigger", action, "--input", "title=a", env=ENV)
+        assert result.code == 0
+        assert f"Sending to {receiver.url}, where the last `listen` with this store forwarded.\n" in result.err
+        last_listener(folder, "http://127.0.0.1:1")
+        project_file(folder, f"handler = {receiver.port}\n")
+        result = run("trigger", action, "--input", "title=a", env=ENV)
+        assert f"Sending to {receiver.url}, the handler in ./port-hook.toml.\n" in result.err
+        (folder / "port-hook.toml").unlink()
+    lines = [request.line for request in receiver.requests]
+    assert lines == ["POST /vms?a=1 HTTP/1.1"] * 2 + ["POST / HTTP/1.1"] * 2
+
+
+def test_trigger_sends_nothing_for_ports_own_api(run: Run, folder: Path) -> None:
+    action = write(folder, "a.json", an_action(url="https://api.getport.io/v1/blueprints"))
+    result = run("trigger", action, "--input", "title=a", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "https://example.com, which is not on this machine, so the request was not sent" in result.err
+    assert "which is Port's own API, so the request was not sent" in result.err
 
 
 def test_trigger_sends_an_action_with_a_placeholder_url_to_the_given_target(
@@ -165,12 +185,11 @@ def test_trigger_sends_an_action_with_a_placeholder_url_to_the_given_target(
     assert body["payload"]["action"]["invocationMethod"]["url"] == "<WEBHOOK_URL>"
 
 
-def test_trigger_rejects_a_placeholder_url_without_a_target(run: Run, folder: Path) -> None:
-    for more in ((), ("--to-its-url",)):
-        action = write(folder, "a.json", an_action(url="<WEBHOOK_URL>"))
-        result = run("trigger", action, *more, "--input", "title=t", "--input", "cpu=2", env=ENV)
-        assert result.code != 0
-        assert 'rendered to "<WEBHOOK_URL>", which is not a URL' in result.err
+def test_trigger_rejects_a_placeholder_as_the_actions_own_url(run: Run, folder: Path) -> None:
+    action = write(folder, "a.json", an_action(url="<WEBHOOK_URL>"))
+    result = run("trigger", action, "--to-its-url", "--input", "title=t", "--input", "cpu=2", env=ENV)
+    assert result.code != 0
+    assert 'rendered to "<WEBHOOK_URL>", which is not a URL' in result.err
 
 
 def test_trigger_rejects_an_empty_rendered_url_even_with_a_target(run: Run, folder: Path) -> None:
@@ -334,7 +353,8 @@ LONG = "correct-horse-battery-staple"
 
 
 def test_trigger_errors_never_contain_a_secret(run: Run, folder: Path) -> None:
-    for url in ("https://example.com/{{ .secrets.KEY }}", "http://{{ .secrets.KEY }}.localhost:9/"):
+    project_file(folder, "handler = 1\n")
+    for url in ("https://example.com/{{ .secrets.KEY }}", "http://{{ .secrets.KEY }}.localhost:9/{{ .secrets.KEY }}"):
         action = write(folder, "a.json", an_action(url=url))
         secrets = write(folder, "s.json", {"KEY": LONG})
         for more in ((), ("--json",), ("--dry-run",)):

@@ -17,6 +17,7 @@ from tests.conftest import Run
 from tests.factories import SECRET
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of, one_node
 from tests.servers import handler
+from tests.stores import project_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEPLOY = str(EXAMPLES / "workflows" / "deploy_service.json")
@@ -128,10 +129,13 @@ def test_route_sends_a_node_to_its_own_target(run: Run, receiver: NodeHandler) -
     assert receiver.paths[0] == "/mine"
 
 
-def test_trigger_exits_2_when_a_node_url_is_on_another_machine(run: Run) -> None:
-    result = run("trigger", DEPLOY, *INPUTS, env=ENV)
-    assert result.code == ExitCode.USAGE
-    assert "The node check's URL is https://hooks.example.com/builds/check, which is not on this machine" in result.err
+def test_node_url_on_another_machine_is_replaced_by_the_known_handler(
+    run: Run, folder: Path, receiver: NodeHandler
+) -> None:
+    project_file(folder, f"handler = {json.dumps(receiver.url)}\n")
+    result = run("trigger", f"{DEPLOY}#check", *INPUTS, env=ENV)
+    assert (result.code, receiver.paths) == (0, ["/builds/check"])
+    assert result.err.count(f"Sending to {receiver.url}, the handler in ./port-hook.toml.\n") == 1
 
 
 def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> None:
@@ -353,7 +357,7 @@ def test_node_with_a_placeholder_url_is_sent_to_the_given_target(run: Run, folde
     assert "note: the node call's URL is <WEBHOOK_URL>, which is not a URL. The request goes to the given" in result.err
     assert "note: the header X-Name of the node call has non-ASCII characters" in result.err
     assert receiver.paths == ["/"]
-    refused = run("trigger", file, env=ENV)
+    refused = run("trigger", file, "--to-its-url", env=ENV)
     assert "which is not a URL that begins with" in refused.out
 
 

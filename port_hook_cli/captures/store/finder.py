@@ -159,8 +159,8 @@ class Finder:
         return self._store.open()
 
     def last_target(self) -> str | None:
-        """Return the target of the store's last listener, or None if the store was not needed yet."""
-        return self._store.open().last_target() if self._store.is_open else None
+        """Return the target of the store's last listener, or None without a target or a store. Raises StoreError."""
+        return self.store().last_target() if self._store.is_open or self.has_store_file() else None
 
     def _file(self, name: str, *, can_be_missing: bool) -> FoundRequest | None:
         if not self._reads_files or parse_latest(name) or "\0" in name:  # a path never contains a null character

@@ -174,7 +174,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('sources', 'SOURCE...', True, 'A file (payload, capture, raw HTTP request; - for stdin), a capture ID, `last`, `last-replay`, or a run ID (r_…).', 'sources'),
         ),
         (
-            (('--to',), 'URL|PORT', False, (), 'The target. If it has no path, port-hook uses the captured path and query. Default: the handler on this machine that received the capture, or the last `listen` target.'),
+            (('--to',), 'URL|PORT', False, (), 'The target. If it has no path, port-hook uses the captured path and query. Default: the handler on this machine that received the capture, your handler, or 8000.'),
             (('--as',), 'http|lambda', False, ('http', 'lambda'), "Send an HTTP request, or invoke a Lambda function with a function URL event. With lambda, --to is the runtime's endpoint (default: http://127.0.0.1:9000)."),
             (('--timeout',), 'S', False, (), 'Wait S seconds for each response; 0 waits indefinitely.'),
             (('--expect-status',), 'CODE|2xx', False, (), 'Exit with code 1 unless every response had this status.'),
@@ -208,7 +208,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('action', 'ACTION', False, 'A file with an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID to choose from several, - for stdin, or an identifier in Port. WORKFLOW#NODE runs one node.', 'definitions'),
         ),
         (
-            (('--to',), 'URL|PORT', False, (), "The target. If it has no path, port-hook uses the action's path and query."),
+            (('--to',), 'URL|PORT', False, (), "The target. If it has no path, port-hook uses the action's path and query. Default: the action's URL if it is on this machine, your handler, or 8000."),
             (('--route',), 'ACTION=URL', True, (), 'Another target for this action (repeatable).', 'rules'),
             (('--to-its-url',), '', False, (), "Send to the action's own URL, even on another machine."),
             (('--kafka',), 'HOST:PORT', False, (), "Publish Port's Kafka message to this broker instead of sending a request."),
@@ -247,7 +247,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('command_to_run', '-- COMMAND...', True, 'The command that starts the handler. It receives the credentials of a temporary sandbox.'),
         ),
         (
-            (('--to',), 'URL|PORT', False, (), 'The handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE.'),
+            (('--to',), 'URL|PORT', False, (), 'Your handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE. Default: the handler that received the capture, or your handler in port-hook.toml.'),
             (('--to-its-url',), '', False, (), "Check the handler at the action's own URL, even on another machine. Asks first."),
             (('--cacert',), 'FILE', False, (), "For an https URL, trust the certificates in this PEM file and the system's."),
             (('--yes', '-y'), '', False, (), 'Skip the confirmation before checking a running handler.'),
@@ -312,7 +312,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--format',), 'FORMAT', False, ('curl', 'httpie', 'python', 'http', 'har', 'pytest', 'lambda', 'postman', 'capture', 'headers'), 'The format (default: curl): curl, httpie, python, http, har, pytest, lambda, postman, capture or headers.'),
             (('--redact',), '', False, (), 'Replace names, IDs and other values, and sign with a throwaway secret, so that you can share the result. The default format is then capture.'),
             (('--output', '-o'), 'FILE', False, (), 'Write to a new file instead of stdout.'),
-            (('--to',), 'URL|PORT', False, (), 'The URL in the export. If it has no path, port-hook uses the captured path and query. Default: the handler on this machine that received the capture, the last `listen` target, or 8000.'),
+            (('--to',), 'URL|PORT', False, (), 'The URL in the export. If it has no path, port-hook uses the captured path and query. Default: the handler on this machine that received the capture, your handler, or 8000.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
@@ -397,7 +397,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
         ),
         (
-            (('--forward-to',), 'TARGET', False, (), 'The handler to check: a URL, host:port or port. Default: the last `listen` target.'),
+            (('--forward-to',), 'TARGET', False, (), 'The handler to check: a URL, host:port or port. Default: your handler in port-hook.toml, or the last `listen` target.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
