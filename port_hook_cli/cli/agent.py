@@ -51,7 +51,7 @@ def agent(
     secret: AgentSecret,
     output: AgentOutput,
 ) -> ExitCode:
-    """Show what Port's execution agent does with a message: mapping, request, reports.
+    """Show what Port's execution agent does with a message.
 
     Prints the mapping, the exact request, and the calls to Port for each response. Sends the request only with --send.
     Expressions can read only the environment variables in --env. In the agent, they can read all variables.

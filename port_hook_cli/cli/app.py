@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -31,42 +31,31 @@ from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
 GROUPS: Mapping[str, Mapping[str, str]] = {
-    "Debug a request": {
-        "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
-        "verify": "Explain why a signature is invalid and how to fix it.",
+    "Receive and read": {
+        "listen": "Receive Port's requests: verify, explain, save and forward them.",
         "captures": "List captures, latest first.",
-        "show": "Show one capture in full.",
-        "diff": "Compare two captures: bodies, headers, verdicts and responses.",
-        "inspect": "Show captures in the browser: search, explain and replay them.",
+        "show": "Show a capture in full.",
+        "diff": "Compare two captures.",
+        "verify": "Explain why a signature is invalid and how to fix it.",
+        "inspect": "Search, explain and replay captures in the browser.",
     },
-    "Send a request": {
-        "replay": "Send an existing request, newly signed: a capture or a payload file.",
-        "trigger": "Send the request that Port would send for an action, automation or workflow.",
-        "check": "Send valid, forged, repeated and broken requests to a handler, and report its mistakes.",
-        "sign": "Sign a payload and print the request that Port would send.",
-        "render": "Render an action's template with jq, like Port.",
-        "export": "Export captures to another format, such as curl, pytest or Postman.",
+    "Send to your handler": {
+        "replay": "Send a capture or a payload file, newly signed.",
+        "trigger": "Send what Port would send for an action or a workflow.",
+        "check": "Test your handler: why it rejects requests, what it overlooks.",
+        "sign": "Print the signature headers of a payload.",
+        "export": "Print a request as curl, pytest or Postman, or to share it.",
+    },
+    "Runs in Port": {
+        "report-run": "Report a run's progress and result.",
     },
     "Without Port": {
-        "demo": "Run a complete example on this machine, without a Port account, tunnel or internet.",
-        "sandbox": "Simulate Port's API on this machine.",
-    },
-    "Report to Port": {
-        "report-run": "Report the progress and result of an action run or a workflow node run to Port.",
-        "restore": "Restore the URLs in Port that a killed listener changed.",
+        "demo": "Run a complete example on this machine.",
+        "sandbox": "Simulate Port's API.",
     },
     "Set up": {
-        "doctor": "Check credentials, Port's API, the clock, tunnels, the store and the handler.",
-        "init": "Create port-hook.toml, with default options for the current directory.",
-        "login": "Save a Port organization's credentials for other commands.",
-        "logout": "Delete credentials that `port-hook login` saved.",
-        "mcp": "Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.",
-        "prune": "Delete old captures.",
-    },
-    "Execution agent, Kafka and encrypted inputs": {
-        "agent": "Show what Port's execution agent does with a message: mapping, request, reports.",
-        "decrypt": "Decrypt the encrypted inputs of a payload.",
-        "encrypt": "Encrypt a test value the way Port encrypts inputs.",
+        "login": "Save an organization's credentials.",
+        "doctor": "Check credentials, Port's API, the clock, tunnels and handler.",
     },
 }
 """The commands by help heading, with the most used first, each with the first line of its docstring.
@@ -74,7 +63,20 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 The lines are repeated here so that `--help` doesn't import the commands. tests/contract/test_cli.py compares the two.
 """
 
-COMMANDS: Mapping[str, str] = {name: line for group in GROUPS.values() for name, line in group.items()}
+MORE: Mapping[str, str] = {
+    "agent": "Show what Port's execution agent does with a message.",
+    "decrypt": "Decrypt the encrypted inputs of a payload.",
+    "encrypt": "Encrypt a test value the way Port encrypts inputs.",
+    "init": "Create port-hook.toml, or a handler with its test.",
+    "logout": "Delete saved credentials.",
+    "mcp": "Serve tools for coding agents, with the Model Context Protocol.",
+    "prune": "Delete old captures.",
+    "render": "Render a template with jq, like Port.",
+    "restore": "Restore the URLs in Port that a killed listener changed.",
+}
+"""The commands that the help only names, unless `--all` asks for more."""
+
+COMMANDS: Mapping[str, str] = {**{name: line for group in GROUPS.values() for name, line in group.items()}, **MORE}
 
 
 _MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login"}
@@ -82,6 +84,7 @@ _MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login"}
 
 # Words that people type instead of options. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}
+_ALL = "--all"
 # The directory of retarget/journal.py in the home directory. It is repeated here, so that checking it doesn't need an
 # import.
 _RETARGETS = ".port-hook/retargets"
@@ -110,10 +113,13 @@ class CommandGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line. `help`, `help COMMAND` and `version` mean `--help` and `--version`."""
-        if "--all" in args and {"--help", "-h"} & set(args[:2]) and not args[0][:1].isalpha():
-            args = ["--help"]  # the help of all commands, which has few options
         if option := _WORDS.get(args[0] if args else ""):
             args = [*args[1:], option] if option == "--help" else [option]
+        if args[1:] == ["--help"] and args[0] not in COMMANDS:
+            _show_topic(args[0], ctx)
+        if _ALL in args and {"--help", "-h"} & set(args[:2]) and args[0].startswith("-"):
+            ctx.meta[_ALL] = True
+            args = ["--help"]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's signature
@@ -147,23 +153,28 @@ class CommandGroup(TyperGroup):
         return styled_help(self, ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands before the options, because most people look for a command."""
-        self.format_commands(ctx, formatter)
-        records = [record for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
-        with formatter.section("Options"):
-            formatter.write_dl(records)
-
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
-        """Write examples, and the commands in groups, without importing the commands."""
-        from port_hook_cli.cli.help_page import EXAMPLES
+        """Write examples, the commands in groups, and the options, without importing the commands."""
+        from port_hook_cli.cli.help_page import ROOT_EXAMPLES
 
         with formatter.section("Examples"):
-            for line in EXAMPLES[""]:
-                formatter.write_line(line)
+            formatter.write_dl(ROOT_EXAMPLES.items())
+        shows_all = bool(ctx.meta.get(_ALL))
         width = max(map(len, COMMANDS))
-        for title, commands in GROUPS.items():
+        for title, commands in {**GROUPS, **({"More": MORE} if shows_all else {})}.items():
             with formatter.section(title):
                 formatter.write_dl(commands.items(), width=width)
+        records = [record for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
+        if shows_all:
+            with formatter.section("Options"):
+                formatter.write_dl(records)
+            return
+        formatter.write_paragraph()
+        formatter.write_line(f"More: {', '.join(MORE)}. `port-hook --help --all` describes them.")
+        formatter.write_line(f"Options: {'; '.join(names for names, _ in records)}.")
+        formatter.write_line("`port-hook help COMMAND` explains a command.")
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write nothing. `format_options` writes the commands."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. Its exit code, or the exit code of its error, becomes the exit code of the process."""
@@ -183,6 +194,17 @@ class CommandGroup(TyperGroup):
         except OSError as error:
             code = _output_failed(error, runtime)
         raise typer.Exit(int(code))
+
+
+def _show_topic(name: str, ctx: Any) -> None:
+    """Show a page about several commands, and end. Return if `name` is not a topic."""
+    from port_hook_cli.cli.topics import TOPICS
+
+    if name in TOPICS:
+        from port_hook_cli.cli.command import print_page
+
+        print_page(TOPICS[name], ctx)
+        raise typer.Exit
 
 
 def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
@@ -291,10 +313,7 @@ def root(
         typer.Option("--profile", metavar="NAME", help="Use this profile from port-hook.toml."),
     ] = None,
 ) -> None:
-    """Debug the webhooks behind Port's workflows and self-service actions from your terminal.
-
-    `port-hook help COMMAND` shows a command's options.
-    """
+    """Debug the webhooks behind Port's workflows and self-service actions."""
 
 
 def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
@@ -344,8 +363,9 @@ def _refuse(wrong: Any, words: Sequence[str], runtime: Runtime) -> int:
 
         print_problem(usage_problem(wrong, words), runtime)
     else:
-        from port_hook_cli.cli.help_page import help_text
+        from port_hook_cli.cli.help_page import page_text
         from port_hook_cli.terminal.console import Output
 
-        print(help_text(wrong.ctx.command, wrong.ctx, Output(runtime.stderr, runtime.environ)), file=runtime.stderr)
+        output = Output(runtime.stderr, runtime.environ)
+        print(page_text(partial(wrong.ctx.command.format_help, wrong.ctx), output), file=runtime.stderr)
     return int(wrong.exit_code)

@@ -50,7 +50,7 @@ def check(
     credentials: CheckCredentials,
     output: CheckOutput,
 ) -> ExitCode:
-    """Send valid, forged, repeated and broken requests to a handler, and report its mistakes.
+    """Test your handler: why it rejects requests, what it overlooks.
 
     Valid requests start real work, so the handler must be on this machine by default. With a command after `--`,
     port-hook starts the handler and a sandbox for its reports, and stops both at the end. Without a command, start

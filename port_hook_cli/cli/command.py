@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import typer
 from typer.core import TyperCommand
 from typer.exceptions import TyperException
 
@@ -12,6 +14,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import system_runtime
 
 if TYPE_CHECKING:
+    from port_hook_cli.cli.help_page import HelpPage
     from port_hook_cli.cli.option_groups import Declaration
 
 _COMMAND = "command_to_run"
@@ -22,13 +25,22 @@ _TARGETS = frozenset({"--forward-to", "--to"})
 
 def styled_help(command: Any, ctx: Any) -> str:
     """Return a command's help, in color if stdout supports color."""
-    from port_hook_cli.cli.help_page import help_text
+    return _page_text(partial(command.format_help, ctx), ctx)
+
+
+def print_page(write: Callable[[HelpPage], None], ctx: Any) -> None:
+    """Print a page of help, in color if stdout supports color."""
+    typer.echo(_page_text(write, ctx), color=ctx.color)
+
+
+def _page_text(write: Callable[[HelpPage], None], ctx: Any) -> str:
+    from port_hook_cli.cli.help_page import page_text
     from port_hook_cli.terminal.console import Output
 
     runtime = ctx.find_root().obj or system_runtime()
     output = Output(runtime.stdout, runtime.environ)
     ctx.color = output.has_styles  # otherwise typer removes the styles that FORCE_COLOR asks for
-    return help_text(command, ctx, output)
+    return page_text(write, output)
 
 
 def empty_value(option: str) -> UsageError:
@@ -143,36 +155,40 @@ class Command(TyperCommand):
                     formatter.write_line(line)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options. If the command has groups, write the options in these groups."""
-        *parameters, help_option = cast("list[Any]", self.get_params(ctx))
-        arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
-        common = [parameter for parameter in parameters if parameter.declared.is_common]
-        groups = self.groups()
-        _write_section("Arguments", arguments, ctx, formatter)
-        if common and not ctx.meta.get(_ALL):
-            _write_section("Options", [*common, help_option], ctx, formatter)
-            self._point_to_all(len(parameters) - len(arguments) - len(common), formatter)
-        elif groups:
-            for title, options in groups.items():
-                _write_section(title, options, ctx, formatter)
-            _write_section("Help", [help_option], ctx, formatter)
-        else:
-            _write_section("Options", [*parameters[len(arguments) :], help_option], ctx, formatter)
+        """Write the arguments and options: the most used options, or with --all every option by group.
 
-    def _point_to_all(self, count: int, formatter: Any) -> None:
-        titles = ", ".join(self.groups())
-        formatter.write_paragraph()
-        formatter.write_line(
-            f"{count} more options: `port-hook {self.name} --help --all` shows all by group ({titles})."
-        )
+        The options of several commands are only named, because `port-hook help options` explains them.
+        """
+        parameters = cast("list[Any]", self.get_params(ctx))[:-1]  # without --help
+        _write_section("Arguments", [each for each in parameters if each.param_type_name == "argument"], ctx, formatter)
+        options = [each for each in parameters if each.param_type_name == "option"]
+        own = [each for each in options if not each.declared.is_shared]
+        shown = [each for each in own if each.declared.is_common] or own
+        if not ctx.meta.get(_ALL):
+            _write_section("Options", shown, ctx, formatter)
+        else:
+            for title, members in self.groups().items():
+                _write_section(title or "Options", [each for each in members if each in own], ctx, formatter)
+            shown = own
+        _write_rest(len(own) - len(shown), [max(each.opts, key=len) for each in options if each not in own], formatter)
 
     def groups(self) -> Mapping[str, Sequence[Any]]:
-        """Return the help's groups of options by title. A command without groups has none."""
+        """Return the help's groups of options by title. The title is "" for a command without groups."""
         groups: dict[str, list[Any]] = {}
         for parameter in cast("list[Any]", self.params):
-            if parameter.declared.title:
+            if parameter.param_type_name == "option":
                 groups.setdefault(parameter.declared.title, []).append(parameter)
         return groups
+
+
+def _write_rest(hidden: int, shared: Sequence[str], formatter: Any) -> None:
+    """Write how many of the command's own options are hidden, and the names of the options of several commands."""
+    if hidden or shared:
+        formatter.write_paragraph()
+    if hidden:
+        formatter.write_line(f"{hidden} more: add --all.")
+    if shared:
+        formatter.write_line(f"Common options: {', '.join(shared)} (`port-hook help options`).")
 
 
 def _write_section(title: str, parameters: Iterable[Any], ctx: Any, formatter: Any) -> None:

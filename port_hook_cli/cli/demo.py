@@ -45,7 +45,7 @@ _IN_PORT = "  in Port"
 
 @command
 def demo(ctx: typer.Context) -> ExitCode:
-    """Run a complete example on this machine, without a Port account, tunnel or internet.
+    """Run a complete example on this machine.
 
     Starts the sandbox, a sample handler and the listener on loopback. The sandbox runs the workflow "Deploy service",
     and its node calls the listener. Then the demo sends an invocation of the action "Create VM", and the same

@@ -53,7 +53,7 @@ def diff(
     no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Compare two captures: bodies, headers, verdicts and responses.
+    """Compare two captures.
 
     Without arguments, compares the last two received requests. Exits with code 0 if they are the same, and with 1 if
     they differ. Ignores the signature and timestamp headers. For a replay and its original, also ignores the host and

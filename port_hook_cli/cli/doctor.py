@@ -41,7 +41,7 @@ def doctor(
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Check credentials, Port's API, the clock, tunnels, the store and the handler.
+    """Check credentials, Port's API, the clock, tunnels and handler.
 
     Shows the next step for each problem. Doesn't change Port, open a tunnel or show secrets. The checks run
     concurrently and end within seconds. Exits with code 1 if there is a problem.

@@ -78,7 +78,7 @@ def export(
     ] = None,
     store: options.Store = None,
 ) -> ExitCode:
-    """Export captures to another format, such as curl, pytest or Postman.
+    """Print a request as curl, pytest or Postman, or to share it.
 
     An export contains the recorded signature, or signs at run time with PORT_CLIENT_SECRET. It never contains the
     secret. To create a new signature, use `sign`.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from port_hook_cli.terminal.console import Output
 from port_hook_cli.text.layout import wrap
@@ -16,12 +15,15 @@ _MARGIN = 2
 _MOST_OF_A_TERM = 30
 _GAP = 2
 
+ROOT_EXAMPLES: Mapping[str, str] = {
+    "port-hook demo": "See it work, without a Port account",
+    "port-hook listen --forward-to 8000": "Receive Port's requests, forward them to a port",
+    "port-hook replay last": "Send the last request again",
+    "port-hook check --to 8000": "Find the mistakes in your handler",
+}
+"""The examples of `port-hook --help`, and what each does."""
+
 EXAMPLES: Mapping[str, Sequence[str]] = {
-    "": (
-        "port-hook demo",
-        "port-hook listen --forward-to 8000",
-        "port-hook replay --find-fault --to 8000",
-    ),
     "listen": (
         "port-hook listen --forward-to 8000",
         "port-hook listen --forward-to 8000 --retarget deploy_service#deploy",
@@ -60,10 +62,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
 }
 
 
-def help_text(command: Any, ctx: Any, output: Output) -> str:
-    """Return a command's help for `output`."""
+def page_text(write: Callable[[HelpPage], None], output: Output) -> str:
+    """Return the page that `write` writes, for `output`."""
     page = HelpPage(max(_FEWEST_COLUMNS, min(output.width, _MOST_COLUMNS) - _MARGIN))
-    command.format_help(ctx, page)
+    write(page)
     return output.paint(page.lines).rstrip("\n")
 
 

@@ -57,7 +57,7 @@ def init(
     compact: Annotated[bool, option("--compact", help="Show one line per invocation.")] = False,
     force: Annotated[bool, option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> ExitCode:
-    """Create port-hook.toml, with default options for the current directory.
+    """Create port-hook.toml, or a handler with its test.
 
     On a terminal, asks for the values that you don't pass as options.
     """

@@ -66,7 +66,7 @@ def inspect(
     secret_file: options.SecretFile = None,
     private_key: options.PrivateKey = None,
 ) -> ExitCode:
-    """Show captures in the browser: search, explain and replay them."""
+    """Search, explain and replay captures in the browser."""
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.inspector.session import InspectorOptions
 

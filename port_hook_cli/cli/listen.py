@@ -67,7 +67,7 @@ def listen(
     inspector: ListenInspector,
     storage: ListenStorage,
 ) -> ExitCode:
-    """Receive Port's invocations: verify, explain, save, forward and respond.
+    """Receive Port's requests: verify, explain, save and forward them.
 
     Without --forward-to, the listener responds to each verified invocation with 200. If verification fails, it
     shows, explains and saves the request, and responds with 401 instead of forwarding it. On a terminal, press ? to

@@ -77,7 +77,7 @@ def login(
     listing: Annotated[bool, option("--list", help="List the saved organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Save a Port organization's credentials for other commands.
+    """Save an organization's credentials.
 
     Port checks them first. port-hook saves the secret in the system's keyring, or in ~/.port-hook/logins.json, which
     only you can read. The organization becomes the default. With --org NAME, other commands use another organization.
@@ -221,7 +221,7 @@ def logout(
     all_of_them: Annotated[bool, option("--all", help="Delete the credentials of all organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Delete credentials that `port-hook login` saved.
+    """Delete saved credentials.
 
     Deletes only the copy on this machine. The credentials stay valid in Port.
     """

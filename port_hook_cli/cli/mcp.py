@@ -49,7 +49,7 @@ def mcp(
     org: options.Org = None,
     secret_file: options.SecretFile = None,
 ) -> ExitCode:
-    """Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.
+    """Serve tools for coding agents, with the Model Context Protocol.
 
     The tools list, show, explain and compare captures, wait for the next capture, and render templates. Needs the mcp
     extra, except with --skill. Ends when stdin ends.

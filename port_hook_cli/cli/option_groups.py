@@ -152,6 +152,8 @@ class Declaration(NamedTuple):
     """
     is_common: bool = False
     """Whether `--help` shows the option. For a command without common options, the help shows all options."""
+    is_shared: bool = False
+    """Whether several commands have the option, so that their help only names it."""
     title: str = ""
     """The title of the option's group in the help, which `command` adds."""
 

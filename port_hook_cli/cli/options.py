@@ -81,7 +81,9 @@ def is_given(ctx: typer.Context, parameter: str) -> bool:
 
 Json = Annotated[
     bool,
-    option("--json", help="Print only versioned JSON records on stdout, one per line.", trust=ANY_VALUE),
+    option(
+        "--json", help="Print only versioned JSON records on stdout, one per line.", trust=ANY_VALUE, is_shared=True
+    ),
 ]
 NoPager = Annotated[
     bool, option("--no-pager", help="Don't use a pager ($PAGER, default: less) for long output on a terminal.")
@@ -89,16 +91,23 @@ NoPager = Annotated[
 Store = Annotated[
     Path | None,
     option(
-        "--store", help="The capture store. Default: .port-hook/captures.db in the current directory.", metavar="PATH"
+        "--store",
+        is_shared=True,
+        help="The capture store. Default: .port-hook/captures.db in the current directory.",
+        metavar="PATH",
     ),
 ]
 Org = Annotated[
-    str | None, option("--org", help="The organization to use, from `login` or ~/.port/config.yaml.", metavar="NAME")
+    str | None,
+    option(
+        "--org", is_shared=True, help="The organization to use, from `login` or ~/.port/config.yaml.", metavar="NAME"
+    ),
 ]
 SecretFile = Annotated[
     str | None,
     option(
         "--secret-file",
+        is_shared=True,
         help="Read the client secret from a file, or from stdin with '-'.",
         metavar="PATH|-",
         stdin="the secret",

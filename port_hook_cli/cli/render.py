@@ -50,7 +50,7 @@ def render(
     ] = 5.0,
     json: options.Json = False,
 ) -> ExitCode:
-    """Render an action's template with jq, like Port.
+    """Render a template with jq, like Port.
 
     Renders strings, lists, objects and keys. If an expression fails, it becomes null, as in Port, and port-hook prints
     a warning on stderr.

@@ -71,7 +71,7 @@ def replay(
     output: ReplayOutput,
     places: ReplaySources,
 ) -> ExitCode:
-    """Send an existing request, newly signed: a capture or a payload file.
+    """Send a capture or a payload file, newly signed.
 
     The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
     `replay` starts from an existing request, `trigger` from an action or workflow.

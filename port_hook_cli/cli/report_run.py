@@ -169,7 +169,7 @@ def report_run(
     credentials: options.CredentialOptions,
     store: options.Store = None,
 ) -> int:
-    """Report the progress and result of an action run or a workflow node run to Port.
+    """Report a run's progress and result.
 
     Sends logs first, then label, summary, links and external ID, and the status last, because Port rejects the others
     after a run has ended. With a command after `--`, sends its output as log lines while it runs, sets the run's status

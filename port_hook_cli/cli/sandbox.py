@@ -213,7 +213,7 @@ def sandbox(
     open_: options.OpenBrowser = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Simulate Port's API on this machine.
+    """Simulate Port's API.
 
     Listens on 127.0.0.1, generates credentials, and prints the environment variables that a handler needs. Then prints
     every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow run, and

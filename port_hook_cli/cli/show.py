@@ -52,7 +52,7 @@ def show(
     no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Show one capture in full."""
+    """Show a capture in full."""
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
 
     runtime: Runtime = ctx.obj

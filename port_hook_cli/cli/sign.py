@@ -71,7 +71,7 @@ def sign(
     secret_file: options.SecretFile = None,
     org: options.Org = None,
 ) -> ExitCode:
-    """Sign a payload and print the request that Port would send.
+    """Print the signature headers of a payload.
 
     Signs the output of JSON.stringify, like Port. With --raw, signs the file's bytes unchanged. To print the recorded
     signature of a capture, use `export`.

@@ -46,7 +46,7 @@ def trigger(
     port: TriggerInPort,
     output: TriggerOutput,
 ) -> ExitCode:
-    """Send the request that Port would send for an action, automation or workflow.
+    """Send what Port would send for an action or a workflow.
 
     Checks inputs, fills in defaults, renders templates with jq, and sends the request to your handler. Exits with code
     1 if the response is not 2xx, and with 11 if the automation's condition is not met.

@@ -17,7 +17,7 @@ ROOT_OPTIONS: tuple[Any, ...] = (
 
 COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'listen': (
-        "Receive Port's invocations: verify, explain, save, forward and respond.",
+        "Receive Port's requests: verify, explain, save and forward them.",
         (
         ),
         (
@@ -84,26 +84,6 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
-    'verify': (
-        'Explain why a signature is invalid and how to fix it.',
-        (
-            ('request', '[CAPTURE|FILE|-]', False, 'A capture ID, `last`, `last-replay`, a run ID, a capture file, or a file with a raw HTTP request; - for stdin.', 'captures_and_files'),
-        ),
-        (
-            (('--body',), 'FILE|-', False, (), 'A file with the raw body, or - for stdin.'),
-            (('--signature',), 'S', False, (), "The x-port-signature header's value. With a request: the signature that your code computed."),
-            (('--timestamp',), 'T', False, (), "The x-port-timestamp header's value. With a request: the timestamp that your code signed."),
-            (('--tolerance',), 'S', False, (), 'Accept timestamps that are at most S seconds off.'),
-            (('--now',), 'N', False, (), 'Check the age at this time: seconds since 1970.'),
-            (('--received-at',), '', False, (), "Check a capture's age at the time it was received (the default)."),
-            (('--redacted',), '', False, (), 'Verify a capture from `export --redact` with its throwaway secret. Anyone can sign with that secret.'),
-            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
-            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
-            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
-            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
     'captures': (
         'List captures, latest first.',
         (
@@ -126,7 +106,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'show': (
-        'Show one capture in full.',
+        'Show a capture in full.',
         (
             ('capture', 'ID|last', False, 'A capture ID or its beginning, `last`, `last~1`, `last-replay`, or a run ID.', 'captures'),
         ),
@@ -140,7 +120,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'diff': (
-        'Compare two captures: bodies, headers, verdicts and responses.',
+        'Compare two captures.',
         (
             ('a', '[A]', False, 'The first capture: a capture ID, `last`, `last-replay`, or a file (capture, raw HTTP request, payload; - for stdin). Default: `last~1`.', 'captures_and_files'),
             ('b', '[B]', False, 'The second capture. Default: `last`. If A is a replay, compares its original with A.', 'captures_and_files'),
@@ -153,8 +133,28 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
+    'verify': (
+        'Explain why a signature is invalid and how to fix it.',
+        (
+            ('request', '[CAPTURE|FILE|-]', False, 'A capture ID, `last`, `last-replay`, a run ID, a capture file, or a file with a raw HTTP request; - for stdin.', 'captures_and_files'),
+        ),
+        (
+            (('--body',), 'FILE|-', False, (), 'A file with the raw body, or - for stdin.'),
+            (('--signature',), 'S', False, (), "The x-port-signature header's value. With a request: the signature that your code computed."),
+            (('--timestamp',), 'T', False, (), "The x-port-timestamp header's value. With a request: the timestamp that your code signed."),
+            (('--tolerance',), 'S', False, (), 'Accept timestamps that are at most S seconds off.'),
+            (('--now',), 'N', False, (), 'Check the age at this time: seconds since 1970.'),
+            (('--received-at',), '', False, (), "Check a capture's age at the time it was received (the default)."),
+            (('--redacted',), '', False, (), 'Verify a capture from `export --redact` with its throwaway secret. Anyone can sign with that secret.'),
+            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
+            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
+            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
+            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
     'inspect': (
-        'Show captures in the browser: search, explain and replay them.',
+        'Search, explain and replay captures in the browser.',
         (
         ),
         (
@@ -169,7 +169,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'replay': (
-        'Send an existing request, newly signed: a capture or a payload file.',
+        'Send a capture or a payload file, newly signed.',
         (
             ('sources', 'SOURCE...', True, 'A file (payload, capture, raw HTTP request; - for stdin), a capture ID, `last`, `last-replay`, or a run ID (r_…).', 'sources'),
         ),
@@ -203,7 +203,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'trigger': (
-        'Send the request that Port would send for an action, automation or workflow.',
+        'Send what Port would send for an action or a workflow.',
         (
             ('action', 'ACTION', False, 'A file with an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID to choose from several, - for stdin, or an identifier in Port. WORKFLOW#NODE runs one node.', 'definitions'),
         ),
@@ -241,7 +241,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'check': (
-        'Send valid, forged, repeated and broken requests to a handler, and report its mistakes.',
+        'Test your handler: why it rejects requests, what it overlooks.',
         (
             ('source', 'SOURCE', False, 'The request to use: a capture ID, `last`, a payload, an action, or FILE#NODE of a workflow. Default: the latest capture with a valid signature, or a sample action.', 'check_sources'),
             ('command_to_run', '-- COMMAND...', True, 'The command that starts the handler. It receives the credentials of a temporary sandbox.'),
@@ -274,7 +274,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'sign': (
-        'Sign a payload and print the request that Port would send.',
+        'Print the signature headers of a payload.',
         (
             ('payload', 'PAYLOAD|CAPTURE|-', False, 'A JSON file, a capture (an ID, `last` or a file), a run ID, a raw HTTP request in a file, or - for stdin.', 'sources'),
         ),
@@ -290,21 +290,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
-    'render': (
-        "Render an action's template with jq, like Port.",
-        (
-            ('template', 'TEMPLATE|FILE|-', False, 'A JSON or YAML file, text with {{ }} in it, or - for stdin.'),
-        ),
-        (
-            (('--data',), 'FILE|-', False, (), 'A file with JSON for the expressions, or - for stdin.'),
-            (('--strict',), '', False, (), 'Fail if an expression fails, instead of using null.'),
-            (('--within',), 'S', False, (), 'Stop after S seconds in total, for all expressions.'),
-            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
     'export': (
-        'Export captures to another format, such as curl, pytest or Postman.',
+        'Print a request as curl, pytest or Postman, or to share it.',
         (
             ('captures', '[CAPTURE|FILE|-]...', True, 'A capture (an ID, `last` or a file), a run ID, a file with a raw HTTP request, or - for stdin. Default: last.', 'sources'),
         ),
@@ -317,8 +304,33 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
+    'report-run': (
+        "Report a run's progress and result.",
+        (
+            ('run_id', 'RUN_ID|last', False, 'A run ID, or `last`: the run of the latest received request.', 'runs_to_report'),
+            ('command_to_run', '-- COMMAND...', True, 'The command to run. port-hook reports its output as the log, and its exit code as the status.'),
+        ),
+        (
+            (('--status',), 'success|failure|failed|cancelled', False, ('success', 'failure', 'failed', 'cancelled'), 'End the run with this status. Sends it last.'),
+            (('--log',), 'T', True, (), 'A log message (repeatable). Sends messages in order.'),
+            (('--summary',), 'T|@FILE', False, (), "The run's summary, or @FILE to read it."),
+            (('--label',), 'T', False, (), 'The status label shown next to the run.'),
+            (('--link',), 'URL', True, (), "A link for the run's page (repeatable)."),
+            (('--output',), 'JSON|@FILE|PATH=JSON', True, (), 'The output of a workflow node run: a JSON object, or one value at a path (repeatable).'),
+            (('--external-run-id',), 'ID', False, (), "The run's ID in your own system."),
+            (('--log-file',), 'FILE|-', False, (), 'A file to send as log messages, or - to send stdin as it arrives.'),
+            (('--log-level',), 'debug|info|warn|error', False, ('debug', 'info', 'warn', 'error'), 'The level of the log messages of a workflow node run. Default: info.'),
+            (('--pending',), '', False, (), "Send saved reports that haven't reached Port."),
+            (('--dry-run',), '', False, (), 'Print what would be sent, without sending it.'),
+            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
+            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
+            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
+            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
     'demo': (
-        'Run a complete example on this machine, without a Port account, tunnel or internet.',
+        'Run a complete example on this machine.',
         (
         ),
         (
@@ -326,7 +338,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'sandbox': (
-        "Simulate Port's API on this machine.",
+        "Simulate Port's API.",
         (
         ),
         (
@@ -352,73 +364,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
-    'report-run': (
-        'Report the progress and result of an action run or a workflow node run to Port.',
-        (
-            ('run_id', 'RUN_ID|last', False, 'A run ID, or `last`: the run of the latest received request.', 'runs_to_report'),
-            ('command_to_run', '-- COMMAND...', True, 'The command to run. port-hook reports its output as the log, and its exit code as the status.'),
-        ),
-        (
-            (('--status',), 'success|failure|failed|cancelled', False, ('success', 'failure', 'failed', 'cancelled'), 'End the run with this status. Sends it last.'),
-            (('--log',), 'T', True, (), 'A log message (repeatable). Sends messages in order.'),
-            (('--summary',), 'T|@FILE', False, (), "The run's summary, or @FILE to read it."),
-            (('--label',), 'T', False, (), 'The status label shown next to the run.'),
-            (('--link',), 'URL', True, (), "A link for the run's page (repeatable)."),
-            (('--output',), 'JSON|@FILE|PATH=JSON', True, (), 'The output of a workflow node run: a JSON object, or one value at a path (repeatable).'),
-            (('--external-run-id',), 'ID', False, (), "The run's ID in your own system."),
-            (('--log-file',), 'FILE|-', False, (), 'A file to send as log messages, or - to send stdin as it arrives.'),
-            (('--log-level',), 'debug|info|warn|error', False, ('debug', 'info', 'warn', 'error'), 'The level of the log messages of a workflow node run. Default: info.'),
-            (('--pending',), '', False, (), "Send saved reports that haven't reached Port."),
-            (('--dry-run',), '', False, (), 'Print what would be sent, without sending it.'),
-            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
-            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
-            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
-            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
-    'restore': (
-        'Restore the URLs in Port that a killed listener changed.',
-        (
-            ('names', '[NAME]...', True, 'Restore only these actions, automations or workflow nodes (WORKFLOW#NODE). Default: everything that a killed listener changed.'),
-        ),
-        (
-            (('--dry-run',), '', False, (), 'Show what would be restored, without changing anything.'),
-            (('--overwrite',), '', False, (), 'Restore even if someone else changed it since.'),
-            (('--yes', '-y'), '', False, (), "Don't ask. Without --overwrite, someone else's changes stay."),
-            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
-            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
-            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
-    'doctor': (
-        "Check credentials, Port's API, the clock, tunnels, the store and the handler.",
-        (
-        ),
-        (
-            (('--forward-to',), 'TARGET', False, (), 'The handler to check: a URL, host:port or port. Default: your handler in port-hook.toml, or the last `listen` target.'),
-            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
-            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
-            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
-            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
-    'init': (
-        'Create port-hook.toml, with default options for the current directory.',
-        (
-        ),
-        (
-            (('--forward-to',), 'URL|PORT', False, (), 'Your handler on this machine. Default: 8000.'),
-            (('--port', '-p'), 'N', False, (), 'The port to listen on. Default: 8787.'),
-            (('--compact',), '', False, (), 'Show one line per invocation.'),
-            (('--force',), '', False, (), 'Overwrite the file if it exists.'),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
     'login': (
-        "Save a Port organization's credentials for other commands.",
+        "Save an organization's credentials.",
         (
         ),
         (
@@ -433,47 +380,21 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
-    'logout': (
-        'Delete credentials that `port-hook login` saved.',
+    'doctor': (
+        "Check credentials, Port's API, the clock, tunnels and handler.",
         (
         ),
         (
-            (('--org',), 'NAME', False, (), 'The organization. Required if several are saved.'),
-            (('--all',), '', False, (), 'Delete the credentials of all organizations.'),
-            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
-    'mcp': (
-        'Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.',
-        (
-        ),
-        (
-            (('--allow-send',), '', False, (), 'Offer the tools that send requests: replay, trigger, check and report.'),
-            (('--to',), 'URL|PORT', False, (), 'With --allow-send: the target of replays and triggers. It may be on another machine.'),
-            (('--skill',), '', False, (), 'Print SKILL.md, which teaches coding agents to use the commands, and exit.'),
-            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
+            (('--forward-to',), 'TARGET', False, (), 'The handler to check: a URL, host:port or port. Default: your handler in port-hook.toml, or the last `listen` target.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
-            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
-        ),
-    ),
-    'prune': (
-        'Delete old captures.',
-        (
-        ),
-        (
-            (('--older-than',), 'TIME', False, (), 'Delete captures older than 7d or 12h, or from before 2026-05-01.'),
-            (('--keep',), 'N', False, (), 'Delete all but the latest N captures.'),
-            (('--dry-run',), '', False, (), 'Count the captures without deleting them.'),
-            (('--yes', '-y'), '', False, (), 'Delete without asking.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
     'agent': (
-        "Show what Port's execution agent does with a message: mapping, request, reports.",
+        "Show what Port's execution agent does with a message.",
         (
             ('source', 'MESSAGE', False, 'A file (Kafka message, claimed run, payload or capture; - for stdin), a capture ID, or `last`.', 'captures_and_files'),
         ),
@@ -528,6 +449,85 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
         (
             (('--public-key',), 'FILE|-', False, (), 'Encrypt client-side, with this RSA public key (PEM).'),
+            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
+            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
+            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
+    'init': (
+        'Create port-hook.toml, or a handler with its test.',
+        (
+        ),
+        (
+            (('--forward-to',), 'URL|PORT', False, (), 'Your handler on this machine. Default: 8000.'),
+            (('--port', '-p'), 'N', False, (), 'The port to listen on. Default: 8787.'),
+            (('--compact',), '', False, (), 'Show one line per invocation.'),
+            (('--force',), '', False, (), 'Overwrite the file if it exists.'),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
+    'logout': (
+        'Delete saved credentials.',
+        (
+        ),
+        (
+            (('--org',), 'NAME', False, (), 'The organization. Required if several are saved.'),
+            (('--all',), '', False, (), 'Delete the credentials of all organizations.'),
+            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
+    'mcp': (
+        'Serve tools for coding agents, with the Model Context Protocol.',
+        (
+        ),
+        (
+            (('--allow-send',), '', False, (), 'Offer the tools that send requests: replay, trigger, check and report.'),
+            (('--to',), 'URL|PORT', False, (), 'With --allow-send: the target of replays and triggers. It may be on another machine.'),
+            (('--skill',), '', False, (), 'Print SKILL.md, which teaches coding agents to use the commands, and exit.'),
+            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
+            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
+            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
+    'prune': (
+        'Delete old captures.',
+        (
+        ),
+        (
+            (('--older-than',), 'TIME', False, (), 'Delete captures older than 7d or 12h, or from before 2026-05-01.'),
+            (('--keep',), 'N', False, (), 'Delete all but the latest N captures.'),
+            (('--dry-run',), '', False, (), 'Count the captures without deleting them.'),
+            (('--yes', '-y'), '', False, (), 'Delete without asking.'),
+            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
+            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
+    'render': (
+        'Render a template with jq, like Port.',
+        (
+            ('template', 'TEMPLATE|FILE|-', False, 'A JSON or YAML file, text with {{ }} in it, or - for stdin.'),
+        ),
+        (
+            (('--data',), 'FILE|-', False, (), 'A file with JSON for the expressions, or - for stdin.'),
+            (('--strict',), '', False, (), 'Fail if an expression fails, instead of using null.'),
+            (('--within',), 'S', False, (), 'Stop after S seconds in total, for all expressions.'),
+            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
+    'restore': (
+        'Restore the URLs in Port that a killed listener changed.',
+        (
+            ('names', '[NAME]...', True, 'Restore only these actions, automations or workflow nodes (WORKFLOW#NODE). Default: everything that a killed listener changed.'),
+        ),
+        (
+            (('--dry-run',), '', False, (), 'Show what would be restored, without changing anything.'),
+            (('--overwrite',), '', False, (), 'Restore even if someone else changed it since.'),
+            (('--yes', '-y'), '', False, (), "Don't ask. Without --overwrite, someone else's changes stay."),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
