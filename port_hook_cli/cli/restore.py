@@ -91,9 +91,6 @@ def _note_others(leftovers: Leftovers, runtime: Runtime, *, is_named: bool) -> l
     for kept in leftovers.held:
         name = kept.entry.name if kept.entry else ""
         _note(f"{name} is in use by a running listener, which restores it when it ends", runtime)
-    for name, nodes in leftovers.unknown:
-        question = f". Did you mean {', '.join(nodes)}?" if nodes else ""
-        _note(f"{name} does not need to be restored{question}", runtime)
     held = ExitCode.FAILED if is_named else ExitCode.OK
     return [*[ExitCode.STORE] * len(leftovers.unreadable), *[held] * len(leftovers.held)]
 
@@ -113,7 +110,7 @@ def _show(outcome: Outcome, message: str, runtime: Runtime, *, as_json: bool, dr
     if as_json:
         emit(restore_record(outcome, message, dry_run=dry_run), runtime.stdout)
     else:
-        print(f"{printable(outcome.entry.name)}: {printable(message)}", file=runtime.stdout)
+        print(message, file=runtime.stdout)
 
 
 def _code(outcome: Outcome) -> ExitCode:

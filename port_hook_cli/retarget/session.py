@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import TypeAlias
 
-from port_hook_cli.errors import RetargetError
+from port_hook_cli.errors import RetargetError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange
 from port_hook_cli.retarget.flow import Retargeting, restore_entry
 from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.safe import printable
 
 Confirm: TypeAlias = Callable[[Sequence[PlannedChange]], Awaitable[bool]]
 """A function that shows the changes and returns whether port-hook may make them."""
@@ -60,32 +61,34 @@ class Leftovers:
     """The files in the journal, or only the files with some names.
 
     The files in `found` can be restored, the files in `held` are in use by a running listener, and the files in
-    `unreadable` have no entry. `unknown` contains the names without a file, each with the nodes of the workflow that
-    has this name.
+    `unreadable` have no entry.
     """
 
     found: tuple[Kept, ...]
     held: tuple[Kept, ...]
     unreadable: tuple[Kept, ...]
-    unknown: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def find_leftovers(journal: Journal, names: Sequence[str]) -> Leftovers:
-    """Return the files that listeners left in the journal under these names, or all files if there are no names."""
+    """Return the files that listeners left in the journal under these names, or all files if there are no names.
+
+    Raises UsageError if something is retargeted, but not one of `names`.
+    """
     files = journal.kept()
+    known = {kept.entry.name: None for kept in files if kept.entry}
+    unknown = [name for name in names if name not in known]
+    if known and unknown:
+        is_one = len(unknown) == 1
+        raise UsageError(
+            f"{', '.join(map(printable, unknown))} {'is' if is_one else 'are'} not retargeted. "
+            f"Retargeted: {', '.join(map(printable, known))}."
+        )
     wanted = [kept for kept in files if kept.entry and (not names or kept.entry.name in names)]
-    entries = [kept.entry for kept in files if kept.entry]
-    known = {entry.name for entry in entries}
     return Leftovers(
         found=tuple(kept for kept in wanted if not kept.is_held),
         held=tuple(kept for kept in wanted if kept.is_held),
         unreadable=() if names else tuple(kept for kept in files if kept.entry is None),
-        unknown=tuple((name, _nodes(name, entries)) for name in names if name not in known),
     )
-
-
-def _nodes(workflow: str, entries: Sequence[Entry]) -> tuple[str, ...]:
-    return tuple(entry.name for entry in entries if entry.identifier == workflow)
 
 
 async def restore(

@@ -66,40 +66,41 @@ def outcome_lines(outcome: Outcome) -> list[str]:
         ]
     message = restore_message(outcome)
     if outcome.is_done:
-        return [f"{name} {message}"]
+        return [message]
     next_step = "To try again" if outcome.end is End.REMOVED else "To restore it"
-    return [f"{name} {message}", f"{next_step}: port-hook restore {name}"]
+    return [message, f"{next_step}: port-hook restore {name}"]
 
 
 def restore_message(outcome: Outcome, *, api_url: str = "", file: str = "", dry_run: bool = False) -> str:
-    """Return the outcome for one action or node, as a phrase that follows its name.
+    """Return the outcome for one action or node, in printable sentences.
 
     `api_url` is the API in use. `file` is the journal's file.
     """
-    entry = outcome.entry
+    entry, name, file = outcome.entry, printable(outcome.entry.name), printable(file)
     if outcome.end is End.RESTORED:
-        verb = "would be" if dry_run else "is"
-        return f"{verb} restored to {brief(entry.original_url)}{_in_version(outcome, dry_run=dry_run)}"
+        verb = "Would restore" if dry_run else "Restored"
+        return f"{verb} {name} to {brief(entry.original_url)}{_in_version(outcome, dry_run=dry_run)}."
     if outcome.end is End.UNTOUCHED:
-        return "already has its original URL" if entry.node else "is already restored"
-    what = "in a workflow" if entry.node else "another action, or one"
-    gone = "is no longer a WEBHOOK node of the workflow and is not restored. Its original URL was"
-    keep = f". To accept the current state, delete {file}" if file else ""
+        return f"{name} already has its original URL."
+    what = "in a workflow" if entry.node else "another action, or an action"
+    accept = f" To accept the current state, delete {file}." if file else ""
+    give_up = f" If it no longer needs to be restored, delete {file}." if file else ""
     not_restored = {
-        End.CHANGED: f"was changed by someone else and is not restored. --overwrite restores it{keep}",
-        End.ANOTHER: f"is now {what} of another organization (--org), and is not restored{keep}",
-        End.REMOVED: f"{gone} {brief(entry.original_url)}{'.' if file else ''}{_give_up(file)}",
-        End.FAILED: f"was not restored{_why(outcome)}{_give_up(file)}",
-        End.ELSEWHERE: f"belongs to {entry.api_url}, but the settings have {api_url}, so it is not restored",
-        End.IN_USE: "is in use by another port-hook",
+        End.CHANGED: f"was not restored: someone else changed it. --overwrite restores it.{accept}",
+        End.ANOTHER: f"was not restored: it is now {what} of another organization (--org).{accept}",
+        End.REMOVED: "was not restored: it is no longer a WEBHOOK node of the workflow. "
+        f"Its original URL was {brief(entry.original_url)}.{give_up}",
+        End.FAILED: f"was not restored{_why(outcome)}{give_up}",
+        End.ELSEWHERE: f"was not restored: it belongs to {entry.api_url}, but the settings have {api_url}.",
+        End.IN_USE: "is in use by another port-hook.",
     }
-    return not_restored[outcome.end]
+    return f"{name} {printable(not_restored[outcome.end])}"
 
 
 def leftover_line(count: int) -> str:
     """Return the note about `count` actions and workflow nodes that ended listeners left behind."""
-    left, them, have = ("action or node", "it", "has") if count == 1 else ("actions or nodes", "them", "have")
-    return f"note: {count} {left} still {have} the URL of an ended listener. port-hook restore restores {them}"
+    left = "1 action or node still points" if count == 1 else f"{count} actions or nodes still point"
+    return f"note: {left} to a listener that has stopped. Run port-hook restore."
 
 
 def _in_version(outcome: Outcome, *, dry_run: bool) -> str:
@@ -112,11 +113,7 @@ def _in_version(outcome: Outcome, *, dry_run: bool) -> str:
 
 def _why(outcome: Outcome) -> str:
     problem = outcome.problem
-    return f": {problem.message} {problem.hint}".rstrip() if problem else ""
-
-
-def _give_up(file: str) -> str:
-    return f" If it no longer needs to be restored, delete {file}." if file else ""
+    return f": {problem.message} {problem.hint}".rstrip() if problem else "."
 
 
 def _path(keys: tuple[str, ...]) -> str:

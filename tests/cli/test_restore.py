@@ -30,7 +30,7 @@ from tests.retargets import (
 from tests.sandboxes import a_sandbox, environ_of
 from tests.terminal_streams import on_a_terminal
 
-NOTE = "note: 1 action or node still has the URL of an ended listener. port-hook restore restores it\n"
+NOTE = "note: 1 action or node still points to a listener that has stopped. Run port-hook restore.\n"
 
 
 @pytest.fixture
@@ -67,9 +67,7 @@ def test_restore_restores_the_actions_of_a_killed_listener(sandbox: Sandbox, hom
     killed(sandbox, home, ["create_vm", "delete_vm"])
     result = run("restore", env=environ_of(sandbox))
     assert result.code == 0
-    assert (
-        result.out == "create_vm: is restored to https://example.com\ndelete_vm: is restored to https://example.com\n"
-    )
+    assert result.out == "Restored create_vm to https://example.com.\nRestored delete_vm to https://example.com.\n"
     assert {name: json.dumps(settable(action)) for name, action in sandbox.actions.items()} == before
     assert journal_files(home) == []
     again = run("restore", env=environ_of(sandbox))
@@ -78,9 +76,23 @@ def test_restore_restores_the_actions_of_a_killed_listener(sandbox: Sandbox, hom
 
 def test_restore_restores_only_the_named_action(sandbox: Sandbox, home: Path, run: Run) -> None:
     killed(sandbox, home, ["create_vm", "delete_vm"])
-    result = run("restore", "delete_vm", "other", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "delete_vm: is restored to https://example.com\n")
-    assert result.err == "note: other does not need to be restored\n"
+    result = run("restore", "delete_vm", env=environ_of(sandbox))
+    assert (result.code, result.out) == (0, "Restored delete_vm to https://example.com.\n")
+    assert url(sandbox) == ONE
+
+
+def test_restore_of_something_else_is_an_error_that_lists_what_is_retargeted(
+    sandbox: Sandbox, home: Path, run: Run
+) -> None:
+    assert (run("restore", "createvm").code, run("restore", "createvm").out) == (0, "Nothing to restore.\n")
+    killed(sandbox, home, ["create_vm", "deploy_service#check"])
+    for names, words in (
+        (["createvm"], "createvm is"),
+        (["create_vm", "deploy_service", "other"], "deploy_service, other are"),
+    ):
+        result = run("restore", *names, env=environ_of(sandbox))
+        error = f"error: {words} not retargeted. Retargeted: create_vm, deploy_service#check.\n"
+        assert (result.code, result.out, result.err) == (ExitCode.USAGE, "", error)
     assert url(sandbox) == ONE
 
 
@@ -88,9 +100,7 @@ def test_restore_restores_a_workflow_node_in_a_new_version(sandbox: Sandbox, hom
     before = json.dumps(settable_workflow(sandbox.workflows["deploy_service"]))
     killed(sandbox, home, ["deploy_service#check", "deploy_service#deploy"])
     dry = run("restore", "--dry-run", "deploy_service#check", env=environ_of(sandbox))
-    assert dry.out == (
-        "deploy_service#check: would be restored to https://example.com, in a new version of the workflow\n"
-    )
+    assert dry.out == ("Would restore deploy_service#check to https://example.com, in a new version of the workflow.\n")
     first, second = run("restore", "--json", env=environ_of(sandbox)).records
     assert first == {
         "schema": "port-hook/restore/1",
@@ -100,7 +110,7 @@ def test_restore_restores_a_workflow_node_in_a_new_version(sandbox: Sandbox, hom
         "node": "check",
         "api_url": sandbox.url,
         "outcome": "restored",
-        "message": "is restored to https://example.com, in version 4 of the workflow",
+        "message": "Restored deploy_service#check to https://example.com, in version 4 of the workflow.",
         "version": 4,
         "dry_run": False,
     }
@@ -115,9 +125,7 @@ def test_restore_tells_an_action_from_a_workflow_with_the_same_identifier(
     sandbox.add_action(an_action("deploy_service"))
     killed(sandbox, home, ["deploy_service", "deploy_service#check"])
     result = run("restore", "deploy_service", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "deploy_service: is restored to https://example.com\n")
-    again = run("restore", "deploy_service", env=environ_of(sandbox))
-    assert again.err == "note: deploy_service does not need to be restored. Did you mean deploy_service#check?\n"
+    assert (result.code, result.out) == (0, "Restored deploy_service to https://example.com.\n")
     assert run("restore", "deploy_service#check", env=environ_of(sandbox)).code == 0
     assert journal_files(home) == []
 
@@ -150,8 +158,8 @@ def test_restore_shows_the_original_url_and_the_file_when_the_node_was_removed(
     (file,) = [path for path in journal_files(home) if path.suffix == ".json"]
     assert result.code == ExitCode.FAILED
     assert result.out == (
-        "deploy_service#check: is no longer a WEBHOOK node of the workflow and is not restored. Its original URL was"
-        f" https://example.com. If it no longer needs to be restored, delete {file}.\n"
+        "deploy_service#check was not restored: it is no longer a WEBHOOK node of the workflow. "
+        f"Its original URL was https://example.com. If it no longer needs to be restored, delete {file}.\n"
     )
 
 
@@ -178,7 +186,7 @@ def test_restore_only_deletes_the_entry_when_the_action_was_restored_by_hand(
     killed(sandbox, home)
     sandbox.actions["create_vm"] = original
     result = run("restore", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "create_vm: is already restored\n")
+    assert (result.code, result.out) == (0, "create_vm already has its original URL.\n")
     assert sandbox.actions["create_vm"] is original
     assert journal_files(home) == []
 
@@ -270,4 +278,4 @@ def test_restore_asks_again_before_it_overwrites_the_change_of_another_user(
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 def test_restore_yes_does_not_ask(sandbox: Sandbox, home: Path, runtime: Callable[..., Runtime]) -> None:
     killed(sandbox, home)
-    assert ask(runtime, sandbox, b"", "--yes") == (0, "create_vm: is restored to https://example.com\n")
+    assert ask(runtime, sandbox, b"", "--yes") == (0, "Restored create_vm to https://example.com.\n")

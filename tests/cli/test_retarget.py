@@ -81,7 +81,7 @@ async def test_retargeted_actions_get_each_url_and_are_restored_with_a_notice_fo
         "create_vm:",
         f"  invocationMethod.url: {ORIGINAL} -> {ONE}",
         "  invocationMethod.agent: true -> false",
-        f"create_vm is restored to {ORIGINAL}",
+        f"Restored create_vm to {ORIGINAL}.",
     ]
 
 
@@ -111,7 +111,7 @@ def test_listen_retargets_an_action_to_its_local_url_if_ports_api_is_on_this_mac
         assert url(running) == ORIGINAL
     assert result.code == ExitCode.OK
     assert f"  invocationMethod.url: {ORIGINAL} -> http://127.0.0.1:" in result.err
-    assert f"create_vm is restored to {ORIGINAL}" in result.err
+    assert f"Restored create_vm to {ORIGINAL}." in result.err
 
 
 def test_retarget_needs_a_public_url_if_ports_api_is_on_another_machine(run: Run) -> None:

@@ -113,8 +113,8 @@ async def test_journal_has_original_and_url_before_port_is_changed(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("create_vm", "is restored to https://example.com"),
-        (CHECK, "is restored to https://example.com, in a new version of the workflow"),
+        ("create_vm", "Restored create_vm to https://example.com."),
+        (CHECK, f"Restored {CHECK} to https://example.com, in a new version of the workflow."),
     ],
 )
 async def test_change_with_a_lost_response_is_restored(tmp_path: Path, name: str, message: str, fault: Fault) -> None:

@@ -86,7 +86,7 @@ async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: San
     assert text(sandbox) == before
     assert {outcome.version for outcome in outcomes} == {6, 7}
     assert workflow(sandbox)["version"] == 7
-    assert restore_message(outcomes[0]).startswith(f"is restored to {ORIGINAL}, in version ")
+    assert restore_message(outcomes[0]).startswith(f"Restored {outcomes[0].entry.name} to {ORIGINAL}, in version ")
     assert journal_files(tmp_path) == []
 
 
