@@ -19,6 +19,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.invocations.payload import content_type_of
+from port_hook_cli.javascript.json_fault import JsonFault
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.prediction.expressions import environment_use
@@ -84,7 +85,9 @@ def read_document(content: bytes, name: str, *, hint: str) -> Any:
         if nests_too_deep(text):
             raise SourceError(f"{name} is nested too deep.", hint=hint)
         return json.loads(text, parse_constant=_reject_constant)
-    except ValueError as error:  # includes UnicodeDecodeError and JSONDecodeError
+    except json.JSONDecodeError as error:
+        raise SourceError(f"{name} is not JSON: {JsonFault.of(error)}.", hint=hint) from error
+    except ValueError as error:  # includes UnicodeDecodeError
         raise SourceError(f"{name} is not JSON: {error}.", hint=hint) from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import field, replace
 from functools import partial
@@ -18,6 +17,7 @@ from port_hook_cli.invocations.handlers import HandlerRule, handler_of
 from port_hook_cli.invocations.models import Capture, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.invocations.targets import BadTarget, is_below, is_on_this_machine, parse_target, target_url
+from port_hook_cli.javascript.json_fault import JsonFault
 from port_hook_cli.javascript.paths import NoSuchValue, path_to, set_at
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.port_api.access import PortAccess
@@ -220,9 +220,7 @@ def json_problem(text: str) -> dict[str, Any] | None:
     try:
         stringify(text)
     except NotJson as error:
-        line, column = _place_of_fault(text, error)
-        fault = re.sub(_place, "", error.fault)
-        return {"error": f"{fault[:1].upper()}{fault[1:]}.", "line": line, "column": column}
+        return _problem(error.syntax or error.fault)
     return None
 
 
@@ -235,12 +233,17 @@ def _problem_of_long_text(text: str) -> dict[str, Any] | None:
     try:
         json.loads(text, parse_constant=refuse, parse_int=len, parse_float=len)
     except json.JSONDecodeError as error:
-        return {"error": f"{error.msg}.", "line": error.lineno, "column": error.colno}
+        return _problem(JsonFault.of(error))
     except ValueError as error:
-        return {"error": f"{error}.", "line": 0, "column": 0}
+        return _problem(str(error))
     except RecursionError:
-        return {"error": "Nested too deeply.", "line": 0, "column": 0}
+        return _problem("nested too deep")
     return None
+
+
+def _problem(fault: JsonFault | str) -> dict[str, Any]:
+    reason, line, column = (fault, 0, 0) if isinstance(fault, str) else (fault.reason, fault.line, fault.column)
+    return {"error": f"{reason[:1].upper()}{reason[1:]}.", "line": line, "column": column}
 
 
 def _stringified(text: str) -> bytes:
@@ -248,32 +251,12 @@ def _stringified(text: str) -> bytes:
         # A lone surrogate is written as an escape, so the result is always UTF-8.
         return stringify(text).encode()
     except NotJson as error:
-        line, column = _place_of_fault(text, error)
-        at = f" (line {line}, column {column})" if line else ""
-        raise BadJson(f"The body is not JSON{at}: {error.fault}.", line, column) from error
+        found = error.syntax
+        line, column = (found.line, found.column) if found else (0, 0)
+        raise BadJson(f"The body is not JSON: {error.fault}.", line, column) from error
 
 
 _LONG_TEXT = 64 * 1024
-
-_place = r" at character ([0-9]+)$|(?: at)?: line .*$"
-
-
-def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
-    """Return the line and the column of the error in text that is not JSON, or 0 for both if they are unknown."""
-    import json
-
-    try:
-        json.loads(text)
-    except json.JSONDecodeError as found:
-        return found.lineno, found.colno
-    except (ValueError, RecursionError):
-        pass
-    place = re.search(_place, error.fault)
-    if place is None or place[1] is None:
-        return 0, 0
-    # Python's parser accepts NaN and Infinity. The error is after the whitespace.
-    at = len(text) - len(text[int(place[1]) :].lstrip(" \t\n\r"))
-    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
 def _target(to: str | None, default: str | None, source: Invocation, refused_ports: frozenset[int]) -> str:

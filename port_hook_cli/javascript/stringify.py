@@ -13,9 +13,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from json import JSONDecoder
+from json import JSONDecodeError, JSONDecoder
 from json.encoder import encode_basestring
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+if TYPE_CHECKING:  # imported only to describe an error
+    from port_hook_cli.javascript.json_fault import JsonFault, Wanted
 
 MAX_DEPTH = 4_000
 """The maximum number of levels to read. Node's JSON.stringify runs out of stack between 3,000 and 5,000 levels."""
@@ -48,12 +51,22 @@ Piece: TypeAlias = "str | list[Piece]"
 
 
 class NotJson(ValueError):
-    """JSON.parse or JSON.stringify would fail on the text: it is not JSON, is nested too deeply, or is too long."""
+    """JSON.parse or JSON.stringify would fail on the text: it is not JSON, is nested too deeply, or is too long.
+
+    `syntax` is the error in a text that is not JSON.
+    """
+
+    def __init__(self, problem: str | JsonFault) -> None:
+        super().__init__(problem)
+        self.syntax = None if isinstance(problem, str) else problem
+
+    def __str__(self) -> str:
+        return f"not JSON: {self.fault}" if self.syntax else self.fault
 
     @property
     def fault(self) -> str:
         """The reason, for a sentence that already says that the text is not JSON."""
-        return str(self).removeprefix("not JSON: ")
+        return str(self.args[0])
 
 
 def stringify(text: str, indent: str = "", *, limit: int = MAX_CHARACTERS) -> str:
@@ -133,7 +146,7 @@ class _Writer:
         while self.levels:
             match = _delimiter_at(self.text, self.position)
             if match is None:
-                raise self._syntax_error("a comma or the end of a list or an object")
+                raise self._syntax_error("delimiter")
             self.position = match.end()
             if match[1] == ",":
                 self._member()
@@ -141,7 +154,7 @@ class _Writer:
             else:
                 self._close(match[1])
         if not _end_at(self.text, self.position):
-            raise self._syntax_error("the end")
+            raise self._syntax_error("end")
 
     def _value(self) -> None:
         """Read a value, or the beginning of a container up to its first value that is not a container."""
@@ -151,7 +164,7 @@ class _Writer:
     def _is_opening(self) -> bool:
         match = _value_at(self.text, self.position)
         if match is None:
-            raise self._syntax_error("a value")
+            raise self._syntax_error("value")
         self.position = match.end()
         kind = match.lastindex
         if kind == _SAME_AS_READ:
@@ -194,7 +207,7 @@ class _Writer:
             return
         match = _key_at(self.text, self.position)
         if match is None:
-            raise self._syntax_error("a key and a colon")
+            raise self._syntax_error("key")
         self.position = match.end()
         key = match[1] or self._escaped_key()
         level.keys.append(key)
@@ -205,7 +218,7 @@ class _Writer:
         key = quote(self._string())
         match = _colon_at(self.text, self.position)
         if match is None:
-            raise self._syntax_error("a colon")
+            raise self._syntax_error("colon")
         self.position = match.end()
         return key
 
@@ -213,14 +226,17 @@ class _Writer:
         """Read a string whose opening quotation mark was already read, and return its value."""
         try:
             value, self.position = _string_at(self.text, self.position - 1)
-        except ValueError as error:
-            raise NotJson(f"not a JSON string: {error}") from None
+        except JSONDecodeError as error:
+            from port_hook_cli.javascript.json_fault import JsonFault
+
+            raise NotJson(JsonFault.of(error)) from None
         return join_halves(value)
 
     def _close(self, closer: str) -> None:
         level = self.levels.pop()
         if level.closer != closer:
-            raise self._syntax_error(f"{level.closer!r}")
+            self.position -= 1
+            raise self._syntax_error("delimiter")
         if not level.is_in_order:
             self._order(level)
         else:
@@ -244,8 +260,10 @@ class _Writer:
     def _without_comma(pieces: list[Piece], at: int) -> None:
         pieces[at] = cast("str", pieces[at])[1:]
 
-    def _syntax_error(self, wanted: str) -> NotJson:
-        return NotJson(f"not JSON: {wanted} was expected at character {self.position}")
+    def _syntax_error(self, wanted: Wanted) -> NotJson:
+        from port_hook_cli.javascript.json_fault import JsonFault
+
+        return NotJson(JsonFault(wanted, self.text, self.position))
 
 
 def format_double(value: float) -> str:

@@ -40,9 +40,11 @@ class Assignment:
             return cls(path, _load(value_text))
         except NotJson as problem:
             if value_text.lstrip()[:1] in {"{", "[", '"'}:
+                is_at_end = problem.syntax and problem.syntax.column > len(value_text)
+                fault = problem.syntax.reason if problem.syntax and is_at_end else problem.fault
                 raise UsageError(
-                    f"The value for {path} begins like JSON, but is {problem}.",
-                    hint="Fix the JSON, or put the value in quotes.",
+                    f'--set {path}: "{brief(value_text)}" is not valid JSON. {fault[:1].upper()}{fault[1:]}.',
+                    hint="Fix the JSON, or put the value in double quotes.",
                 ) from problem
         return cls(path, value_text)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import shlex
 import subprocess
@@ -15,6 +14,7 @@ from typing import TextIO, TypeVar
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.installed import find_program
+from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.terminal.coding_agent import coding_agent
 
 Edited = TypeVar("Edited")
@@ -33,8 +33,9 @@ def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]
         _run_editor(path, environ)
         edited = read(_text_of(path))
     except ValueError as problem:
+        fault = problem.fault if isinstance(problem, NotJson) else problem
         raise UsageError(
-            f"The edited text is not JSON: {_position(path) or problem}.",
+            f"The edited text is not JSON: {fault}.",
             hint=f"Your text is saved in {path}. Fix it and replay that file.",
         ) from problem
     except BaseException:
@@ -90,17 +91,6 @@ def _text_of(path: Path) -> str:
         raise UsageError(
             f"The edited file cannot be read: {problem}.", hint="Save it under the same name."
         ) from problem
-
-
-def _position(path: Path) -> str:
-    """Return where the JSON in `path` becomes invalid, with the line and column in an editor, or "" for valid JSON."""
-    try:
-        json.loads(_text_of(path))
-    except json.JSONDecodeError as problem:
-        return f"line {problem.lineno} column {problem.colno}, {problem.msg}"
-    except (ValueError, RecursionError):
-        return ""
-    return ""
 
 
 # Each program reads the text from stdin and ends. A program that serves later pastes leaves a background process.

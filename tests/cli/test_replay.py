@@ -210,7 +210,7 @@ def test_replay_sends_nothing_and_saves_the_file_when_edited_text_is_invalid_jso
     env = an_editor(folder, "path.write_text('{')")
     result = run("replay", payload_file(folder), "--to", target.url, "--edit", env=env)
     assert result.code == 2
-    assert "line 1 column 2" in result.err
+    assert 'error: The edited text is not JSON: a key must follow "{" at line 1, column 2.' in result.err
     kept = Path(result.err.partition("saved in ")[2].partition(". Fix")[0])
     assert kept.read_text() == "{"
     kept.unlink()

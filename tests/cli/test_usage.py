@@ -62,13 +62,16 @@ README = "# Title\n\n```sh\nmake\n```\n"
 
 def test_error_about_invalid_json_has_no_library_message(run: Run, folder: Path) -> None:
     for line, error in (
-        ("sign README.md", "README.md is not JSON: a value was expected at character 0."),
-        ("replay README.md --to 1", "README.md is neither a payload nor a capture file: a value was expected at"),
+        ("sign README.md", "README.md is not JSON: unexpected text at line 1, column 1."),
+        (
+            "replay README.md --to 1",
+            "README.md is neither a payload nor a capture file: unexpected text at line 1, column 1.",
+        ),
         (
             "trigger README.md --to 1",
             "README.md is neither JSON nor YAML: found character '`' that cannot start any token (line 3, column 1).",
         ),
-        ("render {{.}} --data README.md", "README.md is not JSON: a value was expected"),
+        ("render {{.}} --data README.md", "README.md is not JSON: unexpected text at line 1, column 1."),
     ):
         (folder / "README.md").write_text(README)
         result = run(*line.split(), env={"PORT_CLIENT_SECRET": "x"})

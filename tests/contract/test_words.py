@@ -32,7 +32,7 @@ WORDS = (
     Rule(r"\bexchanges?\b|\bsaved requests?\b", "capture or delivery"),
     Rule(r"\breadings?: |\bthe readings?\b", "signed form"),
     Rule(r"\bexact bytes\b|\bbytes (that|as) (it |they )?arrived\b|\bas it arrived\b", "raw body"),
-    Rule(r"\bnot valid\b|\b(is|are) wrong\b", "invalid"),
+    Rule(r"\bnot valid\b(?! JSON)|\b(is|are) wrong\b", "invalid"),
     Rule(r"(?<!connection )(?<!connection was )\brefus(e|es|ed|ing|al)\b(?! (the )?connection)", "reject"),
     Rule(r"\bruns? of (a|the|each) (workflow )?node\b", "node run"),
     Rule(r"waits? for a report|may still be waiting|ends? with a report", "stays IN_PROGRESS until …"),

@@ -48,10 +48,18 @@ def test_value_without_json_is_a_string() -> None:
         assert Assignment.parse(text).value == value
 
 
-@pytest.mark.parametrize("text", ["a=[1,]", 'a="open'])
-def test_value_is_rejected_when_it_only_begins_like_json(text: str) -> None:
-    with pytest.raises(UsageError, match="begins like JSON"):
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("a={", 'a: "{" is not valid JSON. A key must follow "{".'),
+        ("b[0]=[1,]", 'b[0]: "[1,]" is not valid JSON. A value must follow "," at line 1, column 4.'),
+        ('a="open', 'a: ""open" is not valid JSON. A string has no closing quotation mark at line 1, column 1.'),
+    ],
+)
+def test_value_is_rejected_when_it_only_begins_like_json(text: str, error: str) -> None:
+    with pytest.raises(UsageError) as caught:
         Assignment.parse(text)
+    assert caught.value.message == f"--set {error}"
 
 
 def test_edited_body_is_serialized_like_json_stringify() -> None:

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.forwarding import relayed_headers
 from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.javascript.json_fault import JsonFault, Wanted
 
 _PROBE = "port-hook-probe"
 _MAX_PROBE_BYTES = 512
@@ -121,12 +122,12 @@ def _members(text: str) -> dict[str, Span]:
     while delimiter is None or delimiter[1] == ",":
         key = _key_at(text, at)
         if key is None or not key[2]:
-            raise ValueError(f"it is not JSON: a key was expected at character {at}")
+            raise _not_json("key", text, at)
         end = _end_of_value(text, key.end())
         spans[json.loads(key[1])] = (key.end(), end)
         delimiter = _delimiter_at(text, end)
         if delimiter is None:
-            raise ValueError(f"it is not JSON: a comma was expected at character {end}")
+            raise _not_json("delimiter", text, end)
         at = delimiter.end()
     if not _end_at(text, delimiter.end()):
         raise ValueError("there is text after the object")
@@ -138,7 +139,7 @@ def _end_of_value(text: str, start: int) -> int:
     if first not in {"{", "["}:
         match = _string_at(text, start) if first == '"' else _scalar_at(text, start)
         if match is None or (first == '"' and not match[1]):
-            raise ValueError(f"it is not JSON: a value was expected at character {start}")
+            raise _not_json("value", text, start)
         return match.end()
     depth = 0
     for mark in _marks(text, start):
@@ -153,6 +154,10 @@ def _end_of_value(text: str, start: int) -> int:
             if depth == 0:
                 return mark.end()
     raise ValueError("it is not JSON: it is incomplete")
+
+
+def _not_json(wanted: Wanted, text: str, position: int) -> ValueError:
+    return ValueError(f"it is not JSON: {JsonFault(wanted, text, position)}")
 
 
 def _value(text: str, span: Span) -> object:
