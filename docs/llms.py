@@ -39,7 +39,7 @@ EXAMPLES = {
     "prune": "port-hook prune --keep 1000 --dry-run",
     "inspect": "port-hook inspect",
     "mcp": "port-hook mcp",
-    "agent": "port-hook agent last --response-status 500",
+    "port-agent": "port-hook port-agent last --response 500",
     "decrypt": "port-hook decrypt last",
     "encrypt": "printf 'a test value' | port-hook encrypt -",
     "sandbox": "port-hook sandbox",

@@ -1,1 +1,1 @@
-"""The `agent` command, which predicts what the execution agent does with messages, and does it on request."""
+"""The `port-agent` command, which predicts what the execution agent does with messages, and sends its requests."""

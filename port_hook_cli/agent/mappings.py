@@ -101,7 +101,7 @@ def _reject_fatal(problems: Sequence[MappingProblem]) -> None:
             raise SourceError(
                 "The agent does not start with this mapping file: "
                 f"{printable(first.place)} {printable(first.message)}.",
-                hint="`port-hook agent --check FILE` lists all problems.",
+                hint="`port-hook port-agent --check FILE` lists all problems.",
             )
 
 

@@ -1,20 +1,16 @@
-"""The sources of messages: the agent's Kafka topics, whose messages are not consumed, or the runs that it polls.
+"""The sources of messages: the agent's Kafka topics or the runs that it polls, without taking them from the agent.
 
-Polled runs are either listed without claiming them, or claimed. Port's documented list has no node runs.
+Port's documented list has no node runs.
 """
 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from port_hook_cli.agent.predictor import AgentInput, read_document
-from port_hook_cli.agent.stream import DRAIN_S, ClaimLeft, ClaimState, MessageStream, Watching
+from port_hook_cli.agent.stream import DRAIN_S, MessageStream, Watching
 from port_hook_cli.captures.view.capture import clock_time
 from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.frozen import frozen
@@ -22,22 +18,10 @@ from port_hook_cli.http.limits import MIB, format_size
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Response
 from port_hook_cli.invocations.source import OpenSource, SourceContext
 from port_hook_cli.invocations.targets import is_on_this_machine
-from port_hook_cli.prediction.calls import (
-    LIST_PATH,
-    MOST_LISTED,
-    AgentCall,
-    RunQueue,
-    acknowledge_call,
-    action_of,
-    claim_call,
-    claimed_runs,
-    is_acknowledged,
-    is_full,
-    listed_runs,
-)
+from port_hook_cli.prediction.calls import LIST_PATH, MOST_LISTED, action_of, is_full, listed_runs
 from port_hook_cli.prediction.message import AgentTransport
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.remark import Remark, note, plain, warning
+from port_hook_cli.text.remark import note, plain, warning
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
@@ -133,28 +117,26 @@ class _KnownRuns:
         self._ids = {}
 
 
-class _PolledRuns(ABC):
-    """Looks for runs every `interval_s` seconds, and passes the runs on."""
+class ListedRuns:
+    """The agent's action runs in progress that started at or after `since_s` (seconds since the epoch).
 
-    def __init__(self, api: PortApi, interval_s: float) -> None:
-        self._api, self._interval_s = api, interval_s
+    Looks for runs every `interval_s` seconds, without claiming them.
+    """
+
+    def __init__(self, api: PortApi, interval_s: float, *, since_s: float | None = None) -> None:
+        self._api, self._interval_s, self._since_s = api, interval_s, since_s
         self._known = _KnownRuns()
-        self._handed_out: set[str] = set()  # claimed since the last pause
-        self._is_claiming = False
+        self._is_full_told = False
 
     async def feed(self, messages: MessageStream) -> None:
-        """Poll until the end of the stream.
-
-        A run that is being claimed or handled at the end has two seconds to finish.
-        """
+        """Poll until the end of the stream. A run that is being handled at the end has two seconds to finish."""
         messages.on_event(Watching())
         polling = asyncio.create_task(self._poll(messages))
         try:
             await messages.wait()
         finally:
             messages.end()
-            is_busy = self._is_claiming or messages.is_busy
-            await asyncio.wait({polling}, timeout=DRAIN_S if is_busy else 0)
+            await asyncio.wait({polling}, timeout=DRAIN_S if messages.is_busy else 0)
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
@@ -162,9 +144,8 @@ class _PolledRuns(ABC):
         """Look for runs. After the first look, an outage is reported once, and does not end the stream."""
         is_first, told = True, ""
         while not messages.ended.done():
-            has_more = False
             try:
-                has_more = await self._look(messages)
+                await self._look(messages)
                 told = ""
             except Exception as error:  # noqa: BLE001 - the stream raises it
                 if not isinstance(error, PortApiError) or is_first:
@@ -174,24 +155,9 @@ class _PolledRuns(ABC):
                     told = error.message
                     messages.on_event(warning(f"{error.message} Trying again."))
             is_first = False
-            if not has_more:
-                self._handed_out.clear()
-                await asyncio.wait({messages.ended}, timeout=self._interval_s)
+            await asyncio.wait({messages.ended}, timeout=self._interval_s)
 
-    @abstractmethod
-    async def _look(self, messages: MessageStream) -> bool:
-        """Pass new runs on, and return whether more runs may be available without a pause."""
-
-
-class ListedRuns(_PolledRuns):
-    """The agent's action runs in progress that started at or after `since_s` (seconds since the epoch)."""
-
-    def __init__(self, api: PortApi, interval_s: float, *, since_s: float | None = None) -> None:
-        super().__init__(api, interval_s)
-        self._since_s = since_s
-        self._is_full_told = False
-
-    async def _look(self, messages: MessageStream) -> bool:
+    async def _look(self, messages: MessageStream) -> None:
         """Pass on the new runs in Port's list. The list has no next page."""
         response = await self._api.call("GET", LIST_PATH)
         found = listed_runs(response, since_s=self._since_s)
@@ -203,117 +169,5 @@ class ListedRuns(_PolledRuns):
             self._known.clear()
         self._known.keep(run["id"] for run in found)
         for run in new.values():
-            await messages.take(_input(run, RunQueue.ACTIONS), _title(run, RunQueue.ACTIONS))
-        return False
-
-
-@dataclass(slots=True)
-class _Claim:
-    """A claimed run."""
-
-    queue: RunQueue
-    run_id: str
-    state: ClaimState = ClaimState.CLAIMED
-
-
-class ClaimedRuns(_PolledRuns):
-    """The runs that Port hands out to the agent. Another running agent does not get these runs.
-
-    A run is acknowledged just before its request is sent. `reports` means that the stream reports runs to Port.
-    """
-
-    def __init__(self, api: PortApi, interval_s: float, *, reports: bool) -> None:
-        super().__init__(api, interval_s)
-        self._reports = reports
-        self._queues = list(RunQueue)
-
-    async def _look(self, messages: MessageStream) -> bool:
-        """Claim and handle one run of each kind. Return whether any of the runs is new since the last pause."""
-        has_new = False
-        for queue in tuple(self._queues):
-            if messages.ended.done():
-                break
-            # Runs are claimed one at a time. So no claimed run waits for another, and no run is claimed after the last
-            # run of a count.
-            for run in await self._claim_from(queue, messages):
-                run_id = str(run[queue.id_key])
-                has_new = has_new or run_id not in self._handed_out
-                self._handed_out.add(run_id)
-                await self._handle(run, queue, messages)
-        return has_new
-
-    async def _claim_from(self, queue: RunQueue, messages: MessageStream) -> list[dict[str, Any]]:
-        self._is_claiming = True
-        try:
-            return claimed_runs(queue, await self._call(claim_call(queue, 1)))
-        except PortApiError as error:
-            if queue is RunQueue.NODES and error.status == HTTPStatus.NOT_FOUND:
-                self._queues.remove(queue)
-                messages.on_event(_NO_NODE_RUNS)
-                return []
-            raise
-        except asyncio.CancelledError:
-            messages.on_event(_CLAIM_WITHOUT_RESPONSE)
-            raise
-        finally:
-            self._is_claiming = False
-
-    async def _handle(self, run: dict[str, Any], queue: RunQueue, messages: MessageStream) -> None:
-        claim = _Claim(queue, str(run[queue.id_key]))
-        if claim.run_id in self._known:  # Port handed it out again, usually because it was not acknowledged
-            return
-        take = partial(self._acknowledge, claim, messages)
-        try:
-            is_sent = await messages.take(_input(run, queue), _title(run, queue), take)
-        except asyncio.CancelledError:
-            self._leave(claim, messages)
-            raise
-        if claim.state is not ClaimState.UNCLEAR:  # if Port hands the run out again, it can be acknowledged
-            self._known.keep([claim.run_id])
-        if not is_sent or not self._reports:
-            self._leave(claim, messages)
-
-    async def _acknowledge(self, claim: _Claim, messages: MessageStream) -> bool:
-        """Acknowledge a run, and return whether Port accepted the acknowledgment.
-
-        Like the agent, port-hook continues after a rejection. The call is not repeated if its response is lost, because
-        a second call could look as if another agent had the run.
-        """
-        claim.state = ClaimState.UNCLEAR
-        try:
-            response = await self._call(acknowledge_call(claim.queue, claim.run_id), repeatable=False)
-        except PortApiError as error:
-            claim.state = _state_after(error)
-            if claim.state is not ClaimState.LOST:
-                messages.on_event(warning(error.message))
-        else:
-            claim.state = ClaimState.ACKNOWLEDGED if is_acknowledged(claim.queue, response) else ClaimState.LOST
-        return claim.state is ClaimState.ACKNOWLEDGED
-
-    def _leave(self, claim: _Claim, messages: MessageStream) -> None:
-        messages.on_event(ClaimLeft(claim.run_id, claim.state, self._reports))
-
-    async def _call(self, call: AgentCall, *, repeatable: bool = True) -> Mapping[str, Any]:
-        return await self._api.call(call.method, call.path, call.body, repeatable=repeatable, headers=call.headers)
-
-
-_NO_NODE_RUNS: Remark = note("Port has no route to claim workflow node runs, so only action runs are claimed")
-_CLAIM_WITHOUT_RESPONSE: Remark = warning(
-    "Port did not respond in time to the last claim, so a run may be claimed. Port does not document when it hands out "
-    "such a run again."
-)
-
-
-def _state_after(error: PortApiError) -> ClaimState:
-    """Return the state of a claim after its acknowledgment has failed."""
-    if error.status == HTTPStatus.CONFLICT:
-        return ClaimState.LOST
-    return ClaimState.UNCLEAR if error.status is None else ClaimState.CLAIMED
-
-
-def _input(run: dict[str, Any], queue: RunQueue) -> AgentInput:
-    return AgentInput(name=str(run[queue.id_key]), document=run, transport=AgentTransport.POLLING)
-
-
-def _title(run: dict[str, Any], queue: RunQueue) -> str:
-    return f"{run[queue.id_key]}  {action_of(run)}".rstrip()
+            source = AgentInput(name=str(run["id"]), document=run, transport=AgentTransport.POLLING)
+            await messages.take(source, f"{run['id']}  {action_of(run)}".rstrip())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from enum import Enum, auto
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from port_hook_cli.agent.mappings import StreamMappings, WatchedMappings
-from port_hook_cli.agent.performing import AgentSender, Performed, PerformingEvent, perform
+from port_hook_cli.agent.performing import AgentSender, Performed, PerformingEvent
 from port_hook_cli.agent.predictor import AgentInput, Predictor
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.frozen import frozen
@@ -55,36 +54,7 @@ class Unsent:
     problem: UsageError
 
 
-@frozen
-class Unfinished:
-    """Port did not respond to a call that belongs to a request."""
-
-    problem: PortHookError
-
-
-class ClaimState(Enum):
-    """What is known about the state of a claimed run.
-
-    UNCLEAR means that Port may have received the acknowledgment. LOST means that another agent has acknowledged the
-    run.
-    """
-
-    CLAIMED = auto()
-    UNCLEAR = auto()
-    LOST = auto()
-    ACKNOWLEDGED = auto()
-
-
-@frozen
-class ClaimLeft:
-    """A run was claimed but is not reported. `reports` means that the stream reports runs."""
-
-    run_id: str
-    state: ClaimState
-    reports: bool
-
-
-AgentEvent: TypeAlias = PerformingEvent | Watching | Arrived | Unread | Predicted | Unsent | Unfinished | ClaimLeft
+AgentEvent: TypeAlias = PerformingEvent | Watching | Arrived | Unread | Predicted | Unsent
 
 
 AgentFailure: TypeAlias = Performed | PortHookError
@@ -100,10 +70,6 @@ class MessageSource(Protocol):
         Raises the error that ended the stream.
         """
         ...
-
-
-async def _allowed() -> bool:
-    return True
 
 
 class MessageStream:
@@ -164,27 +130,20 @@ class MessageStream:
         if not self.ended.done():
             self.ended.set_exception(error)
 
-    async def take(
-        self, source: AgentInput, title: str, before_sending: Callable[[], Awaitable[bool]] = _allowed
-    ) -> bool:
-        """Handle a message. Return whether its request was sent and, if the sender reports to Port, also reported.
-
-        Users see `title`. The request is not sent if `before_sending` returns False. An error that is not about this
-        message ends the stream.
-        """
+    async def take(self, source: AgentInput, title: str) -> None:
+        """Handle a message. Users see `title`. An error that is not about this message ends the stream."""
         async with self._lock:
             if self.ended.done():
-                return False
+                return
             self._last = (source, title)
             try:
-                is_sent = await self._handle(source, title, before_sending)
+                await self._handle(source, title)
             except Exception as error:  # noqa: BLE001 - such as a closed stdout: `wait` raises it
                 self.fail(error)
-                return False
+                return
             self._taken += 1
             if self._taken == self._count:
                 self.end()
-            return is_sent
 
     async def _follow(self, watched: WatchedMappings) -> None:
         """Handle the last message again whenever the mapping file changes. This method runs until it is cancelled."""
@@ -202,44 +161,33 @@ class MessageStream:
         if self._last is not None:
             source, title = self._last
             try:
-                await self._handle(source, f"{title} ({watched.name} has changed)", _allowed)
+                await self._handle(source, f"{title} ({watched.name} has changed)")
             except Exception as error:  # noqa: BLE001 - as in `take`
                 self.fail(error)
 
-    async def _handle(self, source: AgentInput, title: str, before_sending: Callable[[], Awaitable[bool]]) -> bool:
+    async def _handle(self, source: AgentInput, title: str) -> None:
         self.on_event(Arrived(title))
         if source.problem:
             self.on_event(Unread(source, source.problem))
-            return False
+            return
         try:
             shown = await asyncio.to_thread(self._predictor.predict, source, self._mappings)
         except PortHookError as problem:
             self.on_event(Unread(source, problem.message))
-            return False
-        is_sent = await self._act(shown, before_sending)
+            return
+        await self._act(shown)
         self._predictor.forget(shown)
-        return is_sent
 
-    async def _act(self, shown: ShownPrediction, before_sending: Callable[[], Awaitable[bool]]) -> bool:
-        """Send the request of a prediction, if there is a sender and a request. Return the same value as `take`."""
+    async def _act(self, shown: ShownPrediction) -> None:
+        """Send the request of a prediction, if there is a sender and a request."""
         if self._sender is None or shown.prediction.wire is None:
             self.on_event(Predicted(shown))
-            return False
+            return
         try:
-            url = self._sender.url_for(shown)
+            performed = await self._sender.perform(shown, self.on_event)
         except UsageError as problem:
             self.on_event(Unsent(shown, problem))
             self._failure = self._failure or problem
-            return False
-        if not await before_sending():
-            self.on_event(Predicted(shown))
-            return False
-        try:
-            performed = await perform(shown, url, self._sender.send, self._sender.port, self.on_event)
-        except PortHookError as problem:
-            self.on_event(Unfinished(problem))
-            self._failure = self._failure or problem
-            return False
+            return
         if not performed.delivery.ok:
             self._failure = self._failure or performed
-        return True

@@ -1,4 +1,4 @@
-"""The command `port-hook agent`."""
+"""The command `port-hook port-agent`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from port_hook_cli.cli.agent_options import (
     AgentOptions,
     AgentOutput,
     AgentReading,
-    AgentReporting,
     AgentResponses,
     AgentSecret,
     AgentSending,
@@ -38,7 +37,7 @@ _OTHER_SECRET = hint(
 
 
 @command
-def agent(
+def port_agent(
     ctx: typer.Context,
     *,
     source: Message = None,
@@ -47,7 +46,6 @@ def agent(
     mapping: AgentMappingFile,
     responses: AgentResponses,
     sending: AgentSending,
-    reporting: AgentReporting,
     secret: AgentSecret,
     output: AgentOutput,
 ) -> ExitCode:
@@ -76,7 +74,6 @@ def agent(
         mapping=mapping,
         responses=responses,
         sending=sending,
-        reporting=reporting,
         secret=secret,
         output=output,
     )
@@ -90,17 +87,11 @@ def agent(
 def _refuse_values(
     reading: AgentReading, arrivals: AgentArrivals, responses: AgentResponses, sending: AgentSending
 ) -> None:
-    """Raise UsageError for contradictions that depend on values or on two other options."""
-    claims = arrivals.poll and sending.send
+    """Raise UsageError for contradictions that depend on values."""
     refuse_contradictions(
-        {"--send": sending.send, "--response-status": responses.status is not None},
         {"--send": sending.send, "--response": responses.response is not None},
         {"--kafka": arrivals.kafka, "--transport polling": reading.transport is AgentTransport.POLLING},
         {"--poll": arrivals.poll, "--transport kafka": reading.transport is AgentTransport.KAFKA},
-        pointless={
-            "No run is claimed without --poll and --send": {"--take-over": arrivals.take_over and not claims},
-            "Runs of any age are claimed": {"--since": claims and arrivals.since is not None},
-        },
     )
 
 
@@ -116,13 +107,13 @@ def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
 
 
 def _show_message(name: str, given: AgentOptions) -> ExitCode:
-    """Show the prediction for one message. With --send, send the message's request. With --report, report the run."""
+    """Show the prediction for one message. With --send, send the message's request."""
     from port_hook_cli.agent.predictor import read_message
     from port_hook_cli.terminal.console import sayer, tell
 
     runtime, sender = given.runtime, given.sending.sender()
     message = read_message(name, given.reading.transport, given.reading.store, runtime, sayer(runtime))
-    access = given.access(needs_api=given.reporting.report)
+    access = given.access(needs_api=False)
     with given.predictor(access) as (predictor, screen):
         if given.mapping.watch:
             _watch(message, predictor, given, screen)
@@ -130,7 +121,7 @@ def _show_message(name: str, given: AgentOptions) -> ExitCode:
         if sender is not None and shown.prediction.wire is not None:
             from port_hook_cli.cli.agent_streams import send_once
 
-            return send_once(shown, sender, access if given.reporting.report else None, screen)
+            return send_once(shown, sender, screen)
         screen.show(shown)
     if shown.prediction.message.acceptance is Acceptance.BAD_SIGNATURE:
         tell(_OTHER_SECRET.line, runtime)

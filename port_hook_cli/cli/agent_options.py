@@ -1,4 +1,4 @@
-"""The options of `agent`, in the groups of its help."""
+"""The options of `port-agent`, in the groups of its help."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import NoEffect, also, argument, option, option_group
+from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from port_hook_cli.agent.predictor import Predictor
     from port_hook_cli.cli.agent_screen import AgentForm, AgentScreen
     from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.prediction.response import AgentResponse
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.text.remark import Remark
 
@@ -62,12 +64,13 @@ class AgentReading:
 
 @option_group("Incoming messages")
 class AgentArrivals:
-    """The options for a stream of messages, and for claiming runs that a running agent would get."""
+    """The options for a stream of messages."""
 
     kafka: Annotated[
         bool,
         option(
             "--kafka",
+            is_common=True,
             help="Show each message in the agent's Kafka topics as it arrives, without consuming it.",
             excludes=("--poll",),
         ),
@@ -76,13 +79,15 @@ class AgentArrivals:
         bool,
         option(
             "--poll",
-            help="Show the agent's action runs in progress, without claiming them. See --take-over.",
+            is_common=True,
+            help="Show the agent's action runs in progress, without claiming them.",
         ),
     ] = False
     since: Annotated[
         str | None,
         option(
             "--since",
+            is_common=True,
             metavar="TIME",
             help="With --kafka or --poll: show messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
             no_effect=(_NOT_FOLLOWED,),
@@ -92,29 +97,13 @@ class AgentArrivals:
         int | None,
         option(
             "--count",
+            is_common=True,
             metavar="N",
             help="With --kafka or --poll: stop after N messages or runs.",
             min=1,
             no_effect=(_NOT_FOLLOWED,),
         ),
     ] = None
-    take_over: Annotated[
-        bool,
-        option(
-            "--take-over",
-            help="With --poll --send: claim runs from Port, so that a running agent doesn't get them. Not needed for a"
-            " sandbox on this machine.",
-        ),
-    ] = False
-    yes: Annotated[
-        bool,
-        option(
-            "--yes",
-            "-y",
-            help="Skip the confirmation of --take-over.",
-            no_effect=(NoEffect("Nothing needs confirmation", without=("--take-over",)),),
-        ),
-    ] = False
 
     @property
     def follows(self) -> bool:
@@ -136,6 +125,7 @@ class AgentMappingFile:
         str | None,
         option(
             "--mapping",
+            is_common=True,
             metavar="FILE",
             help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
             "control_the_payload_config.json in the current directory, or the agent's own default.",
@@ -147,6 +137,7 @@ class AgentMappingFile:
         list[str] | None,
         option(
             "--env",
+            is_common=True,
             metavar="NAME",
             help="Let expressions read this environment variable (repeatable). Default: none.",
             no_effect=(_NO_MESSAGE,),
@@ -156,6 +147,7 @@ class AgentMappingFile:
         str | None,
         option(
             "--check",
+            is_common=True,
             metavar="FILE",
             help="Check a mapping file instead, without a message.",
             excludes=("--kafka", "--poll"),
@@ -166,6 +158,7 @@ class AgentMappingFile:
         bool,
         option(
             "--watch",
+            is_common=True,
             help="Show the prediction again whenever the mapping file changes, until Ctrl-C.",
             excludes=("--raw", "--send"),
             no_effect=(_NO_MESSAGE,),
@@ -177,26 +170,34 @@ class AgentMappingFile:
 class AgentResponses:
     """The options for the response for which the agent's reports are shown."""
 
-    status: Annotated[
-        int | None,
-        option(
-            "--response-status",
-            old=("--status",),
-            metavar="CODE",
-            min=_LOWEST_STATUS,
-            max=_HIGHEST_STATUS,
-            help="Show only the reports for this response status.",
-        ),
-    ] = None
     response: Annotated[
         str | None,
         option(
             "--response",
-            metavar="FILE",
-            help="Show the reports for a response with this body. Its status is --response-status, or 200.",
-            stdin="the response",
+            metavar="STATUS|@FILE",
+            is_common=True,
+            help="Show only the reports for this response status, or for 200 with the body in a file.",
         ),
     ] = None
+
+    def read(self, runtime: Runtime) -> AgentResponse | None:
+        """Return the response, or None without the option. Raises UsageError if it is neither a status nor a file."""
+        if self.response is None:
+            return None
+        from port_hook_cli.agent.predictor import read_response
+
+        text, at, name = self.response.partition("@")
+        if at and not text:
+            return read_response(name, None, runtime)
+        if not (self.response.isascii() and self.response.isdigit()):
+            raise UsageError(
+                f"--response {self.response!r} is neither a status nor @FILE.",
+                hint="Write it as 500, or as @response.json.",
+            )
+        status = int(self.response)
+        if not _LOWEST_STATUS <= status <= _HIGHEST_STATUS:
+            raise UsageError(f"--response {status} is not from {_LOWEST_STATUS} to {_HIGHEST_STATUS}.")
+        return read_response(None, status, runtime)
 
 
 @option_group("Send the request")
@@ -204,57 +205,35 @@ class AgentSending:
     """The options for sending the request."""
 
     send: Annotated[
-        bool, option("--send", help="Send the request, to this machine only.", no_effect=(_NO_MESSAGE,))
+        bool,
+        option(
+            "--send",
+            is_common=True,
+            help="Send the request, to this machine only.",
+            excludes=("--poll",),
+            no_effect=(_NO_MESSAGE,),
+        ),
     ] = False
     to: Annotated[
         str | None,
         option(
             "--to",
+            is_common=True,
             metavar="URL|PORT",
             help="With --send: the target. If it has no path, port-hook uses the request's path.",
-            excludes=("--to-its-url",),
             no_effect=(_NOT_SENT,),
         ),
     ] = None
-    to_its_url: Annotated[
-        bool,
-        option(
-            "--to-its-url",
-            help="With --send: send to the request's URL, even on another machine.",
-            no_effect=(_NOT_SENT,),
-        ),
-    ] = False
-    timeout_s: Annotated[
-        float,
-        options.seconds(
-            "--timeout",
-            "With --send: wait S seconds for the response; 0 waits indefinitely. The default is the agent's timeout.",
-        ),
-    ] = 30.0
 
     def sender(self) -> AgentSender | None:
         """Return the sender of requests, or None if requests are not sent. Raises UsageError for an invalid target."""
         if not self.send:
             return None
-        from port_hook_cli.agent.performing import AgentSender, AgentTarget, over_new_connections
+        from port_hook_cli.agent.performing import AgentSender, AgentTarget, send_like_the_agent
         from port_hook_cli.invocations.targets import read_target
 
-        target = AgentTarget(None if self.to is None else read_target(self.to, "--to"), self.to_its_url)
-        return AgentSender(target=target, send=over_new_connections(self.timeout_s))
-
-
-@option_group("Report the run")
-class AgentReporting:
-    """The option for reporting to Port."""
-
-    report: Annotated[
-        bool,
-        option(
-            "--report",
-            help="With --send: report the result to Port, like the agent. This changes the run in Port.",
-            no_effect=(_NOT_SENT,),
-        ),
-    ] = False
+        target = AgentTarget(None if self.to is None else read_target(self.to, "--to"))
+        return AgentSender(target=target, send=send_like_the_agent)
 
 
 @option_group("Signature")
@@ -273,6 +252,7 @@ class AgentOutput:
         bool,
         option(
             "--raw",
+            is_common=True,
             help="Print only the raw request.",
             excludes=("--send",),
             no_effect=(_NO_MESSAGE,),
@@ -290,7 +270,7 @@ class AgentOutput:
 
 @frozen(kw_only=True)
 class AgentOptions:
-    """The options of one call of `agent`, and the values that several groups determine."""
+    """The options of one call of `port-agent`, and the values that several groups determine."""
 
     runtime: Runtime
     reading: AgentReading
@@ -298,7 +278,6 @@ class AgentOptions:
     mapping: AgentMappingFile
     responses: AgentResponses
     sending: AgentSending
-    reporting: AgentReporting
     secret: AgentSecret
     output: AgentOutput
 
@@ -330,20 +309,19 @@ class AgentOptions:
         self, access: PortAccess, beginning: Sequence[Remark] = ()
     ) -> Iterator[tuple[Predictor, AgentScreen]]:
         """Yield the predictor of messages, and the screen for the predictions."""
-        from port_hook_cli.agent.predictor import Predictor, agent_settings, read_response, read_variables
+        from port_hook_cli.agent.predictor import Predictor, agent_settings, read_variables
         from port_hook_cli.cli.agent_screen import AgentScreen
         from port_hook_cli.engines.agent_jq import AgentJq
         from port_hook_cli.prediction.response import default_responses
 
         runtime, settings = self.runtime, access.settings
-        response = read_response(self.responses.response, self.responses.status, runtime)
+        response = self.responses.read(runtime)
         variables = read_variables(self.mapping.env or (), runtime)
         agents = agent_settings(settings, runtime.environ, self.reading.agent_version)
         screen = AgentScreen(
             runtime,
             self.output.form,
             default_responses() if response is None else (response,),
-            reports=self.reporting.report,
             beginning=beginning,
         )
         with AgentJq(variables) as jq:

@@ -1,4 +1,4 @@
-"""The output of `agent`: predictions and the results of requests, as text, as records, or as a raw request."""
+"""The output of `port-agent`: predictions and the results of requests, as text, as records, or as a raw request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from port_hook_cli.prediction.prediction import ShownPrediction
 from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell, write_content
-from port_hook_cli.text.remark import Remark, hint, note, plain, warning
+from port_hook_cli.text.remark import Remark, note, plain
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.styled import Styled
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from port_hook_cli.agent.mappings import CheckedMappings
     from port_hook_cli.agent.performing import AboutToSend, Performed
     from port_hook_cli.agent.predictor import AgentInput
-    from port_hook_cli.agent.stream import AgentEvent, ClaimLeft, Unfinished, Unsent
+    from port_hook_cli.agent.stream import AgentEvent, Unsent
 
 _MOST_OF_A_TITLE = 300
 _REDIRECTS = range(300, 400)
@@ -39,7 +39,7 @@ class AgentForm(Enum):
 class AgentScreen:
     """Prints predictions and events. `responses` are the responses for which the agent's reports are shown.
 
-    `reports` means that runs are reported to Port. `beginning` contains the remarks to print when messages can arrive.
+    `beginning` contains the remarks to print when messages can arrive.
     """
 
     def __init__(
@@ -48,11 +48,10 @@ class AgentScreen:
         form: AgentForm,
         responses: Sequence[AgentResponse],
         *,
-        reports: bool = False,
         beginning: Sequence[Remark] = (),
     ) -> None:
         self._runtime, self._form, self._responses = runtime, form, responses
-        self._reports, self._beginning = reports, beginning
+        self._beginning = beginning
         self._output = Output(runtime.stdout, runtime.environ)
         self._is_titled = False
 
@@ -85,7 +84,7 @@ class AgentScreen:
                 self._on_request(event)
         self._runtime.stdout.flush()
 
-    def _on_request(self, event: Unsent | AboutToSend | Performed | Unfinished | ClaimLeft) -> None:
+    def _on_request(self, event: Unsent | AboutToSend | Performed) -> None:
         from port_hook_cli.agent import performing, stream
 
         match event:
@@ -97,10 +96,6 @@ class AgentScreen:
                 self._print_request(event.shown)
             case performing.Performed():
                 self._show_performed(event)
-            case stream.Unfinished():
-                self._tell_problem(event.problem)
-            case stream.ClaimLeft():
-                self._tell(claim_remarks(event))
 
     def _tell(self, remarks: Iterable[Remark]) -> None:
         for remark in remarks:
@@ -189,7 +184,7 @@ class AgentScreen:
         masked = replace(delivery, url=shown.masker.text(delivery.url), body=shown.masker.content(delivery.body))
         if delivery.status is not None:
             self._output.print(*self._output.fit(delivery_lines(masked), indent=BODY_INDENT))
-        self._print_outcome(shown, performed.outcome, title="it reported" if self._reports else "it would report")
+        self._print_outcome(shown, performed.outcome, title="it would report")
 
 
 def _response_remarks(performed: Performed) -> Iterator[Remark]:
@@ -204,41 +199,6 @@ def _response_remarks(performed: Performed) -> Iterator[Remark]:
         yield note("the agent follows redirects and gets another response, but port-hook does not follow them")
     if delivery.status is None:
         yield Remark(RemarkKind.ERROR, printable(performed.shown.masker.text(delivery.error or "no response")))
-
-
-def claim_remarks(left: ClaimLeft) -> Iterator[Remark]:
-    """Yield remarks about a claimed run that port-hook does not report."""
-    from port_hook_cli.agent.stream import ClaimState
-
-    name = brief(left.run_id)
-    match left.state:
-        case ClaimState.LOST:
-            yield note(f"another agent acknowledged {name} first, so nothing was sent")
-        case ClaimState.CLAIMED:
-            yield warning(
-                f"{name} was claimed, but not acknowledged. Port does not document when an agent can claim it again. "
-                "In the sandbox, an agent can after 60 s."
-            )
-        case ClaimState.UNCLEAR:
-            yield warning(
-                f"port-hook does not know whether {name} was acknowledged, so it did not send the request. If the run "
-                "was acknowledged, no agent gets it, and it stays IN_PROGRESS."
-            )
-            yield from _how_to_report(left)
-        case ClaimState.ACKNOWLEDGED:
-            yield warning(
-                f"port-hook does not report {name}, and no other agent gets it. It stays IN_PROGRESS until "
-                "the handler reports its result."
-            )
-            yield from _how_to_report(left)
-
-
-def _how_to_report(left: ClaimLeft) -> Iterator[Remark]:
-    from port_hook_cli.runs.view import report_command
-
-    if command := report_command(left.run_id, failed=False):
-        advice = "" if left.reports else " With --report, port-hook reports runs like the agent."
-        yield hint(f"To report it: {command} (or --status failure).{advice}")
 
 
 def show_check(name: str, checked: CheckedMappings, runtime: Runtime, *, json: bool) -> None:

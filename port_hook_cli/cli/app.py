@@ -64,12 +64,12 @@ The lines are repeated here so that `--help` doesn't import the commands. tests/
 """
 
 MORE: Mapping[str, str] = {
-    "agent": "Show what Port's execution agent does with a message.",
     "decrypt": "Decrypt the encrypted inputs of a payload.",
     "encrypt": "Encrypt a test value the way Port encrypts inputs.",
     "init": "Create port-hook.toml, or a handler with its test.",
     "logout": "Delete saved credentials.",
     "mcp": "Serve tools for coding agents, with the Model Context Protocol.",
+    "port-agent": "Show what Port's execution agent does with a message.",
     "prune": "Delete old captures.",
     "render": "Render a template with jq, like Port.",
     "restore": "Restore the URLs in Port that a killed listener changed.",
@@ -79,7 +79,7 @@ MORE: Mapping[str, str] = {
 COMMANDS: Mapping[str, str] = {**{name: line for group in GROUPS.values() for name, line in group.items()}, **MORE}
 
 
-_MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login"}
+_MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login", "port-agent": "agent"}
 """The modules of commands whose module has another name."""
 
 # Words that people type instead of options. `help COMMAND` is `COMMAND --help`.

@@ -35,12 +35,12 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook trigger actions/#create_vm --dry-run --inputs inputs.json",
         "port-hook trigger create_vm --via-port --wait 60 --input title=test",
     ),
-    "agent": (
-        "port-hook agent message.json --mapping control_the_payload_config.json",
-        "port-hook agent last --response-status 500",
-        "port-hook agent last --watch --mapping control_the_payload_config.json",
-        "port-hook agent --kafka --since 10m",
-        "port-hook agent --check control_the_payload_config.json",
+    "port-agent": (
+        "port-hook port-agent message.json --mapping control_the_payload_config.json",
+        "port-hook port-agent last --response 500",
+        "port-hook port-agent last --watch --mapping control_the_payload_config.json",
+        "port-hook port-agent --kafka --since 10m",
+        "port-hook port-agent --check control_the_payload_config.json",
     ),
     "replay": (
         "port-hook replay last",

@@ -32,7 +32,7 @@ _VARIABLES = (
 
 
 def _options(page: HelpPage) -> None:
-    page.write_text("Options that many commands have. A command's help names its common options.")
+    page.write_line("Options that many commands have. A command's help names its common options.")
     with page.section("Common options"):
         page.write_dl(map(_row, _OPTIONS))
 
@@ -43,18 +43,18 @@ def _row(hint: Any) -> tuple[str, str]:
 
 
 def _settings(page: HelpPage) -> None:
-    page.write_text("Each setting comes from the first of these places that has it.")
+    page.write_line("Each setting comes from the first of these places that has it.")
     with page.section("Places"):
         page.write_dl(_PLACES)
     with page.section("Variables"):
         page.write_dl(_VARIABLES)
     page.write_paragraph()
-    page.write_text("`port-hook init` creates port-hook.toml, which sets options for the current directory.")
-    page.write_text("`port-hook doctor` shows the source of each setting.")
+    page.write_line("`port-hook init` creates port-hook.toml, which sets options for the current directory.")
+    page.write_line("`port-hook doctor` shows the source of each setting.")
 
 
 def _exit_codes(page: HelpPage) -> None:
-    page.write_text("Codes of all commands. A code never changes its meaning.")
+    page.write_line("Codes of all commands. A code never changes its meaning.")
     with page.section("Exit codes"):
         page.write_dl((str(code.value), code.meaning) for code in ExitCode)
 

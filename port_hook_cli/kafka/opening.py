@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from port_hook_cli.kafka.connection import KafkaConnection
     from port_hook_cli.port_api.client import PortApi
 
-_NO_KAFKA = "Ask Port to enable Kafka for your organization. If your agent polls, use `port-hook agent --poll` instead."
+_NO_KAFKA = "Ask Port to enable Kafka for your organization. If your agent polls, run `port-hook port-agent --poll`."
 _NO_ORG_ID = "Set PORT_ORG_ID to your organization ID. Port shows it at `...` > Organization."
 
 

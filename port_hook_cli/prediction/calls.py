@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from port_hook_cli.frozen import frozen
@@ -265,55 +264,29 @@ _INSTALLATION = "_PORT_EXEC_AGENT"
 _RESERVED = {"x-port-reserved-usage": "true"}
 
 
-class RunQueue(StrEnum):
-    """A kind of run that the agent claims. The value is the path of its routes."""
-
-    ACTIONS = "/v1/actions/runs"
-    NODES = "/v1/workflows/runs"
-
-    @property
-    def id_key(self) -> str:
-        """The key of a run's ID."""
-        return "identifier" if self is RunQueue.NODES else "id"
-
-
 def taking_calls(message: AgentMessage) -> tuple[AgentCall, ...]:
     """Return the calls by which the agent gets a polled run. For a message of a topic, the result is empty."""
     if message.transport is not AgentTransport.POLLING or message.subject is Subject.CHANGE:
         return ()
-    queue = RunQueue.NODES if message.subject is Subject.NODE_RUN else RunQueue.ACTIONS
-    return claim_call(queue, CLAIM_LIMIT), acknowledge_call(queue, message.run_id)
-
-
-def claim_call(queue: RunQueue, limit: int) -> AgentCall:
-    """Return the call that claims up to `limit` runs."""
-    body: dict[str, Any] = {"installationId": _INSTALLATION, "limit": limit}
-    if queue is RunQueue.ACTIONS:
-        body["invocationMethod"] = "WEBHOOK"
-    return AgentCall(method="POST", path=f"{queue}/claim-pending", body=body, headers=_RESERVED)
-
-
-def acknowledge_call(queue: RunQueue, run_id: str | None) -> AgentCall:
-    """Return the call that acknowledges a claimed run, so that no other agent gets it."""
-    body: dict[str, Any] = {"nodeRunIdentifier": run_id} if queue is RunQueue.NODES else {"runIds": [run_id]}
-    return AgentCall(method="PATCH", path=f"{queue}/ack", body=body, headers=_RESERVED)
-
-
-def claimed_runs(queue: RunQueue, response: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the runs in a response to a claim."""
-    return list(_runs(response.get("nodeRuns" if queue is RunQueue.NODES else "runs"), queue))
-
-
-def is_acknowledged(queue: RunQueue, response: Mapping[str, Any]) -> bool:
-    """Return whether Port accepted an acknowledgment, because no other agent has acknowledged the run before."""
-    return bool(response.get("acked" if queue is RunQueue.NODES else "ackedCount"))
+    is_node = message.subject is Subject.NODE_RUN
+    route = "/v1/workflows/runs" if is_node else "/v1/actions/runs"
+    wanted = {
+        "installationId": _INSTALLATION,
+        "limit": CLAIM_LIMIT,
+        **({} if is_node else {"invocationMethod": "WEBHOOK"}),
+    }
+    taken = {"nodeRunIdentifier": message.run_id} if is_node else {"runIds": [message.run_id]}
+    return (
+        AgentCall(method="POST", path=f"{route}/claim-pending", body=wanted, headers=_RESERVED),
+        AgentCall(method="PATCH", path=f"{route}/ack", body=taken, headers=_RESERVED),
+    )
 
 
 def listed_runs(response: Mapping[str, Any], *, since_s: float | None) -> list[dict[str, Any]]:
     """Return the runs in a list that are for the agent and were created at or after `since_s`, oldest first."""
     found = [
         run
-        for run in _runs(response.get("runs"), RunQueue.ACTIONS)
+        for run in _runs(response.get("runs"))
         if _is_for_agent(run) and (since_s is None or _created_s(run) >= since_s)
     ]
     return sorted(found, key=_created_s)
@@ -332,9 +305,9 @@ def action_of(run: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _runs(found: Any, queue: RunQueue) -> Iterator[dict[str, Any]]:
+def _runs(found: Any) -> Iterator[dict[str, Any]]:
     for run in found if isinstance(found, list) else ():
-        if isinstance(run, dict) and isinstance(run.get(queue.id_key), str):
+        if isinstance(run, dict) and isinstance(run.get("id"), str):
             yield run
 
 

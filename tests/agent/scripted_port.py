@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.servers import application
 
-CLAIM, ACK, LIST = "POST /v1/actions/runs/claim-pending", "PATCH /v1/actions/runs/ack", "GET /v1/actions/runs"
+LIST = "GET /v1/actions/runs"
 TOKEN = {"accessToken": "t", "expiresIn": 3600, "tokenType": "Bearer"}
 RUN, OTHER = "r_QOz6WoOB1Q2lmhZZ", "r_QOz6WoOB1Q2lmhZY"
 ELSEWHERE = "https://hooks.internal.example/vm"
@@ -68,7 +68,3 @@ def a_run(url: str = ELSEWHERE, run_id: str = RUN) -> dict[str, Any]:
 
 def runs(*given: dict[str, Any]) -> dict[str, Any]:
     return {"ok": True, "runs": list(given)}
-
-
-def acknowledged(count: int) -> dict[str, Any]:
-    return {"ok": True, "ackedCount": count}

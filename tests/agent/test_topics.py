@@ -1,4 +1,4 @@
-"""Values of a topic, read by `agent --kafka`."""
+"""Values of a topic, read by `port-agent --kafka`."""
 
 from __future__ import annotations
 

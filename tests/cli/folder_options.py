@@ -47,7 +47,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "sign": {"timestamp-unit": ANY, "format": ANY},
     "render": {"strict": ANY, "within": (0.001, 5), "json": ANY},
     "trigger": {"strict": ANY, "timestamp-unit": ANY, "timeout": (0.001, 40), "json": ANY},
-    "agent": {"json": ANY},
+    "port-agent": {"json": ANY},
     "verify": {"tolerance": (0, 300), "json": ANY},
     "replay": {"timestamp-unit": ANY, "rate": ANY, "expect-status": ANY, "timeout": (0.001, 40), "json": ANY},
     "check": {"within": (10, 60), "timeout": (1, 5), "strict": ANY, "json": ANY},

@@ -1,4 +1,4 @@
-"""`port-hook agent`: its output, masked secrets, requests and rejected options."""
+"""`port-hook port-agent`: its output, masked secrets, requests and rejected options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from tests.factories import SECRET as OTHER_SECRET
 from tests.factories import a_capture, an_invocation
 from tests.prediction.worlds import RUN, SECRET, action_run, node_run, topic_message
 from tests.processes import environment, running
-from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, handler
 from tests.stores import keep
 
@@ -47,7 +46,7 @@ def words(text: str) -> str:
 
 def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"enabled": '.action == "other"'}, {"method": '"PUT"', "body": {"n": ".payload.x.y"}}])
-    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
     assert (result.code, result.err) == (0, "")
     shown = words(result.out)
     for part in (
@@ -70,15 +69,17 @@ def test_captured_request_is_not_shown_as_a_topic_message(run: Run, folder: Path
     body = json.dumps(topic_message()).encode()
     keep(folder, a_capture(an_invocation(body)))
     for name, stdin in (("0123456789ab", b""), ("-", body)):
-        assert RUN in run("agent", name, stdin=stdin, env=ENV).out
-    shown = words(run("agent", "last", env=ENV).out)
+        assert RUN in run("port-agent", name, stdin=stdin, env=ENV).out
+    shown = words(run("port-agent", "last", env=ENV).out)
     assert f"message action run {RUN}, captured over HTTP and read as if from a Kafka topic, synchronized" in shown
     keep(folder, a_capture(an_invocation(body, id="bb0000000002", origin=MessageOrigin("org.runs", 0, 1, None))))
-    assert f"message action run {RUN}, from a Kafka topic, synchronized" in words(run("agent", "last", env=ENV).out)
+    assert f"message action run {RUN}, from a Kafka topic, synchronized" in words(
+        run("port-agent", "last", env=ENV).out
+    )
 
 
 def test_agent_prints_a_record(run: Run, folder: Path) -> None:
-    result = run("agent", write(folder, "m.json", node_run()), "--json", env=ENV)
+    result = run("port-agent", write(folder, "m.json", node_run()), "--json", env=ENV)
     (record,) = result.records
     assert (record["type"], record["transport"], record["subject"], record["mapping"]) == (
         "prediction", "polling", "workflow node run", "[1]",
@@ -91,29 +92,28 @@ def test_agent_prints_a_record(run: Run, folder: Path) -> None:
 
 def test_agent_explains_why_no_request_is_sent(run: Run, folder: Path) -> None:
     write(folder, MAPPING, [{"enabled": ".action == 1"}])
-    result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message()), env=ENV)
     assert "sends nothing: no mapping is enabled for it" in words(result.out)
     assert "in Port no report: the run keeps its status in Port" in words(result.out)
     assert result.err == f"note: mappings from {MAPPING}\n"
-    (record,) = run("agent", "m.json", "--json", env=ENV).records
+    (record,) = run("port-agent", "m.json", "--json", env=ENV).records
     assert (record["request"], record["reason"]) == (None, "no mapping is enabled for it")
 
 
 def test_agent_shows_the_reports_for_a_given_response(run: Run, folder: Path) -> None:
     for options, expected in (
-        (("--response-status", "500"), "status code: 500 and response: "),
-        (("--response-status", "422", "--response", "r.json"), 'status code: 422 and response: {"a": 1}'),
-        (("--response", "r.json"), 'call PATCH /v1/actions/runs/r_QOz6WoOB1Q2lmhZZ/response {"response": {"a": 1}}'),
+        (("--response", "500"), "status code: 500 and response: "),
+        (("--response", "@r.json"), 'call PATCH /v1/actions/runs/r_QOz6WoOB1Q2lmhZZ/response {"response": {"a": 1}}'),
     ):
         write(folder, "r.json", '{"a": 1}')
-        result = run("agent", write(folder, "m.json", action_run()), *options, env=ENV)
+        result = run("port-agent", write(folder, "m.json", action_run()), *options, env=ENV)
         assert expected in words(result.out)
         assert result.out.count("if the response is") == 1
         assert "no response" not in result.out
 
 
 def test_agent_explains_an_ignored_message_of_an_earlier_sandbox(run: Run, folder: Path) -> None:
-    result = run("agent", write(folder, "m.json", topic_message(secret=OTHER_SECRET)), env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message(secret=OTHER_SECRET)), env=ENV)
     assert "the agent ignores it" in result.out
     assert "each start of a sandbox creates a new secret" in result.err
 
@@ -128,10 +128,11 @@ def test_agent_reads_settings_from_the_agents_own_variables(run: Run, folder: Pa
         "STREAMER_NAME": "POLLING",
         "DETAILED_LOGGING": "false",
     }
-    result = run("agent", write(folder, "m.json", document), env=env)
+    result = run("port-agent", write(folder, "m.json", document), env=env)
     assert "from polling" in result.out
     assert (
-        "from polling" in run("agent", write(folder, "r.json", action_run()), env={**ENV, "STREAMER_NAME": "KAFKA"}).out
+        "from polling"
+        in run("port-agent", write(folder, "r.json", action_run()), env={**ENV, "STREAMER_NAME": "KAFKA"}).out
     )
     assert "DELETE http://127.0.0.1:8000/hook" in result.out
     assert "failed with status code: 400\n" in result.out
@@ -143,7 +144,7 @@ def test_gitlab_pipeline_is_triggered_without_a_mapping_file(run: Run, folder: P
     del message["headers"], message["payload"]["action"]["invocationMethod"]["url"]
     env = {**ENV, "GITLAB_URL": "http://127.0.0.1:8000/", "my_group_app": "the-t0ken-itself"}
     names = ("--env", "GITLAB_URL", "--env", "my_group_app")
-    record = run("agent", write(folder, "m.json", message), "--json", *names, env=env).records[0]
+    record = run("port-agent", write(folder, "m.json", message), "--json", *names, env=env).records[0]
     assert record["mapping"] == "[0]"
     assert record["request"]["url"] == "***api/v4/projects/my%2Fgroup%2Fapp/trigger/pipeline"
     assert record["request"]["method"] == "POST"
@@ -154,37 +155,39 @@ def test_gitlab_pipeline_is_triggered_without_a_mapping_file(run: Run, folder: P
         "port_payload": {},
     }
     assert record["environment"] == {"names": ["GITLAB_URL"], "open": True, "given": ["GITLAB_URL", "my_group_app"]}
-    plain = run("agent", "m.json", env=ENV)
+    plain = run("port-agent", "m.json", env=ENV)
     assert "POST https://gitlab.com/api/v4/projects/my%2Fgroup%2Fapp/trigger/pipeline" in plain.out
     assert "the variable GITLAB_URL (not given, so null here: add --env GITLAB_URL)" in plain.out
 
 
 def test_version_of_the_agent_is_chosen_and_recognized(run: Run, folder: Path) -> None:
     name = write(folder, "r.json", node_run(onTimeout="fail"))
-    records = [run("agent", name, "--json", *more, env=ENV).records[0] for more in ((), ("--agent-version", "2026-05"))]
+    records = [
+        run("port-agent", name, "--json", *more, env=ENV).records[0] for more in ((), ("--agent-version", "2026-05"))
+    ]
     assert [record["agent_version"] for record in records] == ["latest", "2026-05"]
     methods = [record["request"]["body"]["payload"]["action"]["invocationMethod"] for record in records]
     assert ["onTimeout" in method for method in methods] == [True, False]
     sent = write(folder, "sent.json", records[1]["request"]["body"])
-    shown = run("agent", sent, env=ENV)
+    shown = run("port-agent", sent, env=ENV)
     assert "it looks like the agent of May 2026" in shown.out
     assert "this prediction is for the agent in its latest version: add --agent-version 2026-05" in shown.out
-    assert run("agent", sent, "--json", env=ENV).records[0]["looks_like"] == "2026-05"
-    assert "add --agent-version" not in run("agent", sent, "--agent-version", "2026-05", env=ENV).out
+    assert run("port-agent", sent, "--json", env=ENV).records[0]["looks_like"] == "2026-05"
+    assert "add --agent-version" not in run("port-agent", sent, "--agent-version", "2026-05", env=ENV).out
 
 
 def test_many_problems_of_a_mapping_file_are_shortened(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{f"key{number}": 1 for number in range(500)}])
-    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
     assert result.err.splitlines()[-1] == "warning: 480 more problems; --check lists all"
     assert len(result.err.splitlines()) == 21
 
 
 def test_expression_crash_of_the_agent_is_reported(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": {"name": ".payload.properties.name | debug", "all": ".action"}}])
-    checked = run("agent", "--check", "map.json", env=ENV)
+    checked = run("port-agent", "--check", "map.json", env=ENV)
     assert (checked.code, checked.out.splitlines()) == (1, ["[0].body.name `debug` may crash the agent"])
-    shown = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    shown = run("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
     assert "the agent stops: its process crashes on `.payload.properties.name | debug`" in shown.out
     assert "Preparing the payload for the request" in shown.out
     assert "PATCH" not in shown.out
@@ -206,7 +209,7 @@ def test_value_of_an_undocumented_type_gets_a_note(
 ) -> None:
     write(folder, "map.json", [{"report": report}])
     message, response = write(folder, "m.json", action_run()), write(folder, "r.json", json.loads(body))
-    result = run("agent", message, "--mapping", "map.json", "--response", response, env=ENV)
+    result = run("port-agent", message, "--mapping", "map.json", "--response", f"@{response}", env=ENV)
     assert result.code == 0
     assert hint is None or f"in Port's API document, {hint}" in words(result.out)
     assert ("API document" in result.out) is (hint is not None)
@@ -214,7 +217,7 @@ def test_value_of_an_undocumented_type_gets_a_note(
 
 def test_non_json_number_is_text_in_a_record(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": {"n": "nan", "big": "1700000000000"}}])
-    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--json", env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--json", env=ENV)
     assert [field["value"] for field in result.records[0]["fields"]] == ["nan", 1700000000000.0]
     assert "InvalidJSONError" in result.records[0]["reason"]
 
@@ -226,7 +229,7 @@ def test_expressions_read_only_the_environment_variables_of_env(run: Run, folder
     headers = {"Authorization": '"Bearer " + env.TOKEN', "X-Other": 'env.PORT_CLIENT_SECRET // "none"'}
     write(folder, "map.json", [{"headers": headers, "body": {"all": "env", "t": "env.TOKEN"}}])
     env = {**ENV, "TOKEN": "the-t0ken-itself"}
-    arguments = ("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json")
+    arguments = ("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json")
     closed = run(*arguments, env=env)
     assert '{"all": {}, "t": null}' in closed.out
     assert "X-Other: none" in closed.out
@@ -247,7 +250,7 @@ def test_expressions_read_only_the_environment_variables_of_env(run: Run, folder
 
 
 def test_missing_variable_is_rejected(run: Run, folder: Path) -> None:
-    result = run("agent", write(folder, "m.json", topic_message()), "--env", "NOTHING", env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message()), "--env", "NOTHING", env=ENV)
     assert (result.code, "this variable is not set" in result.err) == (ExitCode.USAGE, True)
 
 
@@ -258,7 +261,7 @@ def test_decrypted_values_are_not_shown(run: Run, folder: Path, receiver: Handle
         mapping = {"fieldsToDecryptPaths": ["payload.properties.pw"], "body": body}
         write(folder, "map.json", [mapping])
         for options in ((), ("--json",), ("--send",)):
-            result = run("agent", write(folder, "m.json", document), "--mapping", "map.json", *options, env=ENV)
+            result = run("port-agent", write(folder, "m.json", document), "--mapping", "map.json", *options, env=ENV)
             assert value not in result.out + result.err
             assert "in-an-object" not in result.out + result.err
             assert "payload.properties.pw" in result.out
@@ -270,7 +273,7 @@ def test_only_undecryptable_paths_are_yellow(run: Run, folder: Path) -> None:
     paths = ["payload.properties.pw", "payload.properties.other"]
     write(folder, "map.json", [{"fieldsToDecryptPaths": paths}])
     write(folder, "m.json", document)
-    result = run("agent", "m.json", "--mapping", "map.json", env={**ENV, "FORCE_COLOR": "1"})
+    result = run("port-agent", "m.json", "--mapping", "map.json", env={**ENV, "FORCE_COLOR": "1"})
     assert "payload.properties.pw is decrypted\n" in result.out
     problem = "payload.properties.other: the client secret does not decrypt it"
     assert f"\x1b[33m{problem}\x1b[0m" in result.out
@@ -281,8 +284,8 @@ def test_only_undecryptable_paths_are_yellow(run: Run, folder: Path) -> None:
 
 def test_agent_sends_the_raw_body(run: Run, folder: Path, receiver: Handler) -> None:
     document = topic_message(method={"url": f"{receiver.url}/hook?a=1"})
-    raw = run("agent", write(folder, "m.json", document), "--raw", env=ENV)
-    result = run("agent", "m.json", "--send", env=ENV)
+    raw = run("port-agent", write(folder, "m.json", document), "--raw", env=ENV)
+    result = run("port-agent", "m.json", "--send", env=ENV)
     assert result.code == 0
     (received,) = receiver.requests
     head, _, body = raw.raw.partition(b"\r\n\r\n")
@@ -297,7 +300,9 @@ def test_agent_sends_the_raw_body(run: Run, folder: Path, receiver: Handler) -> 
 
 def test_agent_sends_to_another_target_with_its_host(run: Run, folder: Path, receiver: Handler) -> None:
     document = topic_message(method={"url": "https://example.com/deploy?x=1"})
-    result = run("agent", write(folder, "m.json", document), "--send", "--to", str(receiver.port), "--json", env=ENV)
+    result = run(
+        "port-agent", write(folder, "m.json", document), "--send", "--to", str(receiver.port), "--json", env=ENV
+    )
     assert receiver.requests[0].line == "POST /deploy?x=1 HTTP/1.1"
     assert receiver.requests[0].value("host") == f"127.0.0.1:{receiver.port}"
     (record,) = result.records
@@ -305,14 +310,10 @@ def test_agent_sends_to_another_target_with_its_host(run: Run, folder: Path, rec
 
 
 def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path) -> None:
-    for options in ((), ("--report",)):
-        document = topic_message(method={"url": "https://example.com/deploy"})
-        env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
-        result = run("agent", write(folder, "m.json", document), "--send", *options, env=env)
-        assert (result.code, "is not on this machine, so nothing was sent" in words(result.err)) == (
-            ExitCode.USAGE,
-            True,
-        )
+    document = topic_message(method={"url": "https://example.com/deploy"})
+    result = run("port-agent", write(folder, "m.json", document), "--send", env=ENV)
+    assert result.code == ExitCode.USAGE
+    assert "is not on this machine, so nothing was sent" in words(result.err)
 
 
 def test_mapping_file_of_the_current_directory_is_used_to_send_only_with_mapping(
@@ -320,58 +321,24 @@ def test_mapping_file_of_the_current_directory_is_used_to_send_only_with_mapping
 ) -> None:
     write(folder, MAPPING, [{"url": f'"{receiver.url}/elsewhere"'}])
     write(folder, "m.json", topic_message())
-    refused = run("agent", "m.json", "--send", "--to", str(receiver.port), env=ENV)
+    refused = run("port-agent", "m.json", "--send", "--to", str(receiver.port), env=ENV)
     assert (refused.code, receiver.requests) == (ExitCode.USAGE, [])
     assert f"--mapping {MAPPING}" in refused.err
-    assert run("agent", "m.json", "--send", "--mapping", MAPPING, env=ENV).code == 0
+    assert run("port-agent", "m.json", "--send", "--mapping", MAPPING, env=ENV).code == 0
     assert receiver.requests[0].line == "POST /elsewhere HTTP/1.1"
 
 
 def test_agent_exits_6_when_nothing_listens(run: Run, folder: Path) -> None:
     document = topic_message(method={"url": "http://127.0.0.1:1/"})
-    result = run("agent", write(folder, "m.json", document), "--send", env=ENV)
+    result = run("port-agent", write(folder, "m.json", document), "--send", env=ENV)
     assert result.code == ExitCode.TARGET
     assert "nothing listens on 127.0.0.1:1" in result.err
     assert "ConnectionError" in result.out
 
 
-def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, receiver: Handler) -> None:
-    with a_sandbox(runs=[RUN]) as sandbox:
-        report = {"status": '"FAILURE"', "link": '"https://ci/" + (.response.json.id | tostring)'}
-        write(folder, "map.json", [{"report": report}])
-        document = action_run(url=receiver.url, synchronized=False)
-        arguments = ("agent", write(folder, "m.json", document), "--mapping", "map.json", "--send", "--report")
-        result = run(*arguments, env=environ_of(sandbox))
-        found = sandbox.runs[RUN]
-    assert (result.code, "it reported" in result.out) == (0, True)
-    assert (found.report.status, found.report.link) == ("FAILURE", "https://ci/7")
-    assert "warning: POST" not in result.err
-    # The last log comes after the run has ended.
-    assert [log["message"] for log in found.logs] == [
-        "An action message has been received",
-        "Preparing the payload for the request",
-        "Sending the request",
-        "Action invocation has completed successfully with status code: 200",
-        "Port agent finished processing the action run",
-    ]
-
-
-def test_invalid_run_id_is_not_reported(run: Run, folder: Path, receiver: Handler) -> None:
-    for run_id in ("../../blueprints/x", "r_1", "wfnr_"):
-        document = {**action_run(), "id": run_id}
-        document["payload"]["url"] = receiver.url
-        env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
-        result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
-        assert (result.code, receiver.requests) == (ExitCode.USAGE, [])
-        assert "no valid run ID" in result.err
-
-
-# Checks and rejected options.
-
-
 def test_check_shows_the_key_and_the_column(run: Run, folder: Path) -> None:
     mapping = {"method": "POST", "url": ".a +", "uri": "x", "headers": {"A": "env.TOKEN"}}
-    result = run("agent", "--check", write(folder, "map.json", [{}, mapping]))
+    result = run("port-agent", "--check", write(folder, "map.json", [{}, mapping]))
     assert result.code == ExitCode.FAILED
     lines = [words(line) for line in result.out.splitlines()]
     assert lines[0] == "[1].uri is an unknown key, which the agent ignores"
@@ -389,12 +356,12 @@ TEMPLATE_HINT = "Port's templates do not work in mappings: write the jq expressi
 def test_prediction_and_check_explain_how_to_fix_an_expression(run: Run, folder: Path) -> None:
     for text, hint in (("PUT", TEXT_HINT), ("{{ .foo }}", TEMPLATE_HINT)):
         write(folder, MAPPING, [{"method": text, "url": ".payload.action.invocationMethod.url"}])
-        assert hint in words(run("agent", "--check", MAPPING).out)
-        assert hint in words(run("agent", write(folder, "m.json", topic_message()), env=ENV).out)
+        assert hint in words(run("port-agent", "--check", MAPPING).out)
+        assert hint in words(run("port-agent", write(folder, "m.json", topic_message()), env=ENV).out)
 
 
 def test_check_accepts_a_file_without_problems(run: Run, folder: Path) -> None:
-    result = run("agent", "--check", write(folder, "map.json", [{"url": '"http://x"'}]), "--json")
+    result = run("port-agent", "--check", write(folder, "map.json", [{"url": '"http://x"'}]), "--json")
     assert (result.code, result.err) == (0, "")
     assert result.records == [
         {
@@ -411,10 +378,10 @@ def test_check_accepts_a_file_without_problems(run: Run, folder: Path) -> None:
 def test_mapping_file_is_rejected_when_the_agent_would_not_start(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": 5}, {"enabled": []}])
     write(folder, "m.json", topic_message())
-    result = run("agent", "m.json", "--mapping", "map.json", env=ENV)
+    result = run("port-agent", "m.json", "--mapping", "map.json", env=ENV)
     assert result.code == ExitCode.STORE
     assert "The agent does not start with this mapping file: [1].enabled must be" in result.err
-    (record,) = run("agent", "--check", "map.json", "--json").records
+    (record,) = run("port-agent", "--check", "map.json", "--json").records
     assert (record["valid"], record["problems"][0]["severity"]) == (False, "fatal")
 
 
@@ -423,12 +390,14 @@ def test_agent_rejects_unusable_options(run: Run, folder: Path) -> None:
         ((), "Missing argument MESSAGE"),
         (("m.json", "--check", "map.json"), ", not both."),
         (("m.json", "--to", "8000"), "Nothing is sent without --send"),
-        (("m.json", "--send", "--response-status", "200"), ", not both."),
+        (("m.json", "--send", "--response", "200"), ", not both."),
+        (("m.json", "--response", "r.json"), "is neither a status nor @FILE"),
+        (("m.json", "--response", "600"), "is not from 200 to 599"),
         (("m.json", "--raw", "--json"), ", not both."),
         (("-", "--mapping", "-"), "cannot both use stdin"),
     ):
         write(folder, "m.json", topic_message())
-        result = run("agent", *arguments, env=ENV)
+        result = run("port-agent", *arguments, env=ENV)
         assert (result.code, result.out) == (ExitCode.USAGE, "")
         assert message in words(result.err)
 
@@ -445,7 +414,7 @@ def test_agent_rejects_unusable_messages(run: Run, folder: Path) -> None:
         write(folder, "list.json", "[]")
         write(folder, "text.json", "{'a': 1}")
         write(folder, "deep.json", "[" * 2000 + "]" * 2000)
-        result = run("agent", *arguments, env=ENV)
+        result = run("port-agent", *arguments, env=ENV)
         assert (result.code, result.out) == (ExitCode.STORE, "")
         assert message in words(result.err)
 
@@ -454,7 +423,7 @@ def test_agent_rejects_unusable_messages(run: Run, folder: Path) -> None:
 def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: Path) -> None:
     write(folder, "m.json", topic_message())
     write(folder, "map.json", [{"method": '"PUT"'}])
-    watch = ("agent", "m.json", "--mapping", "map.json", "--watch", "--json")
+    watch = ("port-agent", "m.json", "--mapping", "map.json", "--watch", "--json")
     with running(folder, *watch, env=environment(folder, **ENV), text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -470,13 +439,13 @@ def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
 def test_pipe_as_the_mapping_file_is_rejected(run: Run, folder: Path) -> None:
     os.mkfifo(folder / MAPPING)
-    result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message()), env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "is not a regular file" in result.err
 
 
 def test_url_with_a_backslash_after_its_host_is_shown(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"url": json.dumps("http://127.0.0.1:1\\a")}])
-    result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
+    result = run("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
     assert (result.code, result.err) == (0, "")
     assert "POST http://127.0.0.1:1/%5Ca" in words(result.out)

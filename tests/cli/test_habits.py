@@ -124,7 +124,6 @@ def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run) 
         ("listen --no-verify --tunnel none --port 0 --timeout 0", "--stop-after"),
         ("render 1 --data /dev/null --timeout=1", "--within"),
         ("inspect --inspect-port 99999", "--port"),
-        ("agent x --status 200", "--response-status"),
     ):
         command, *words = line.split()
         old = next(word.partition("=")[0] for word in words if word.startswith(("--status", "--timeout", "--inspect")))

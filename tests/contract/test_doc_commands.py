@@ -57,7 +57,7 @@ NOT_RUN = {
     r"trigger examples/workflows/": "needs its handler: tests/cli/test_trigger_workflow.py",
     r"agent .*--poll": "runs in Port: tests/cli/test_agent_poll.py",
     r"agent .*--kafka": "needs a broker: tests/process/test_agent_streams.py",
-    r"port-hook agent (message\.json|--check)|agent .*--(watch|send|env)": "needs a message: tests/cli/test_agent.py",
+    r"port-hook port-agent (message\.json|--check)|agent .*--(send|env)": "needs a message: tests/cli/test_agent.py",
     r"tier_changed": "needs a handler of this automation: tests/cli/test_trigger.py",
     r"^port-hook verify (--body|last --signature)": "tests/contract/test_docs.py runs it, with its output",
     r"verify shared\.json": "needs the capture of the command before it: tests/cli/test_export_redacted.py",

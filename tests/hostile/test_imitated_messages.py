@@ -113,7 +113,7 @@ COMMANDS = [
     ("show", "000000000000"),
     ("diff", "000000000000", "message.json"),
     ("report-run", RUN_ID, "--status", "success"),
-    ("agent", "message.json", "--mapping", "map.json", "--send", "--to", "URL"),
+    ("port-agent", "message.json", "--mapping", "map.json", "--send", "--to", "URL"),
     ("trigger", "workflow.json"),
     *WITHOUT,
 ]
@@ -124,7 +124,7 @@ def test_untrusted_text_never_looks_like_a_message(
     planted: Path, receiver: Handler, port: str, args: tuple[str, ...]
 ) -> None:
     words = [word.replace("URL", receiver.url) for word in args]
-    secret = AGENT_SECRET if args[0] == "agent" else SECRET
+    secret = AGENT_SECRET if args[0] == "port-agent" else SECRET
     env = {**ENV, "PORT_CLIENT_SECRET": secret.reveal(), "PORT_API_URL": port}
     shown = on_terminal(planted, *words, env=env)
     assert shown.code not in {2, 70}, shown.text

@@ -8,19 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.prediction.calls import (
-    RunQueue,
-    acknowledge_call,
-    action_of,
-    claim_call,
-    claimed_runs,
-    is_acknowledged,
-    is_full,
-    listed_runs,
-)
-from port_hook_cli.prediction.message import Acceptance, Subject, take_topic_message
+from port_hook_cli.prediction.calls import CLAIM_LIMIT, action_of, is_full, listed_runs, taking_calls
+from port_hook_cli.prediction.message import Acceptance, AgentTransport, Subject, take_message, take_topic_message
 from tests.json_values import json_values
-from tests.prediction.worlds import NODE_RUN, RUN, SECRET, action_run, topic_message
+from tests.prediction.worlds import NODE_RUN, RUN, SECRET, action_run, node_run, topic_message
 
 JSON = json_values(st.integers() | st.text(), st.sampled_from(["id", "runs", "payload", "x"]) | st.text(), max_leaves=6)
 
@@ -49,14 +40,10 @@ def test_list_has_only_runs_of_webhooks_for_the_agent_the_oldest_first() -> None
     assert ids(listed_runs({"runs": runs}, since_s=1777593601)) == ["r_new", "r_undated"]
 
 
-def test_claimed_runs_have_the_key_of_their_queue_and_an_action() -> None:
+def test_run_has_the_name_of_its_action() -> None:
     rows: list[tuple[Any, Any]] = [({"identifier": "a"}, "a"), ({"identifier": 1}, ""), ("a", "")]
     for action, name in rows:
         assert action_of({"action": action}) == name
-    response = {"runs": [{"id": "r_1"}, {"id": 1}], "nodeRuns": [{"identifier": "wfnr_1"}, {"id": "r_2"}]}
-    assert claimed_runs(RunQueue.ACTIONS, response) == [{"id": "r_1"}]
-    assert claimed_runs(RunQueue.NODES, response) == [{"identifier": "wfnr_1"}]
-
     assert is_full({"runs": [{}] * 1000})
     assert not is_full({"runs": [{}] * 999})
 
@@ -64,34 +51,23 @@ def test_claimed_runs_have_the_key_of_their_queue_and_an_action() -> None:
 @settings(max_examples=20)
 @given(JSON)
 def test_reading_runs_accepts_any_response(value: Any) -> None:
-    for response in ({"runs": value, "nodeRuns": value}, value if isinstance(value, dict) else {}):
-        for run in (*listed_runs(response, since_s=0), *claimed_runs(RunQueue.ACTIONS, response)):
+    for response in ({"runs": value}, value if isinstance(value, dict) else {}):
+        for run in listed_runs(response, since_s=0):
             assert isinstance(run["id"], str)
             action_of(run)
-        claimed_runs(RunQueue.NODES, response)
         is_full(response)
 
 
-def test_calls_have_the_agents_routes_and_run_ids() -> None:
-    claim = claim_call(RunQueue.ACTIONS, 1)
-    assert (claim.method, claim.path, claim.headers) == (
+def test_calls_that_take_a_run_have_the_agents_routes_and_run_ids() -> None:
+    taken, acknowledged = taking_calls(take_message(action_run(), AgentTransport.POLLING, SECRET))
+    assert (taken.method, taken.path, taken.headers) == (
         "POST", "/v1/actions/runs/claim-pending", {"x-port-reserved-usage": "true"},
     )  # fmt: skip
-    assert claim.body == {"installationId": "_PORT_EXEC_AGENT", "limit": 1, "invocationMethod": "WEBHOOK"}
-    assert claim_call(RunQueue.NODES, 1).body == {"installationId": "_PORT_EXEC_AGENT", "limit": 1}
-    assert acknowledge_call(RunQueue.ACTIONS, RUN).body == {"runIds": [RUN]}
-    assert acknowledge_call(RunQueue.NODES, NODE_RUN).body == {"nodeRunIdentifier": NODE_RUN}
-
-
-def test_acknowledgment_shows_whether_the_run_was_free() -> None:
-    rows: list[tuple[Any, Any, Any]] = [
-        (RunQueue.ACTIONS, {"ackedCount": 1}, True),
-        (RunQueue.ACTIONS, {"ackedCount": 0}, False),
-        (RunQueue.NODES, {"acked": True}, True),
-        (RunQueue.NODES, {"ackedCount": 1}, False),
-    ]
-    for queue, response, expected in rows:
-        assert is_acknowledged(queue, response) is expected
+    assert taken.body == {"installationId": "_PORT_EXEC_AGENT", "limit": CLAIM_LIMIT, "invocationMethod": "WEBHOOK"}
+    assert acknowledged.body == {"runIds": [RUN]}
+    taken, acknowledged = taking_calls(take_message(node_run(), AgentTransport.POLLING, SECRET))
+    assert taken.body == {"installationId": "_PORT_EXEC_AGENT", "limit": CLAIM_LIMIT}
+    assert acknowledged.body == {"nodeRunIdentifier": NODE_RUN}
 
 
 # Values of a topic.

@@ -1,4 +1,4 @@
-"""`port-hook agent --kafka` and `--poll` as processes: new messages, Ctrl-C, an edited file."""
+"""`port-hook port-agent --kafka` and `--poll` as processes: new messages, Ctrl-C, an edited file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.prediction.worlds import RUN, SECRET, topic_message
 from tests.processes import environment, running
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
-from tests.servers import handler, open_port
+from tests.servers import handler
 
 NO_JQ = ("--mapping", "map.json")
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops the proce
 
 
 class RunningAgent:
-    """A running `port-hook agent`."""
+    """A running `port-hook port-agent`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -65,9 +65,9 @@ class RunningAgent:
 
 @contextmanager
 def an_agent(folder: Path, env: Mapping[str, str], *options: str) -> Iterator[RunningAgent]:
-    """Run `port-hook agent OPTIONS` in `folder`, which gets a mapping file that needs no jq."""
+    """Run `port-hook port-agent OPTIONS` in `folder`, which gets a mapping file that needs no jq."""
     (folder / "map.json").write_text("[{}]")
-    with running(folder, "agent", *options, env=environment(folder, **env), text=True) as process:
+    with running(folder, "port-agent", *options, env=environment(folder, **env), text=True) as process:
         yield RunningAgent(process)
 
 
@@ -171,33 +171,6 @@ def test_watch_shows_the_last_run_again_when_the_mapping_file_changes(tmp_path: 
             agent.interrupt()
             assert agent.end() == (0, "")
     assert (record["run_id"], record["request"]["method"]) == (run_id, "PUT")
-
-
-def test_run_in_progress_and_a_claim_without_a_response_are_shown_at_ctrl_c(tmp_path: Path) -> None:
-    token = b'{"accessToken":"t","expiresIn":3600,"tokenType":"Bearer"}'
-    reply = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)
-    with open_port() as receiver, open_port() as port:
-        receiver.settimeout(30)
-        port.settimeout(30)
-        target, url = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (receiver, port))
-        method = {"type": "WEBHOOK", "url": target, "agent": True}
-        env = {"PORT_API_URL": url, "PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": SECRET.reveal()}
-        with (
-            a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox,
-            an_agent(tmp_path, environ_of(sandbox), "--poll", "--send", "--report", *NO_JQ) as sending,
-            an_agent(tmp_path, env, "--poll", "--send", *NO_JQ) as claiming,
-        ):
-            run_id = _start(sandbox)
-            with port.accept()[0] as first:
-                first.recv(4096)
-                first.sendall(reply)
-            with port.accept()[0] as asked, receiver.accept()[0]:
-                assert b"/claim-pending" in asked.recv(4096)
-                for agent in (sending, claiming):  # both wait 2 s
-                    agent.interrupt()
-                assert [agent.end()[0] for agent in (sending, claiming)] == [0, 0]
-    assert any(f"warning: port-hook does not report {run_id}" in line for line in sending.notices)
-    assert any("so a run may be claimed" in line for line in claiming.notices)
 
 
 def test_ctrl_c_ends_the_reading_of_an_endless_mapping_file(tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ READING = (
     ["diff", "last", "last"],
     ["verify", "last"],
     ["decrypt", "last"],
-    ["agent", "last"],
+    ["port-agent", "last"],
     ["sign", "last"],
     ["captures", "--status-code", "5xx"],
     ["show", "last-replay"],

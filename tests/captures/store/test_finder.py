@@ -125,7 +125,7 @@ def test_capture_name_means_the_same_for_all_commands_of_a_kind(
         (("export", "NAME", "--format", "curl"), "diff"),
         (("verify", "NAME"), "verify"),
         (("decrypt", "NAME"), "verify"),
-        (("agent", "NAME"), "verify"),
+        (("port-agent", "NAME"), "verify"),
         (("replay", "NAME", "--to", "1", "--dry-run"), "replay"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
