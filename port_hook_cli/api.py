@@ -254,10 +254,10 @@ async def replay(
 
     `source` is a capture ID, `last`, a run ID, or a file. `to` is a URL, or a port on this machine. Without `to`, the
     request goes to the handler on this machine that received the capture, or to the last `listen` target. `changes` are
-    new values in the body by path, such as `{"payload.properties.cpu": 4}`. `as_captured` sends the captured body,
-    timestamp and signature. `store` is the capture store's file, by default the store of the current directory. A
-    replay of a capture in the store is saved in the same store. `timeout_s` is the limit for the response in seconds,
-    and 0 waits indefinitely.
+    new values in the body by path, such as `{"payload.properties.cpu": 4}`. `+` before a path adds a value.
+    `as_captured` sends the captured body, timestamp and signature. `store` is the capture store's file, by default the
+    store of the current directory. A replay of a capture in the store is saved in the same store. `timeout_s` is the
+    limit for the response in seconds, and 0 waits indefinitely.
 
     Raises PortHookError for an unknown source, a missing target or secret, and a change that does not fit the body.
     """
@@ -502,10 +502,9 @@ async def _find_action(
 
 
 def _edit(changes: Mapping[str, Any]) -> Edit | None:
-    from port_hook_cli.javascript.paths import JsonPath
     from port_hook_cli.replay.editing import Assignment, Edits
 
-    assignments = [Assignment(JsonPath.parse(path), value) for path, value in changes.items()]
+    assignments = [Assignment.at(path, value) for path, value in changes.items()]
     return Edits(assignments=assignments).apply if assignments else None
 
 

@@ -88,7 +88,7 @@ def allowed_target(text: str | None, workspace: Workspace) -> str | None:
     parameters={
         "capture": a_text(CAPTURE, minLength=1),
         "to": a_text(f"{TO}. Required without a default.", minLength=1),
-        "set": an_object('Values to set in the body, by path: {"payload.properties.cpu": 4}.'),
+        "set": an_object('Values to set in the body, by path: {"payload.properties.cpu": 4}. "+PATH" adds a value.'),
         "unset": some_texts("Paths of values to remove from the body, before `set` is applied."),
         "method": a_text("Send with another method.", minLength=1),
         "as_captured": a_flag("Send body, timestamp and signature as captured."),
@@ -206,8 +206,7 @@ def _edits(arguments: Arguments) -> Edits | None:
     return Edits(
         unset=tuple(map(JsonPath.parse, removed)),
         assignments=tuple(
-            Assignment(JsonPath.parse(path), as_in_node(f"The value for {brief(path)}", value))
-            for path, value in values.items()
+            Assignment.at(path, as_in_node(f"The value for {brief(path)}", value)) for path, value in values.items()
         ),
     )
 

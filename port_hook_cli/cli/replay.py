@@ -25,7 +25,7 @@ from port_hook_cli.cli.replay_options import (
     ReplaySources,
     ReplayTarget,
 )
-from port_hook_cli.cli.replay_output import ReplayReport, check_plot, print_requests, tell_failed, tell_notes
+from port_hook_cli.cli.replay_output import ReplayReport, print_requests, tell_failed, tell_notes
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.invocations.payload import is_run_id
@@ -91,8 +91,6 @@ def replay(
         method=changes.new_method(),
         headers=changes.headers(),
     )
-    if repeated.plot is not None:  # checked before anything is sent
-        check_plot(repeated.plot, runtime)
     access = PortAccess(
         runtime,
         sayer(runtime),
@@ -139,7 +137,7 @@ def replay(
             sending = partial(send_series, readies, series, finish=finish, on_sent=report.add, keep=keep)
             with report.receiving():
                 is_interrupted = _send(sending, target.timeout_s, as_lambda=target.is_lambda)
-        code = report.finish(expectation, repeated.plot, access.settings.conflict if secret else "")
+        code = report.finish(expectation, access.settings.conflict if secret else "")
         return ExitCode.INTERRUPTED if is_interrupted else code
 
 

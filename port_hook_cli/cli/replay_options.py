@@ -122,7 +122,7 @@ class ReplayChanges:
         option(
             "--set",
             metavar="PATH=JSON",
-            help="Set a value: payload.properties.cpu=4, tags[]=new (repeatable).",
+            help="Change a value; +PATH=JSON adds one (repeatable).",
             no_effect=(_CAPTURED,),
         ),
     ] = None
@@ -233,15 +233,6 @@ class ReplaySeries:
             help="Send at most N requests a second (N/s) or a minute (N/m), evenly spaced.",
             trust=ANY_VALUE,
             no_effect=(_SEARCH, _DRY),
-        ),
-    ] = None
-    plot: Annotated[
-        str | None,
-        option(
-            "--plot",
-            metavar="FILE",
-            help="With --times: draw the latencies in a new .svg file.",
-            no_effect=(_DRY, NoEffect("Latencies are not measured", without=("--times",))),
         ),
     ] = None
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.errors import UsageError
-from port_hook_cli.files.user_files import check_new_file, write_new_file
 from port_hook_cli.invocations.hints import REPLAY_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.view import BODY_INDENT, delivery_lines, request_text
@@ -18,7 +16,6 @@ from port_hook_cli.replay.tally import (
     DeliveryCounter,
     DeliveryTally,
     format_latencies,
-    histogram_lines,
     sent_record,
     series_record,
     tally_view,
@@ -114,8 +111,8 @@ class ReplayReport:
             emit({**sent_record(ready, sent), **compared}, self._runtime.stdout)
         self._advance()
 
-    def finish(self, expectation: Expectation | None, plot: str | None, conflict: str) -> ExitCode:
-        """Print the numbers, write the plot, and return the exit code.
+    def finish(self, expectation: Expectation | None, conflict: str) -> ExitCode:
+        """Print the numbers, and return the exit code.
 
         `conflict` is a hint if two places have different secrets.
         """
@@ -125,8 +122,6 @@ class ReplayReport:
             self._tell_unexpected(tally, expectation)
         elif self._as_json and self._is_series:
             emit(series_record(tally), self._runtime.stdout)
-        if plot is not None:
-            write_plot(plot, tally, self._runtime)
         if tally.unreachable:
             return ExitCode.TARGET
         return ExitCode.OK if tally.meets(expectation) and all(self._are_same) else ExitCode.FAILED
@@ -152,10 +147,7 @@ class ReplayReport:
         elif self._total == 1:
             _show_one(last, runtime, conflict)
         else:
-            console = rich_console(runtime.stdout, runtime.environ)
-            console.print(tally_view(tally), format_latencies(tally))
-            if self._is_series:
-                console.print(*histogram_lines(tally, console.width), sep="\n")
+            rich_console(runtime.stdout, runtime.environ).print(tally_view(tally), format_latencies(tally))
 
     def _tell_unexpected(self, tally: DeliveryTally, expectation: Expectation | None) -> None:
         if expectation is not None and (missed := tally.unexpected(expectation)):
@@ -171,24 +163,3 @@ def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
         output.print(*output.fit(delivery_lines(delivery), indent=BODY_INDENT))
     if hints := delivery_hints(delivery, REPLAY_OPTIONS, conflict=conflict):
         tell(f"hint: {' '.join(hints)}", runtime)
-
-
-def check_plot(name: str, runtime: Runtime) -> None:
-    """Raise UsageError or StoreError if the plot could not be written. Call this before anything is sent."""
-    if not name.lower().endswith(".svg"):
-        raise UsageError(
-            f"--plot writes an SVG image, but the name {name!r} does not end in .svg.",
-            hint="Use a name such as latencies.svg.",
-        )
-    check_new_file(name, cwd=runtime.cwd)
-
-
-def write_plot(name: str, tally: DeliveryTally, runtime: Runtime) -> None:
-    """Draw the latencies in a new file."""
-    from port_hook_cli.replay.plot import latency_plot
-
-    if not tally.latencies_ms:
-        tell(f"note: {printable(name)} was not written, because no request got a response", runtime)
-        return
-    write_new_file(name, latency_plot(tally), cwd=runtime.cwd)
-    tell(f"note: wrote the latencies to {printable(name)}", runtime)

@@ -22,38 +22,44 @@ _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that fi
 
 @frozen
 class Assignment:
-    """A path into a body, and the new value at this path."""
+    """A path into a body, and the new value at this path. `adds` allows a path that the body does not have."""
 
     path: JsonPath
     value: Any
+    adds: bool = False
+
+    @classmethod
+    def at(cls, path: str, value: Any) -> Assignment:
+        """Return the assignment for `PATH` or `+PATH`, which adds a value. Raises UsageError for an invalid path."""
+        return cls(JsonPath.parse(path.removeprefix("+")), value, path.startswith("+"))
 
     @classmethod
     def parse(cls, text: str) -> Assignment:
-        """Return the assignment in `PATH=JSON`. A value that is not JSON is a string.
+        """Return the assignment in `PATH=JSON` or `+PATH=JSON`. A value that is not JSON is a string.
 
         Raises UsageError for an invalid path. Also raises UsageError for an invalid value that begins like an object,
         an array or a string in JSON, because such a value is a typing error.
         """
         path_text, value_text = split_assignment(text)
-        path = JsonPath.parse(path_text)
+        assignment = cls.at(path_text, value_text)
         try:
-            return cls(path, _load(value_text))
+            return replace(assignment, value=_load(value_text))
         except NotJson as problem:
             if value_text.lstrip()[:1] in {"{", "[", '"'}:
                 is_at_end = problem.syntax and problem.syntax.column > len(value_text)
                 fault = problem.syntax.reason if problem.syntax and is_at_end else problem.fault
                 raise UsageError(
-                    f'--set {path}: "{brief(value_text)}" is not valid JSON. {fault[:1].upper()}{fault[1:]}.',
+                    f'--set {assignment.path}: "{brief(value_text)}" is not valid JSON. {fault[:1].upper()}{fault[1:]}.',
                     hint="Fix the JSON, or put the value in double quotes.",
                 ) from problem
-        return cls(path, value_text)
+        return assignment
 
 
 @frozen(kw_only=True)
 class Edits:
     """The changes to a body: first the removals, then the assignments, each in order.
 
-    Notes call the two kinds of change `unset` and `set`. The command line passes the `dashes` of its options as a
+    Messages call the two kinds of change `unset` and `set`. The command line passes the `dashes` of its options as a
     prefix for these names.
     """
 
@@ -65,10 +71,9 @@ class Edits:
         return bool(self.unset or self.assignments)
 
     def apply(self, body: bytes) -> tuple[bytes, tuple[str, ...]]:
-        """Return the edited body in `JSON.stringify` form, and notes for the user.
+        """Return the edited body in `JSON.stringify` form, and a note for each removal that did not find a value.
 
-        A note is about a removal that did not find a value, or an assignment that added a name. Raises UsageError if
-        the body is not JSON or a path does not fit the body.
+        Raises UsageError if the body is not JSON, a path does not fit the body, or an assignment would add a name.
         """
         document = captured = load_body(body)
         notes: list[str] = []
@@ -78,10 +83,31 @@ class Edits:
                 notes.append(f"{self.dashes}unset {path}: the body does not have this value, so nothing was removed")
             document = shorter
         for assignment in self.assignments:
-            if _added_depth(captured, assignment.path) is not None:
-                notes += (f"{self.dashes}{text}" for text in _notes_on_added_name(document, assignment.path))
+            if not assignment.adds and _added_depth(captured, assignment.path) is not None:
+                self._refuse_new_name(document, assignment.path)
             document = set_at(document, assignment.path, assignment.value)
         return write_body(document), tuple(notes)
+
+    def _refuse_new_name(self, document: Any, path: JsonPath) -> None:
+        """Raise UsageError if setting `path` would add a name to an object, with the most similar path."""
+        depth = _added_depth(document, path)
+        if depth is None:
+            return
+        parent = get_at(document, replace(path, steps=path.steps[:depth]))
+        if not isinstance(parent, dict | None):
+            return  # it cannot have names, which `set_at` reports
+        near = _most_similar(path.steps[depth], parent)
+        similar = "" if near is None else f"Did you mean {brief(_corrected(document, path, depth, near))}? "
+        raise UsageError(
+            f"{self.dashes}set {path}: the body does not have {path.prefix(depth + 1)}.",
+            hint=f"{similar}To add a value{': --set +PATH=JSON' if self.dashes else ', put + before its path.'}",
+        )
+
+
+def _corrected(document: Any, path: JsonPath, depth: int, name: str) -> str:
+    """Return `path` with another name at `depth`, up to this name if the body does not have the rest of the path."""
+    whole = replace(path, steps=(*path.steps[:depth], name, *path.steps[depth + 1 :]))
+    return str(whole if get_at(document, whole) is not MISSING else replace(path, steps=whole.steps[: depth + 1]))
 
 
 def _added_depth(document: Any, path: JsonPath) -> int | None:
@@ -96,17 +122,6 @@ def _added_depth(document: Any, path: JsonPath) -> int | None:
             return depth if isinstance(step, str) else None
         inner = found
     return None
-
-
-def _notes_on_added_name(document: Any, path: JsonPath) -> list[str]:
-    """Return a note if setting `path` adds a name to `document`, with the most similar existing name."""
-    depth = _added_depth(document, path)
-    if depth is None:
-        return []
-    note = f"set {path}: the body did not have {path.prefix(depth + 1)}, so it was added"
-    before = path.steps[:depth]
-    near = _most_similar(path.steps[depth], get_at(document, replace(path, steps=before)))
-    return [note if near is None else f"{note} (did you mean {brief(str(replace(path, steps=(*before, near))))}?)"]
 
 
 def _most_similar(name: Step, parent: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""The deliveries of a series: counts by status, speed, and latencies in buckets, as tables, text and records.
+"""The deliveries of a series: counts by status, speed and latencies, as tables, text and records.
 
 This module is pure.
 """
@@ -6,9 +6,8 @@ This module is pure.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -112,64 +111,7 @@ def percentile(ascending: Sequence[float], percent: float) -> float | None:
     return ascending[min(max(rank, 1), len(ascending)) - 1]
 
 
-# There are ten bounds for each power of ten. Each is about a quarter larger than the previous (preferred numbers R10,
-# rounded).
-_STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
-_COARSER = ((1.0, 2.0, 5.0), (1.0,))
-# The bounds reach from 10 microseconds to a day.
-_DECADES = range(-2, 8)
-
-
-@frozen
-class Bucket:
-    """The number of latencies from `from_ms` up to, but not including, `to_ms`. None means no upper bound."""
-
-    from_ms: float
-    to_ms: float | None
-    count: int
-
-
-def latency_buckets(latencies_ms: Iterable[float]) -> tuple[Bucket, ...]:
-    """Return the buckets from the shortest latency to the longest, or no buckets if there are no latencies."""
-    counts = [0] * (len(_BOUNDS_MS))
-    for latency in latencies_ms:
-        counts[bisect_right(_BOUNDS_MS, latency) - 1] += 1
-    uppers = [*_BOUNDS_MS[1:], None]
-    return _trimmed([Bucket(*parts) for parts in zip(_BOUNDS_MS, uppers, counts, strict=True)])
-
-
-def at_most(buckets: Sequence[Bucket], limit: int) -> tuple[Bucket, ...]:
-    """Return the same latencies in at most `limit` buckets, after merging some if necessary. `limit` is at least 12."""
-    merged = tuple(buckets)
-    for steps in _COARSER:
-        if len(merged) > limit:
-            merged = _trimmed(list(_merged(buckets, _bounds(steps))))
-    return merged
-
-
-def _bounds(steps: Sequence[float]) -> tuple[float, ...]:
-    return (0.0, *(float(f"{step}e{decade}") for decade in _DECADES for step in steps))
-
-
-_BOUNDS_MS = _bounds(_STEPS)
-
-
-def _merged(buckets: Sequence[Bucket], bounds: Sequence[float]) -> Iterator[Bucket]:
-    for lower, upper in zip(bounds, [*bounds[1:], None], strict=True):
-        inside = (bucket for bucket in buckets if lower <= bucket.from_ms and (upper is None or bucket.from_ms < upper))
-        yield Bucket(lower, upper, sum(bucket.count for bucket in inside))
-
-
-def _trimmed(buckets: Sequence[Bucket]) -> tuple[Bucket, ...]:
-    """Return the buckets without the empty buckets at both ends."""
-    filled = [number for number, bucket in enumerate(buckets) if bucket.count]
-    return tuple(buckets[filled[0] : filled[-1] + 1]) if filled else ()
-
-
 PERCENTILES = (50, 90, 99)
-_MOST_ROWS = 16
-_MOST_COLUMNS = 80
-_LEAST_BAR = 10
 _MS_PER_S = 1000
 SERIES = "port-hook/series/1"
 
@@ -194,37 +136,11 @@ def tally_view(tally: DeliveryTally) -> Table:
 
 def format_latencies(tally: DeliveryTally) -> str:
     """Return the latency percentiles on one line, or an empty line if there are no responses."""
-    return "latency  " + "  ".join(percentile_texts(tally)) if tally.latencies_ms else ""
-
-
-def percentile_texts(tally: DeliveryTally) -> list[str]:
-    """Return the percentiles and the longest latency, each with its name. The tally must have at least one latency."""
+    if not tally.latencies_ms:
+        return ""
     percentiles = ((percent, tally.percentile(percent)) for percent in PERCENTILES)
     parts = [f"p{percent} {format_latency(latency)}" for percent, latency in percentiles if latency is not None]
-    return [*parts, f"max {format_latency(tally.latencies_ms[-1])}"]
-
-
-def histogram_lines(tally: DeliveryTally, width: int) -> Iterator[str]:
-    """Yield the latencies as a histogram of plain characters for a terminal of `width` columns.
-
-    The histogram has at most 80 columns.
-    """
-    buckets = at_most(latency_buckets(tally.latencies_ms), _MOST_ROWS)
-    if not buckets:
-        return
-    bounds = [format_bound(bucket.from_ms) for bucket in buckets]
-    counts = [str(bucket.count) for bucket in buckets]
-    bound_width, count_width = max(map(len, bounds)), max(map(len, counts))
-    room = max(_LEAST_BAR, min(width, _MOST_COLUMNS) - bound_width - count_width - len("from    "))
-    most = max(bucket.count for bucket in buckets)
-    for bucket, bound, count in zip(buckets, bounds, counts, strict=True):
-        bar = "#" * ceil(bucket.count / most * room)
-        yield f"from {bound:>{bound_width}}  {count:>{count_width}} {bar}".rstrip()
-
-
-def format_bound(bound_ms: float) -> str:
-    """Return the exact bound of a bucket as text, in milliseconds below one second, and in seconds from there."""
-    return f"{bound_ms:.10g} ms" if bound_ms < _MS_PER_S else f"{bound_ms / _MS_PER_S:.10g} s"
+    return "  ".join(["latency", *parts, f"max {format_latency(tally.latencies_ms[-1])}"])
 
 
 def series_record(tally: DeliveryTally) -> dict[str, Any]:
@@ -238,10 +154,6 @@ def series_record(tally: DeliveryTally) -> dict[str, Any]:
         "statuses": [{"status": status, "count": count} for status, count in tally.statuses.items()],
         "errors": [{"error": error, "count": count} for error, count in tally.errors.items()],
         "latency_ms": {name: None if latency is None else round(latency, 3) for name, latency in latencies.items()},
-        "buckets": [
-            {"from_ms": bucket.from_ms, "to_ms": bucket.to_ms, "count": bucket.count}
-            for bucket in latency_buckets(tally.latencies_ms)
-        ],
     }
 
 

@@ -21,7 +21,7 @@ def test_invalid_command_line_prints_one_error_and_one_hint(run: Run) -> None:
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
         ("show", "Missing argument ID|last.", "show --help"),
         ("listen --once=1", "--once does not take a value.", "listen --help"),
-        ("replay x --times 2 --plot", "--plot needs a value.", "replay --help"),
+        ("replay x --times", "--times needs a value.", "replay --help"),
         ("--profile", "--profile needs a value.", "port-hook --help"),
         ("listen --foo", "Unknown option: --foo.", "listen --help"),
         ("replai", "Unknown command: replai.", "port-hook --help"),

@@ -330,7 +330,7 @@ async def test_changed_value_makes_the_same_body_as_replay_set(runtime: MakeRunt
                 address, content=changes, headers={**WITH_CHANGE, "content-type": "application/json"}
             )
             assert response.status_code == 200, response.text
-    texts = ("payload.cpu=1e400", "payload.tags=[1.0, 12345678901234567890]")
+    texts = ("payload.cpu=1e400", "+payload.tags=[1.0, 12345678901234567890]")
     edits = Edits(assignments=[Assignment.parse(text) for text in texts])
     assert [request.body for request in target.requests] == [edits.apply(body)[0]]
 

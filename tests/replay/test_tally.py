@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -9,11 +8,10 @@ from hypothesis import strategies as st
 
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.statuses import Expectation
-from port_hook_cli.replay.tally import Bucket, at_most, latency_buckets, percentile
+from port_hook_cli.replay.tally import percentile
 from tests.replay.tallies import tally_deliveries
 
 LATENCIES = st.lists(st.floats(0, 1e6), min_size=1, max_size=200).map(sorted)
-UNORDERED = st.lists(st.floats(0, 1e12) | st.floats(0, 1000), min_size=1, max_size=100)
 
 
 def answered(status: int, latency_ms: float = 1.0) -> Delivery:
@@ -41,13 +39,11 @@ def test_percentile_of_1_to_100_is_the_percentage_itself() -> None:
         assert percentile([float(number) for number in range(1, 101)], percent) == expected
 
 
-def test_empty_tally_has_no_rate_percentile_or_bucket() -> None:
+def test_empty_tally_has_no_rate_or_percentile() -> None:
     assert percentile([], 50) is None
 
     assert tally_deliveries([], elapsed_s=0.0).rate_per_s == 0.0
     assert not math.isinf(tally_deliveries([answered(200)], elapsed_s=0.0).rate_per_s)
-
-    assert latency_buckets([]) == at_most((), 16) == ()
 
 
 def test_responses_are_counted_by_status_and_failures_by_message() -> None:
@@ -82,30 +78,3 @@ def test_unexpected_statuses_and_missing_responses_are_counted() -> None:
         assert tally.unexpected(Expectation.parse(expected)) == missed
         assert tally.meets(Expectation.parse(expected)) is (missed == 0)
         assert tally.meets(None) is (tally.failed == 0)
-
-
-@given(UNORDERED, st.integers(12, 40))
-def test_buckets_have_each_latency_once_between_their_bounds(latencies: list[float], limit: int) -> None:
-    fine = latency_buckets(latencies)
-    for buckets in (fine, at_most(fine, limit)):
-        for bucket in buckets:
-            upper = math.inf if bucket.to_ms is None else bucket.to_ms
-            assert bucket.count == sum(bucket.from_ms <= latency < upper for latency in latencies)
-        assert sum(bucket.count for bucket in buckets) == len(latencies)
-        assert all(before.to_ms == after.from_ms for before, after in pairwise(buckets))
-        assert buckets[0].count
-        assert buckets[-1].count
-    assert len(at_most(fine, limit)) <= limit
-
-
-def test_latencies_are_counted_between_round_numbers() -> None:
-    assert [bucket.from_ms for bucket in latency_buckets([1.0, 9.0])] == [1, 1.25, 1.6, 2, 2.5, 3.2, 4, 5, 6.3, 8]
-    assert [bucket.from_ms for bucket in at_most(latency_buckets([0.3, 90.0]), 16)] == [0.2, 0.5, 1, 2, 5, 10, 20, 50]
-    assert [bucket.from_ms for bucket in at_most(latency_buckets([0.02, 9000.0]), 12)] == [0.01, 0.1, 1, 10, 100, 1000]
-    rows: list[tuple[Any, Any]] = [
-        (0.0, Bucket(0.0, 0.01, 1)),
-        (0.01, Bucket(0.01, 0.0125, 1)),
-        (1e9, Bucket(8e7, None, 1)),
-    ]
-    for latency_ms, bucket in rows:
-        assert latency_buckets([latency_ms]) == (bucket,)

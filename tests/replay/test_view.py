@@ -12,7 +12,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.http_text import parse_request
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.view import SHOWN_BYTES, delivery_lines, request_text
-from port_hook_cli.replay.tally import DeliveryTally, format_latencies, histogram_lines, tally_view
+from port_hook_cli.replay.tally import format_latencies, tally_view
 from tests.factories import an_invocation
 from tests.replay.tallies import tally_deliveries
 
@@ -65,10 +65,8 @@ def test_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
     assert format_latencies(tally) == "latency  p50 50.0 ms  p90 90.0 ms  p99 99.0 ms  max 99.0 ms"
 
 
-def test_latencies_and_histogram_are_empty_without_responses() -> None:
+def test_latencies_are_empty_without_responses() -> None:
     assert format_latencies(tally_deliveries([], elapsed_s=1.0)) == ""
-
-    assert list(histogram_lines(of_latencies(), 80)) == []
 
 
 def test_request_is_shown_as_readable_http_text() -> None:
@@ -88,26 +86,3 @@ def test_request_text_adds_no_second_host_or_content_length_and_masks_credential
     text = request_text(an_invocation(headers=Headers((("Authorization", "Bearer geheim"),))), URL)
     assert b"geheim" not in text
     assert b"Authorization: ***" in text
-
-
-def of_latencies(*latencies_ms: float) -> DeliveryTally:
-    return tally_deliveries(
-        [Delivery(url=URL, status=200, latency_ms=latency) for latency in latencies_ms], elapsed_s=1.0
-    )
-
-
-def test_histogram_has_a_row_for_each_bucket_between_the_shortest_and_the_longest_latency() -> None:
-    assert list(histogram_lines(of_latencies(0.9, *[1.1] * 4, 1.7, 1.7), 40)) == [
-        "from  0.8 ms  1 ######",
-        "from    1 ms  4 ########################",
-        "from 1.25 ms  0",
-        "from  1.6 ms  2 ############",
-    ]
-
-
-@given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50), st.integers(40, 200))
-def test_histogram_has_at_most_16_rows_and_fits_80_columns(latencies_ms: list[float], width: int) -> None:
-    rows = list(histogram_lines(of_latencies(*latencies_ms), width))
-    assert len(rows) <= 16
-    assert max(map(len, rows)) <= min(80, width)
-    assert all(row.isascii() for row in rows)
