@@ -122,7 +122,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
 """Former options by command, without dashes."""
 
 _HANDLER = "Write handler = 8000 at the top of the file."
-_HANDLER_KEYS = {("listen", "forward-to"), ("check", "to")}
+_HANDLER_KEYS = {"forward-to", "to"}
 
 
 def hint_for_option(command: str, option: str) -> str:
@@ -133,7 +133,7 @@ def hint_for_option(command: str, option: str) -> str:
 
 def hint_for_key(command: str, option: str) -> str:
     """Return what replaces a former key of a project's file, or "" for any other key."""
-    if (command, option) in _HANDLER_KEYS:
+    if option in _HANDLER_KEYS:
         return _HANDLER
     name, value = _successor(command, option)
     shown = f'"{value}"' if value else "true"

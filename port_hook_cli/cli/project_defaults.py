@@ -143,7 +143,7 @@ def _defaults_of(
         if option == handler_option:
             raise SettingsError(
                 f"{found.name}: {command}.{option} is not an option of the file.",
-                hint=f"Write `{HANDLER} = 8000` at the top of the file, for all commands.",
+                hint=gone.hint_for_key(command, option),
             )
         if option not in options:
             hint = (

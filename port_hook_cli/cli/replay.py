@@ -64,17 +64,16 @@ def replay(
         ),
     ] = None,
     target: ReplayTarget,
-    responses: ReplayResponses,
     changes: ReplayChanges,
-    signature: ReplaySignature,
-    repeated: ReplaySeries,
-    output: ReplayOutput,
     places: ReplaySources,
+    responses: ReplayResponses,
+    repeated: ReplaySeries,
+    signature: ReplaySignature,
+    output: ReplayOutput,
 ) -> ExitCode:
     """Send a capture or a payload file, newly signed.
 
-    The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
-    `replay` starts from an existing request, `trigger` from an action or workflow.
+    The method, path, headers and raw body stay the same. `trigger` starts from an action or workflow instead.
     """
     runtime: Runtime = ctx.obj
     sources = sources or []

@@ -16,20 +16,19 @@ from port_hook_cli.cli.option_groups import (
     is_typed,
     option,
     option_group,
-    refuse_contradictions,
 )
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.replay.rewriting import Edit, parse_header, parse_method
-from port_hook_cli.replay.sending import DEFAULT_ENDPOINT, MOST_SENDS, Series, endpoint_url, parse_rate
+from port_hook_cli.replay.sending import MOST_SENDS, Series, endpoint_url, parse_rate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
 
-_LAMBDA = "lambda"
+_LAMBDA = "lambda://"
 _CAPTURED = NoEffect("--as-captured sends the captured request unchanged", beside=("--as-captured",))
 _SEARCH = NoEffect("--find-fault sends one request at a time until it finds the mistake", beside=("--find-fault",))
 _DRY = NoEffect("--dry-run does not send requests", beside=("--dry-run",))
@@ -42,31 +41,23 @@ class ReplayTarget:
     to: Annotated[
         str | None,
         options.target(
-            "The target. If it has no path, port-hook uses the captured path and query. Default: the handler on this "
-            "machine that received the capture, your handler, or 8000.",
+            "Default: where it went before, your handler, or 8000. Also lambda://HOST:PORT.",
             trust=HANDLER_HERE,
         ),
+        also(is_common=True),
     ] = None
-    kind: Annotated[
-        str,
-        option(
-            "--as",
-            metavar="http|lambda",
-            help="Send an HTTP request, or invoke a Lambda function with a function URL event. With lambda, --to is "
-            f"the runtime's endpoint (default: {DEFAULT_ENDPOINT}).",
-            parser=options.one_of(("http", _LAMBDA)),
-        ),
-    ] = "http"
     timeout_s: options.ResponseTimeout = 40.0
 
     @property
     def is_lambda(self) -> bool:
         """Whether requests invoke a Lambda function."""
-        return self.kind == _LAMBDA
+        return self.to is not None and self.to.startswith(_LAMBDA)
 
     def url(self) -> str | None:
         """Return the target, or None if each capture has its own target. Raises UsageError for an invalid --to."""
-        to = None if self.to is None else read_target(self.to, "--to")
+        if self.to is None:
+            return None
+        to = read_target(self.to.removeprefix(_LAMBDA), "--to")
         return endpoint_url(to) if self.is_lambda else to
 
 
@@ -74,12 +65,12 @@ class ReplayTarget:
 class ReplayResponses:
     """The options for the expected responses."""
 
-    expect_status: Annotated[options.ExpectStatus, also(no_effect=(_SEARCH,))] = None
     compare: Annotated[
         bool,
         option(
             "--compare",
-            help="Compare each response with the recorded response. Exits with code 1 if they differ.",
+            is_common=True,
+            help="Compare with the recorded response; exit 1 if different.",
             no_effect=(_DRY,),
         ),
     ] = False
@@ -92,6 +83,7 @@ class ReplayResponses:
             no_effect=(NoEffect("Nothing is compared", without=("--compare",)),),
         ),
     ] = None
+    expect_status: Annotated[options.ExpectStatus, also(no_effect=(_SEARCH,), is_common=True)] = None
 
     def expectation(self) -> Expectation | None:
         """Return the expected status, or None without --expect-status.
@@ -121,6 +113,7 @@ class ReplayChanges:
         list[str] | None,
         option(
             "--set",
+            is_common=True,
             metavar="PATH=JSON",
             help="Change a value; +PATH=JSON adds one (repeatable).",
             no_effect=(_CAPTURED,),
@@ -136,7 +129,7 @@ class ReplayChanges:
         ),
     ] = None
     edit: Annotated[
-        bool, option("--edit", help="Edit the payload in $VISUAL or $EDITOR first.", no_effect=(_CAPTURED,))
+        bool, option("--edit", is_common=True, help="Edit the body in your editor first.", no_effect=(_CAPTURED,))
     ] = False
     method: Annotated[str | None, option("--method", "-X", metavar="M", help="Send the request with this method.")] = (
         None
@@ -218,7 +211,8 @@ class ReplaySeries:
             metavar="N",
             min=1,
             max=MOST_SENDS,
-            help=f"Send each source N times, at most {MOST_SENDS:,} requests in total.",
+            is_common=True,
+            help="Send it N times, and print percentiles.",
         ),
     ] = 1
     concurrency: Annotated[
@@ -247,8 +241,9 @@ class ReplaySeries:
             "--concurrency": self.concurrency > 1 and is_typed(ctx, "concurrency"),
             "--rate": is_typed(ctx, "rate"),
         }
-        if not has_several and self.times == 1:
-            refuse_contradictions(pointless={"Only one request is sent without --times or more sources": given})
+        unused = [name for name, is_given in given.items() if is_given]
+        if unused and not has_several and self.times == 1:
+            raise UsageError(f"{unused[0]} needs more than one request.", hint="Add --times N or another source.")
 
     def refuse_too_many(self, sources: int) -> None:
         """Raise UsageError if this number of sources leads to more requests than one series may send."""
@@ -264,7 +259,7 @@ class ReplaySeries:
 class ReplayOutput:
     """The output options."""
 
-    dry_run: options.DryRun = False
+    dry_run: Annotated[options.DryRun, also(is_common=True)] = False
     json: Annotated[options.Json, also(no_effect=(_DRY,))] = False
 
 
@@ -276,7 +271,8 @@ class ReplaySources:
         bool,
         option(
             "--failed",
-            help="Send all failed captures, oldest first, instead of a SOURCE.",
+            is_common=True,
+            help="Send all captures that failed, oldest first.",
             excludes=("a SOURCE",),
         ),
     ] = False
@@ -284,8 +280,9 @@ class ReplaySources:
         str | None,
         option(
             "--since",
+            is_common=True,
             metavar="TIME",
-            help="With --failed: only since 10m, 2h, 3d, or 2026-05-01T13:30.",
+            help="With --failed: 10m, 2h, 3d, or 2026-05-01T13:30.",
             no_effect=(NoEffect("Nothing is searched", without=("--failed",)),),
         ),
     ] = None

@@ -172,14 +172,13 @@ class ListenerRecipient:
         )
 
 
-DEFAULT_ENDPOINT = "http://127.0.0.1:9000"
 _PATH = "/2015-03-31/functions/function/invocations"
 _HEADERS = Headers((("content-type", "application/json"),))
 
 
-def endpoint_url(to: str | None) -> str:
+def endpoint_url(to: str) -> str:
     """Return the URL that invokes a function: `to`, with the path of Lambda's API if `to` has no path."""
-    return target_url(to or DEFAULT_ENDPOINT, _PATH)
+    return target_url(to, _PATH)
 
 
 def event_of(request: Invocation, endpoint: str) -> bytes:

@@ -98,7 +98,6 @@ _BY_OPTION = {
     ("check", "timeout"): "2",
     ("sign", "format"): "json",
     ("trigger", "format"): "httpie",
-    ("replay", "as"): "lambda",
     ("export", "format"): "har",
     ("login", "region"): "us",
 }

@@ -220,7 +220,7 @@ def test_project_file_has_one_handler_for_all_commands(run: Run, folder: Path) -
         assert result.code == ExitCode.SETTINGS
         assert result.err == (
             f"error: ./port-hook.toml: {command}.{option} is not an option of the file.\n"
-            "hint: Write `handler = 8000` at the top of the file, for all commands.\n"
+            "hint: Write handler = 8000 at the top of the file.\n"
         )
 
 

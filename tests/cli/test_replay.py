@@ -456,10 +456,7 @@ def test_option_for_several_requests_is_rejected_for_a_single_request(
     name = payload_file(folder)
     result = run("replay", name, "--to", target.url, option, value, env=ENV)
     assert result.code == ExitCode.USAGE
-    assert result.err == (
-        f"error: Only one request is sent without --times or more sources, so {option} has no effect.\n"
-        f"hint: Add --times or more sources, or leave out {option}.\n"
-    )
+    assert result.err == (f"error: {option} needs more than one request.\nhint: Add --times N or another source.\n")
     dry = run("replay", name, "--to", target.url, "--dry-run", "--times", "2", option, value, env=ENV)
     assert f"--dry-run does not send requests, so {option} has no effect." in dry.err
     assert target.requests == []

@@ -1,4 +1,4 @@
-"""`replay --as lambda`: the event of a function URL, sent to a function on this machine."""
+"""`replay --to lambda://…`: the event of a function URL, sent to a function on this machine."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ def _kept(folder: Path) -> None:
         )
 
 
+def as_function(url: str) -> str:
+    return f"lambda://{urlsplit(url).netloc}"
+
+
 @contextmanager
 def function(answer: Callable[[bytes], bytes]) -> Iterator[tuple[str, LambdaRuntime]]:
     runtime = LambdaRuntime(answer)
@@ -89,19 +93,19 @@ def test_function_in_the_real_runtime_client_accepts_the_signature_and_its_respo
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     with real_function(tmp_path) as url:
-        result = run("replay", "aa00", "--as", "lambda", "--to", url, env=ENV)
+        result = run("replay", "aa00", "--to", as_function(url), env=ENV)
         assert (result.code, result.err) == (0, "")
         status, body = result.out.splitlines()
         assert status.startswith("202 Accepted")
         assert json.loads(body) == {"verdict": "valid", "n": 7, "query": "a=1&b=2"}
         keep(folder, a_capture(an_invocation(id="cc0000000003", target="/raise")))
-        (record,) = run("replay", "cc00", "--as", "lambda", "--to", url, "--json", env=ENV).records
+        (record,) = run("replay", "cc00", "--to", as_function(url), "--json", env=ENV).records
         assert record["status"] == 502
 
 
 def test_event_has_the_form_of_a_function_url_event(run: Run) -> None:
     with function(answering({"statusCode": 200})) as (url, runtime):
-        assert run("replay", "aa00", "bb00", "--as", "lambda", "--to", url, env=ENV).code == 0
+        assert run("replay", "aa00", "bb00", "--to", as_function(url), env=ENV).code == 0
         event, binary = map(json.loads, runtime.events)
     assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/hook", "a=1&b=2")
     assert event["queryStringParameters"] == {"a": "1", "b": "2"}
@@ -119,7 +123,7 @@ def test_event_has_the_form_of_a_function_url_event(run: Run) -> None:
 def test_path_of_the_runtime_can_be_given(run: Run) -> None:
     with function(answering({"statusCode": 200})) as (url, runtime):
         path = "/2015-03-31/functions/function/invocations"
-        assert run("replay", "aa00", "--as", "lambda", "--to", f"{url}{path}", env=ENV).code == 0
+        assert run("replay", "aa00", "--to", as_function(url) + path, env=ENV).code == 0
         assert len(runtime.events) == 1
 
 
@@ -134,7 +138,7 @@ def test_lambda_response_is_read_like_a_function_url(run: Run, folder: Path) -> 
     )
     for answer, status, body in rows:
         with function(answering(answer)) as (url, _):
-            (record,) = run("replay", "aa00", "--as", "lambda", "--to", url, "--json", env=ENV).records
+            (record,) = run("replay", "aa00", "--to", as_function(url), "--json", env=ENV).records
         assert record["status"] == status
         with open_store(None, folder) as store:
             replay = store.get(record["capture"])
@@ -152,19 +156,19 @@ def test_invalid_lambda_response_is_a_failure(run: Run) -> None:
         b'{"statusCode": 200, "body": "*", "isBase64Encoded": true}',
     ):
         with function(lambda _, answer=answer: answer) as (url, _):  # type: ignore[misc]
-            result = run("replay", "aa00", "--as", "lambda", "--to", url, env=ENV)
+            result = run("replay", "aa00", "--to", as_function(url), env=ENV)
         assert result.code == ExitCode.FAILED
         assert "the function's result is not a response" in result.err
 
 
 def test_dry_run_prints_the_event(run: Run) -> None:
-    result = run("replay", "aa00", "--as", "lambda", "--dry-run", env=ENV)
+    result = run("replay", "aa00", "--to", "lambda://localhost:9000", "--dry-run", env=ENV)
     event = json.loads(result.out)
-    assert (event["rawPath"], event["requestContext"]["domainName"]) == ("/hook", "127.0.0.1:9000")
+    assert (event["rawPath"], event["requestContext"]["domainName"]) == ("/hook", "localhost:9000")
 
 
 def test_lambda_responses_can_be_compared_with_the_recorded_response(run: Run) -> None:
     with function(answering({"statusCode": 202})) as (url, _):
-        assert run("replay", "aa00", "--as", "lambda", "--to", url, "--compare", env=ENV).code == 0
+        assert run("replay", "aa00", "--to", as_function(url), "--compare", env=ENV).code == 0
     with function(answering({"statusCode": 500})) as (url, _):
-        assert run("replay", "aa00", "--as", "lambda", "--to", url, "--compare", env=ENV).code == ExitCode.FAILED
+        assert run("replay", "aa00", "--to", as_function(url), "--compare", env=ENV).code == ExitCode.FAILED

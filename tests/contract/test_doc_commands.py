@@ -66,7 +66,7 @@ NOT_RUN = {
     r"ngrok config": "needs an account of ngrok",
     r"port-hook login|--org production": "needs an account of Port: tests/cli/test_login.py",
     r"trigger .*--kafka": "needs a broker: tests/cli/test_trigger_kafka.py",
-    r"--as lambda": "needs a runtime of Lambda: tests/cli/test_replay_lambda.py",
+    r"lambda://": "needs a runtime of Lambda: tests/cli/test_replay_lambda.py",
     r"--edit\b": "needs a terminal: tests/cli/test_replay.py",
     r"port-hook check .* -- ": "starts a handler on a port of the page: tests/cli/test_check.py",
     r"--via-port": "needs runs in Port: tests/cli/test_trigger_workflow_in_port.py",
