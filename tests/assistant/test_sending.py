@@ -60,15 +60,17 @@ def test_edited_kafka_message_gets_no_new_signature_visible_to_an_agent(assistan
 def test_name_with_an_equals_sign_is_set_unchanged(assistant: Assistant) -> None:
     with handler() as target:
         assistant.save(a_capture())
-        to_set = {'payload.properties["a=b"]': "1", 'payload.properties["c"]': 2.0}
+        to_set = {'+payload.properties["a=b"]': "1", 'payload.properties["cpu"]': 2.0}
         assistant.result("replay_capture", capture="last", to=target.url, set=to_set)
         properties = json.loads(target.requests[0].body)["payload"]["properties"]
-    assert (properties["a=b"], properties["c"]) == ("1", 2)
+    assert (properties["a=b"], properties["cpu"]) == ("1", 2)
 
 
-def test_path_with_a_value_in_it_is_rejected(assistant: Assistant) -> None:
+def test_path_with_a_value_in_it_or_an_unknown_name_is_rejected(assistant: Assistant) -> None:
     assistant.save(a_capture())
     assert "is invalid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
+    missing = assistant.error("replay_capture", capture="last", to="1", set={"payload.properties.cpus": 2})
+    assert "Did you mean payload.properties.cpu? To add a value, put + before its path." in missing
 
 
 @pytest.mark.parametrize(
