@@ -48,8 +48,9 @@ class Assignment:
             if value_text.lstrip()[:1] in {"{", "[", '"'}:
                 is_at_end = problem.syntax and problem.syntax.column > len(value_text)
                 fault = problem.syntax.reason if problem.syntax and is_at_end else problem.fault
+                fault = fault[:1].upper() + fault[1:]
                 raise UsageError(
-                    f'--set {assignment.path}: "{brief(value_text)}" is not valid JSON. {fault[:1].upper()}{fault[1:]}.',
+                    f'--set {assignment.path}: "{brief(value_text)}" is not valid JSON. {fault}.',
                     hint="Fix the JSON, or put the value in double quotes.",
                 ) from problem
         return assignment
