@@ -34,8 +34,8 @@ LIST = [*PORT_HOOK, "captures", "--limit", "50000"]
 COMMANDS: dict[str, tuple[list[str], float]] = {
     "captures": ([*PORT_HOOK, "captures"], 1.1),
     "show last": ([*PORT_HOOK, "show", "last"], 1.2),
-    "captures --run, absent": ([*PORT_HOOK, "captures", "--run", "r_0000000000absent"], 1.3),
-    "captures --search, absent": ([*PORT_HOOK, "captures", "--search", "is not in any of them"], 4.0),
+    "captures RUN, absent": ([*PORT_HOOK, "captures", "r_0000000000absent"], 1.3),
+    "captures TEXT, absent": ([*PORT_HOOK, "captures", "is not in any of them"], 4.0),
     "captures --limit 50000": (LIST, 12.0),
     "a Tab after `show`": ([*TAB, "port-hook show ", *PORT_HOOK], 1.5),
 }

@@ -26,7 +26,7 @@ def search(rounds: int = 5) -> None:
             text = median(_text(store) for _ in range(rounds))
             jq = median(_jq(store) for _ in range(rounds))
             failed = median(_failed(store) for _ in range(rounds))
-    for name, found, most in (("text", text, 100), ("jq", jq, 1000), ("--status-code and --failed", failed, 100)):
+    for name, found, most in (("text", text, 100), ("jq", jq, 1000), ("--status and --failed", failed, 100)):
         row(
             f"search of {_CAPTURES:,} captures, {name} / its limit",
             f"{found:.0f} ms / {most} ms",

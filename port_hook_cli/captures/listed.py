@@ -19,7 +19,6 @@ class ListedCapture(NamedTuple):
 
     id: str
     received_at: float
-    method: str
     replay_of: str | None
     status: Status
     is_message: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,9 +14,10 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import Trust, command, option
-from port_hook_cli.errors import StoreError
+from port_hook_cli.cli.option_groups import Trust, argument, command, option
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Capture, Status
+from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, print_streamed, sayer, tell
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.listed import ListedCapture
     from port_hook_cli.captures.store.reader import BodyFilter, StoreReader
     from port_hook_cli.captures.store.statements import StoreFilter
-    from port_hook_cli.text.styled import Styled
+    from port_hook_cli.invocations.statuses import Expectation
 
 _LOOK_EVERY_S = 0.3
 _NONE = (
@@ -33,49 +35,65 @@ _NONE = (
     "hint: Run `port-hook listen` in this directory, then run a workflow or an action in Port.",
     "hint: Without Port, send a request to the listener: `port-hook trigger FILE --to 8787`.",
 )
-_NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
 
 
 @command
 def captures(
     ctx: typer.Context,
+    text: Annotated[
+        str | None,
+        argument(
+            metavar="[TEXT]",
+            help="List only captures of this run, or with this text in path, query, headers or body (in any case).",
+            completes="runs",
+        ),
+    ] = None,
     action: Annotated[
         str | None,
-        option("--action", help="List only captures of this action.", metavar="ACTION", completes="captured_actions"),
+        option(
+            "--action",
+            help="List only captures of this action.",
+            metavar="ACTION",
+            completes="captured_actions",
+            is_common=True,
+        ),
     ] = None,
     verdict: Annotated[
         Status | None,
         option(
             "--verdict",
-            old=("--status",),
             help=f"List only captures with this verdict: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
+            is_common=True,
         ),
     ] = None,
-    status_code: Annotated[
+    status: Annotated[
         str | None,
-        option("--status-code", help="List only captures with this response status: 500, or 5xx.", metavar="CODE|5xx"),
+        option(
+            "--status",
+            help="List only captures with this response status: 500, or 5xx.",
+            metavar="CODE|5xx",
+            is_common=True,
+        ),
     ] = None,
     failed: Annotated[
         bool,
-        option("--failed", help="List only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
+        option(
+            "--failed",
+            help="List only failed captures: the handler responded with a 4xx or 5xx, or not at all.",
+            is_common=True,
+        ),
     ] = False,
-    run: Annotated[
-        str | None, option("--run", help="List only captures of this run.", metavar="RUN_ID", completes="runs")
-    ] = None,
     since: Annotated[
         str | None,
-        option("--since", help="List only captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", metavar="TIME"),
-    ] = None,
-    search: Annotated[
-        str,
         option(
-            "--search",
-            help="List captures with this text in path, query, headers or body. Ignores the case of ASCII letters.",
-            metavar="TEXT",
+            "--since",
+            help="List only captures since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.",
+            metavar="TIME",
+            is_common=True,
         ),
-    ] = "",
+    ] = None,
     jq: Annotated[
         str | None,
         option(
@@ -87,31 +105,45 @@ def captures(
     limit: Annotated[
         int,
         option(
-            "--limit", "-L", help="List at most N captures; 0 lists all.", metavar="N", min=0, trust=Trust(1.0, 1000.0)
+            "--limit",
+            "-L",
+            help="List at most N captures; 0 lists all.",
+            metavar="N",
+            min=0,
+            trust=Trust(1.0, 1000.0),
+            is_common=True,
         ),
     ] = 20,
     watch: Annotated[
         bool,
-        option("--watch", help="List the latest captures, oldest first, and then each new capture until Ctrl-C."),
+        option(
+            "--watch",
+            help="List the latest captures, oldest first, and then each new capture until Ctrl-C.",
+            is_common=True,
+        ),
     ] = False,
     store: options.Store = None,
-    no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """List captures, latest first."""
+    """List captures, latest first.
+
+    A status with `!` means that the handler did not respond.
+    """
     from port_hook_cli.captures.store.finder import open_body_filter, open_captures
     from port_hook_cli.captures.store.statements import StoreFilter
-    from port_hook_cli.invocations.statuses import Expectation
-    from port_hook_cli.text.durations import parse_since
+    from port_hook_cli.text.durations import parse_period
 
     runtime: Runtime = ctx.obj
+    since_s, until_s = (None, None) if since is None else parse_period(since, now=runtime.now())
+    run_id = text if is_run_id(text) else None
     wanted = StoreFilter(
         action=action,
         status=verdict,
-        run_id=run,
-        since_s=None if since is None else parse_since(since, now=runtime.now()),
-        text=search,
-        response=None if status_code is None else Expectation.parse(status_code),
+        run_id=run_id,
+        since_s=since_s,
+        until_s=until_s,
+        text="" if run_id else text or "",
+        response=None if status is None else _expectation(status),
         failed=failed,
     )
     with (
@@ -124,11 +156,32 @@ def captures(
         if as_json:
             has_any = _emit_all(kept.select(wanted, limit=most, bodies=bodies), runtime)
         else:
-            has_any = _list_all(kept.listed(wanted, limit=most, bodies=bodies), runtime, pager=not no_pager)
+            has_any = _list_all(kept.listed(wanted, limit=most, bodies=bodies), runtime)
     if not has_any:
-        for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:
+        has_filter = wanted != StoreFilter() or jq is not None
+        for line in ("No captures match.", _no_match_hint(text or "")) if has_filter else _NONE:
             tell(line, runtime)
     return ExitCode.OK
+
+
+def _expectation(status: str) -> Expectation:
+    from port_hook_cli.invocations.statuses import Expectation
+
+    try:
+        return Expectation.parse(status)
+    except UsageError as error:
+        if status.lower() in set(Status):
+            error.hint = f"Pass a verdict with --verdict: `--verdict {status}`."
+        raise
+
+
+def _no_match_hint(text: str) -> str:
+    """Return the hint after a search for `text`, which may be another kind of name."""
+    if re.fullmatch("[1-5](?:[0-9]{2}|xx)", text):
+        return f"hint: Pass an HTTP status with --status: `--status {text}`."
+    if re.fullmatch("last(?:-replay)?(?:~[0-9]*)?|[0-9a-f]{4,12}", text):
+        return f"hint: Run `port-hook show {text}` to show one capture."
+    return "hint: Run `port-hook captures` without filters to list the latest."
 
 
 def _watch(
@@ -175,12 +228,6 @@ def _print_one(capture: Capture, runtime: Runtime, *, as_json: bool) -> None:
     output.print(*lines)
 
 
-def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> None:
-    from port_hook_cli.terminal.pager import print_paged  # slow to import, and not needed for records
-
-    print_paged(lines, runtime, wanted=wanted)
-
-
 def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
     """Print the records of captures while the captures are read. Return whether any capture was found."""
     from port_hook_cli.captures.documents.capture_file import capture_summary
@@ -192,7 +239,7 @@ def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
     return has_any
 
 
-def _list_all(found: Iterator[ListedCapture], runtime: Runtime, *, pager: bool) -> bool:
+def _list_all(found: Iterator[ListedCapture], runtime: Runtime) -> bool:
     """Print captures while they are read. Return whether any capture was found."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
@@ -201,7 +248,9 @@ def _list_all(found: Iterator[ListedCapture], runtime: Runtime, *, pager: bool) 
         return False
     output, listed = Output(runtime.stdout, runtime.environ), chain([first], found)
     if output.is_terminal:
-        _print_paged(captures_table(listed, now=runtime.now(), width=output.width), runtime, wanted=pager)
+        from port_hook_cli.terminal.pager import print_paged  # slow to import, and not needed for records
+
+        print_paged(captures_table(listed, now=runtime.now(), width=output.width), runtime)
     else:
         print_streamed(captures_lines(listed), runtime.stdout)
     return True

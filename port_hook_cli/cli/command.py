@@ -80,7 +80,7 @@ class Command(TyperCommand):
         from port_hook_cli.cli.habits import hint_for_argument
 
         options = [name for parameter in self.params for name in parameter.opts if name.startswith("-")]
-        hint = hint_for_argument(str(self.name), words[0], options)
+        hint = hint_for_argument(words[0], options)
         return UsageError(
             f"Unexpected argument: {' '.join(words)}.", hint=hint or "To run a command, put -- before it."
         )

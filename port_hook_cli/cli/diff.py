@@ -50,7 +50,6 @@ def diff(
         option("--ignore", metavar="PATH|header:NAME", help="Ignore a value of the bodies, or a header (repeatable)."),
     ] = None,
     store: options.Store = None,
-    no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Compare two captures.
@@ -76,7 +75,7 @@ def diff(
         emit(diff_record(names, found), runtime.stdout)
     else:
         output = Output(runtime.stdout, runtime.environ)
-        print_paged(output.fit(diff_lines(names, found)), runtime, wanted=not no_pager)
+        print_paged(output.fit(diff_lines(names, found)), runtime)
     return ExitCode.OK if is_same(found) else ExitCode.FAILED
 
 

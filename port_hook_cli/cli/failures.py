@@ -62,7 +62,7 @@ def _hint(wrong: Any, command: str, words: Sequence[str]) -> str:
 
         return habits.hint_for_command(found[1], COMMANDS)
     if found := _EXTRA.match(message):
-        hint = habits.hint_for_argument(command, found[1].partition(" ")[0], options)
+        hint = habits.hint_for_argument(found[1].partition(" ")[0], options)
         takes_none = command and all(each.param_type_name == "option" for each in parameters)
         return hint or (f"Leave it out. `port-hook {command}` doesn't take arguments." if takes_none else "")
     if hasattr(wrong, "param_type"):

@@ -76,14 +76,21 @@ HABITS: Sequence[Habit] = (
     ),
     Habit(("--event", "--events", "--action", "--filter"), "Choose actions with --only ACTION.", "--only", ()),
     Habit(("--status", "--status-code", "--response"), "Choose the response with --respond, such as 503.", "--respond"),
-    Habit(("--status", "--code", "--http-status"), "Pass an HTTP status with --status-code.", "--status-code"),
-    Habit(("--filter", "--query", "--grep", "-q", "--match"), "Search with --search TEXT or --jq EXPR.", "--search"),
+    Habit(("--code", "--http-status"), "Pass an HTTP status with --status.", commands=("captures",)),
+    Habit(
+        ("--filter", "--query", "--grep", "-q", "--match"),
+        "Pass the text as an argument: `port-hook captures TEXT`, or use --jq EXPR.",
+        commands=("captures",),
+    ),
     Habit(("-n", "--number", "--lines", "--max", "--tail", "--head"), "Pass the number with --limit.", "--limit"),
     Habit(("--follow", "-f", "--tail"), "Pass --watch to see new captures.", "--watch"),
     Habit(("-n", "--number", "--repeat", "--requests"), "Pass the number of requests with --times.", "--times"),
     Habit(("-c", "--parallel", "--workers", "--threads"), "Pass the number with --concurrency.", "--concurrency"),
-    Habit(("--run-id", "-r"), "Pass the run with --run.", "--run"),
-    Habit(("--run-id", "--run"), "Pass the run as an argument: `port-hook report-run r_…`.", "--label"),
+    Habit(
+        ("--run-id", "--run", "-r"),
+        "Pass the run as an argument: `port-hook {command} r_…`.",
+        commands=("captures", "report-run"),
+    ),
     Habit(("--message", "--text", "-m"), "Pass a log message with --log.", "--log"),
     Habit(("--dry", "--preview", "-n"), "Pass --dry-run.", "--dry-run"),
     Habit(("--force", "-f", "--no-confirm", "--assume-yes"), "Pass --yes.", "--yes"),
@@ -144,7 +151,7 @@ _INPUT = re.compile(r"[A-Za-z_][\w.-]*:?=.*", re.DOTALL)
 
 _SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
     (_PLACE.fullmatch, "Run `port-hook listen --forward-to {}`."),
-    (is_run_id, "Run `port-hook captures --run {}`."),
+    (is_run_id, "Run `port-hook captures {}`."),
     (re.compile("last.*|[0-9a-f]{4,12}").fullmatch, "Run `port-hook show {}`."),
     (
         re.compile(r"[^{}]+\.(?:json|http)").fullmatch,
@@ -167,14 +174,6 @@ _ARGUMENTS: Sequence[tuple[Callable[[str], object], str, str]] = (
     (_INPUT.fullmatch, "--set", "Pass changes with --set: `--set {}`."),
 )
 """Patterns of unexpected arguments, the options that accept them, and the hints."""
-
-_CAPTURE_SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
-    (is_run_id, "Pass a run with --run: `--run {}`."),
-    (_STATUS.fullmatch, "Pass an HTTP status with --status-code: `--status-code {}`."),
-    (re.compile("last.*|[0-9a-f]{4,12}").fullmatch, "Run `port-hook show {}` to show one capture."),
-    (bool, "Pass an action with --action: `--action {}`."),
-)
-"""Patterns of arguments of `captures`, and the hints. The last pattern matches any word."""
 
 
 def hint_for_option(command: str, typed: str, options: Collection[str]) -> str:
@@ -208,11 +207,9 @@ def hint_for_command(typed: str, commands: Iterable[str]) -> str:
     return found.format(_pasted(typed))
 
 
-def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str:
-    """Return the hint for an argument that `command` doesn't accept, or "" if there is no hint."""
+def hint_for_argument(typed: str, options: Collection[str]) -> str:
+    """Return the hint for an argument that a command doesn't accept, or "" if there is no hint."""
     word = _pasted(typed)
-    if command == "captures":
-        return _capture_hint(typed)
     for looks_like, name, hint in _ARGUMENTS:
         if name in options and looks_like(typed):
             return hint.format(word)
@@ -226,16 +223,9 @@ def _pasted(typed: str) -> str:
 
 def hint_for_value(command: str, option: str, typed: str) -> str:
     """Return the hint for a value that an option doesn't accept, or "" if there is no hint."""
-    if command == "captures" and option in {"--verdict", "--status"} and _STATUS.fullmatch(typed):
-        return f"Pass an HTTP status with --status-code: `--status-code {typed}`."
+    if command == "captures" and option == "--verdict" and _STATUS.fullmatch(typed):
+        return f"Pass an HTTP status with --status: `--status {typed}`."
     return ""
-
-
-def _capture_hint(typed: str) -> str:
-    if typed in {"list", "ls", "show", "all"}:
-        return "Run `port-hook captures` to list captures, and `port-hook show last` to show one."
-    found = next(hint for looks_like, hint in _CAPTURE_SHAPES if looks_like(typed))
-    return found.format(_pasted(typed))
 
 
 def closest(typed: str, names: Iterable[str]) -> str | None:

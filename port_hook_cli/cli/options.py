@@ -85,9 +85,6 @@ Json = Annotated[
         "--json", help="Print only versioned JSON records on stdout, one per line.", trust=ANY_VALUE, is_shared=True
     ),
 ]
-NoPager = Annotated[
-    bool, option("--no-pager", help="Don't use a pager ($PAGER, default: less) for long output on a terminal.")
-]
 Store = Annotated[
     Path | None,
     option(

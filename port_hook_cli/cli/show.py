@@ -49,7 +49,6 @@ def show(
         bool, option("--file", help="Write a capture file to stdout, for `replay` and `verify`.", excludes=("--json",))
     ] = False,
     store: options.Store = None,
-    no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Show a capture in full."""
@@ -64,7 +63,7 @@ def show(
         return _write_body(found, runtime)
     if as_file or as_json:
         return _write_document(found, runtime, indented=as_file)
-    return _show(found, replays, runtime, pager=not no_pager)
+    return _show(found, replays, runtime)
 
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
@@ -115,10 +114,10 @@ def _replays(found: Capture, kept: StoreReader) -> Iterator[Capture]:
     return kept.select(StoreFilter(replay_of=found.invocation.id), limit=_MOST_REPLAYS)
 
 
-def _show(found: Capture, replays: Sequence[Capture], runtime: Runtime, *, pager: bool) -> ExitCode:
-    from port_hook_cli.captures.view.captures import stored_lines
+def _show(found: Capture, replays: Sequence[Capture], runtime: Runtime) -> ExitCode:
+    from port_hook_cli.captures.view.stored import stored_lines
     from port_hook_cli.terminal.pager import print_paged
 
     output = Output(runtime.stdout, runtime.environ)
-    print_paged(output.fit(stored_lines(found, replays)), runtime, wanted=pager)
+    print_paged(output.fit(stored_lines(found, replays)), runtime)
     return ExitCode.OK

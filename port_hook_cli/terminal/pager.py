@@ -22,15 +22,12 @@ _LESS = "FRX"
 _NO_SIZE = os.terminal_size((0, 0))
 
 
-def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = True) -> None:
-    """Write lines to stdout while they are produced, through the pager if they do not fit on the terminal.
-
-    If `wanted` is False, the pager is not used.
-    """
+def print_paged(lines: Iterable[Styled], runtime: Runtime) -> None:
+    """Write lines to stdout while they are produced, through the pager if they do not fit on the terminal."""
     output, size = Output(runtime.stdout, runtime.environ), _terminal_size(runtime)
     source = iter(lines)
     first = list(islice(source, size.lines))
-    pager = _pager(runtime) if wanted and not _fits(first, size) and _is_awaited(runtime) else ()
+    pager = _pager(runtime) if not _fits(first, size) and _is_awaited(runtime) else ()
     shown = output.painted(chain(first, source))
     if not (pager and _page(pager, shown, runtime)):
         runtime.stdout.writelines(shown)

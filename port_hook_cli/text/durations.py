@@ -1,16 +1,17 @@
-"""Durations and latencies as text, and the times that users type: `10m`, `2h`, `3d`, or an ISO 8601 time."""
+"""Durations and latencies as text, and the times that users type: `10m`, `2h`, `yesterday`, or an ISO 8601 time."""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from port_hook_cli.errors import UsageError
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = r"(?a)(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])"
-_EXAMPLES = "Write a duration such as 90s, 10m, 2h or 3d, or a time such as 2026-05-01 or 2026-05-01T13:30."
+_EXAMPLES = "Write a duration such as 90s, 10m, 2h or 3d, `today`, `yesterday`, or a time such as 2026-05-01T13:30."
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 
 _MINUTE_S, _HOUR_S, _DAY_S = _UNITS_S["m"], _UNITS_S["h"], _UNITS_S["d"]
 _YEAR_S = 31_557_600
@@ -54,9 +55,12 @@ def parse_since(text: str, *, now: float) -> float:
     """Return the time that `text` describes, in seconds since the epoch. Raises UsageError.
 
     A duration counts back from `now` (seconds since the epoch). A time without an offset is in the local time zone,
-    like the times in a list of captures.
+    like the times in a list of captures. A day means its beginning.
     """
     wanted = text.strip()
+    if (days := _DAYS_AGO.get(wanted)) is not None:
+        midnight = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0)  # noqa: DTZ006
+        return (midnight - timedelta(days=days)).timestamp()
     duration = re.fullmatch(_DURATION, wanted)
     if duration is not None:
         return now - float(duration[1]) * _UNITS_S[duration[2]]
@@ -64,3 +68,12 @@ def parse_since(text: str, *, now: float) -> float:
         return datetime.fromisoformat(wanted).timestamp()
     except (ValueError, OverflowError, OSError) as error:
         raise UsageError(f"{text!r} is neither a duration nor a time.", hint=_EXAMPLES) from error
+
+
+def parse_period(text: str, *, now: float) -> tuple[float, float | None]:
+    """Return the beginning and the end of `A..B`, or the time that `text` describes and None. Raises UsageError.
+
+    `parse_since` reads both ends.
+    """
+    begin, dots, end = text.partition("..")
+    return parse_since(begin, now=now), parse_since(end, now=now) if dots else None

@@ -114,3 +114,11 @@ def cut_to(text: str, width: int, *, end: str) -> str:
         if used > room:
             return text[:number] + end
     return text
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Return `text` in at most `width` columns, with an ellipsis in place of its middle."""
+    if cell_width(text) <= width:
+        return text
+    end = cut_to(text[::-1], (width - 1) // 2, end="")[::-1]
+    return cut_to(text, width - 1 - cell_width(end), end="") + "…" + end

@@ -29,7 +29,7 @@ def test_damaged_store_is_reported(run: Run, damaged: Path) -> None:
     for command in (
         "captures --limit 0",
         "captures --limit 0 --json",
-        "captures --search nothing",
+        "captures nothing",
         "captures --jq false",
         "show 0001",
         "replay --failed --to 9 --as-captured",

@@ -50,18 +50,16 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("replay last cpu=4", None),  # `replay` takes several sources
         ("sign --data x", "Pass the file as an argument: `port-hook sign FILE`."),
         ("captures -n 5", "Pass the number with --limit."),
-        ("captures --filter x", "Search with --search TEXT or --jq EXPR."),
-        ("captures --run-id r_QOz6WoOB1Q2lmhZZ", "Pass the run with --run."),
+        ("captures --filter x", "Pass the text as an argument: `port-hook captures TEXT`, or use --jq EXPR."),
+        ("captures --run-id r_QOz6WoOB1Q2lmhZZ", "Pass the run as an argument: `port-hook captures r_…`."),
         ("captures -o json", "Pass --json."),
         ("prune --force", "Pass --yes."),
-        ("captures --status 500", "Pass an HTTP status with --status-code: `--status-code 500`."),
-        ("captures 3f2a", "Run `port-hook show 3f2a` to show one capture."),
-        ("captures list", "Run `port-hook captures` to list captures, and `port-hook show last` to show one."),
+        ("captures --verdict 500", "Pass an HTTP status with --status: `--status 500`."),
         ("trigger x.json --find-fault", "Run `port-hook replay --find-fault --to 8000`."),
         ("verify r.http v1,abc", "Pass a signature with --signature: `--signature v1,abc`."),
         ("sandbox 8790", "Pass it with --port: `--port 8790`."),
         ("-v", "Run `port-hook --version` to print the version."),
-        ("captures 503", "Pass an HTTP status with --status-code: `--status-code 503`."),
+        ("captures --status valid", "Pass a verdict with --verdict: `--verdict valid`."),
         ("listen -k", "Pass --no-verify to accept requests without a valid signature."),
         ("trigger -f x.json", "Pass the file as an argument, and inputs with --input NAME=VALUE."),
         ("export last --curl", "Pass the format with --format, such as --format curl."),
@@ -76,15 +74,13 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
                 "action or a workflow."
             ),
         ),
-        ("captures last", "Run `port-hook show last` to show one capture."),
-        ("captures create_vm", "Pass an action with --action: `--action create_vm`."),
         ("show --id 3f2a", "Pass the capture as an argument: `port-hook show last`."),
         ("prune --assume-yes", "Pass --yes."),
         ("prune -n", "Pass --dry-run."),
         ("--json captures", "Put it after the command: `port-hook captures --json`."),
         ("captures --profile x", "Put it before the command: `port-hook --profile NAME captures`."),
         ("report-run last sh -c 'exit 3'", "Put a command to run, with its options, after `--`."),
-        ("r_QOz6WoOB1Q2lmhZZ", "Run `port-hook captures --run r_QOz6WoOB1Q2lmhZZ`."),
+        ("r_QOz6WoOB1Q2lmhZZ", "Run `port-hook captures r_QOz6WoOB1Q2lmhZZ`."),
         ("3f2a9c", "Run `port-hook show 3f2a9c`."),
         (
             "payload.json",
@@ -120,7 +116,6 @@ def test_distant_name_is_not_suggested() -> None:
 
 def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run) -> None:
     for line, new in (
-        ("captures --status valid", "--verdict"),
         ("listen --no-verify --tunnel none --port 0 --timeout 0", "--stop-after"),
         ("render 1 --data /dev/null --timeout=1", "--within"),
         ("inspect --inspect-port 99999", "--port"),

@@ -12,7 +12,7 @@ import pytest
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations.models import Invocation
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, a_capture, an_invocation, signed
+from tests.factories import a_body, a_capture, an_invocation, signed
 from tests.hostile.terminals import HOSTILE, Shown, on_terminal
 from tests.stores import keep
 
@@ -42,19 +42,6 @@ def color_at(screen: pyte.Screen, text: str) -> str:
 
 def capture(folder: Path, invocation: Invocation | None = None) -> None:
     keep(folder, a_capture(invocation))
-
-
-@WIDTHS
-def test_captures_shows_ids_and_actions_whole_at_any_width(folder: Path, width: int) -> None:
-    capture(folder)
-    lines = lines_of(on_terminal(folder, "captures", env={"COLUMNS": str(width)}), width)
-    assert len(lines) == 2
-    header, row = lines
-    assert header.split()[0] == "id"
-    assert "action" in header
-    assert row.startswith("0123456789ab ")
-    assert "create_vm CREATE" in row
-    assert RUN_ID in row
 
 
 @WIDTHS
@@ -127,9 +114,9 @@ def json_commands(folder: Path) -> list[tuple[str, ...]]:
     (folder / "template.json").write_text('{"a": "{{ .b }}", "n": [1, null]}')
     (folder / "data.json").write_text('{"b": "text"}')
     return [
-        ("show", "last", "--no-pager"),
+        ("show", "last"),
         ("show", "last", "--body"),
-        ("diff", "last", "other", "--no-pager"),
+        ("diff", "last", "other"),
         ("render", "template.json", "--data", "data.json"),
         ("replay", "last", "--to", "9", "--dry-run", "--as-captured"),
     ]

@@ -3,14 +3,14 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.text.durations import format_duration, format_latency, parse_since
+from port_hook_cli.text.durations import format_duration, format_latency, parse_period, parse_since
 from tests.factories import NOW
 
 
@@ -26,6 +26,13 @@ def test_parse_since_reads_a_time_with_an_offset_or_as_local_time() -> None:
         assert parse_since(text, now=0) == NOW
     for text in ("2023-11-14", "2023-11-14T22:13", "20231114T221320"):
         assert parse_since(text, now=0) == datetime.fromisoformat(text).astimezone().timestamp()
+
+
+def test_parse_since_reads_a_day_as_its_beginning_and_a_period_as_two_times() -> None:
+    today = datetime.fromtimestamp(NOW).replace(hour=0, minute=0, second=0)  # noqa: DTZ006 - local time
+    yesterday = (today - timedelta(days=1)).timestamp()
+    assert parse_period("yesterday..today", now=NOW) == (yesterday, today.timestamp())
+    assert parse_period("yesterday", now=NOW) == (yesterday, None)
 
 
 def test_parse_since_rejects_other_text_with_examples() -> None:

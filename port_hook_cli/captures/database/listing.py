@@ -24,7 +24,6 @@ from port_hook_cli.captures.documents.capture_fields import (
     read_moment,
     read_status,
     read_text,
-    read_text_or_bytes,
 )
 from port_hook_cli.captures.listed import ListedCapture
 from port_hook_cli.invocations.headers import Headers
@@ -35,7 +34,6 @@ from port_hook_cli.invocations.probes import PROBE_AGENT, is_probe
 LISTED_COLUMNS = (
     "id",
     "received_at",
-    "method",
     "replay_of",
     "run_id",
     "action",
@@ -81,7 +79,6 @@ def _read(row: Sequence[Any]) -> ListedCapture:
     (
         capture_id,
         received_at,
-        method,
         replay_of,
         run_id,
         action,
@@ -103,7 +100,6 @@ def _read(row: Sequence[Any]) -> ListedCapture:
     return ListedCapture(
         read_text(capture_id, "id"),
         read_moment(received_at, "received_at_s"),
-        read_text_or_bytes(method, "method"),
         maybe_text(replay_of, "replay_of"),
         _STATUSES.get(status) or read_status(status, "status"),
         kafka is not None,

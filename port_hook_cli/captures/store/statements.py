@@ -155,15 +155,17 @@ class StoreFilter:
 
     `status` is the verdict's status, and `response` is a range of HTTP statuses. `failed` finds captures that the
     handler failed to process (`Capture.handler_failed`). `accepted` finds verified captures that the listener did not
-    reject. `since_s` is in seconds since the epoch. `text` is searched in the target, the headers and the body, and
-    ignores the case of ASCII letters. `originals` finds requests that arrived from outside. If it is False, it finds
-    only replays and the requests of `check`. `replay_of` finds the replays of one capture.
+    reject. `since_s` (inclusive) and `until_s` (exclusive) are in seconds since the epoch. `text` is searched in the
+    target, the headers and the body, and ignores the case of ASCII letters. `originals` finds requests that arrived
+    from outside. If it is False, it finds only replays and the requests of `check`. `replay_of` finds the replays of
+    one capture.
     """
 
     action: str | None = None
     status: Status | None = None
     run_id: str | None = None
     since_s: float | None = None
+    until_s: float | None = None
     with_run: bool = False
     text: str = ""
     response: Expectation | None = None
@@ -199,6 +201,7 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         ("action = ?", text_column(wanted.action)),
         ("status = ?", wanted.status),
         ("received_at >= ?", wanted.since_s),
+        ("received_at < ?", wanted.until_s),
     ):
         if value is not None:
             yield Condition(sql, (value,))

@@ -1,277 +1,137 @@
-"""Show captures as a table, and one capture in full."""
+"""Show captures as a table. The response always has a column, and hidden columns are named. This module is pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from port_hook_cli.captures.view.parts import (
-    cause_lines,
-    outcome_text,
-    payload_lines,
-    simulated_label,
-    simulated_text,
-    what_it_is,
-)
-from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import (
-    WAITS_FOR_REPORT,
-    Capture,
-    Delivery,
-    Invocation,
-    Kind,
-    Payload,
-    Verdict,
-)
-from port_hook_cli.invocations.view import body_text, bytes_text, format_time
-from port_hook_cli.text.durations import format_duration
-from port_hook_cli.text.layout import labeled
-from port_hook_cli.text.safe import brief, shorten, wire_text
-from port_hook_cli.text.styled import JSON, Styled, cell_width
+from port_hook_cli.captures.view.parts import action_name
+from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import Styled, cell_width, cut_middle
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.listed import ListedCapture
 
-COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
+COLUMNS = ("time", "id", "signature", "status", "action", "run")
+SHOWN_OF_AN_ID = 8
+"""The number of characters of a capture's ID on a terminal. Any unique beginning of an ID names its capture."""
 
-_ACTION = COLUMNS.index("action")
-# Columns are left out in this order until there is room for the actions. `show` prints all columns.
-_LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
-# Columns are left out until the longest action fits, or until its column has the first width. Actions are never
-# shortened to less than the second width.
-_MOST_OF_AN_ACTION = 24
-_LEAST_OF_AN_ACTION = 10
+_TIME, _ACTION, _RUN = map(COLUMNS.index, ("time", "action", "run"))
+_HIDDEN_FIRST = tuple(map(COLUMNS.index, ("run", "time", "signature")))
+_LEAST_OF_AN_ACTION = 18
+_MOST_OF_A_RUN = 21
+_GAP = "  "
 
-# A list is printed while it is read, so only this many captures determine the widths. A longer cell in a later line
-# moves the rest of that line to the right.
+# A list is printed while it is read, so only this many captures determine the widths.
 _MEASURED = 100
-
-_BODY_LIMIT = 64 * 1024
-_HEADER_LIMIT = 200
-_TARGET_LIMIT = 1000
 _CELL_LIMIT = 40
-_HEX_LIMIT = 256
-_HASH_LIMIT = 64
-_HEX_WIDTH = 16
 
 
 def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int) -> Iterator[Styled]:
-    """Yield captures as a table for a terminal of `width` columns. The first line is the header.
+    """Yield captures as a table for a terminal of `width` columns. A row with the date begins each day except today.
 
-    `now` is in seconds since the epoch. Captures of today show only their time. On a narrow terminal, columns are left
-    out first, and then actions are shortened. IDs are never shortened. The first hundred captures determine the columns
-    and their widths.
+    `now` is in seconds since the epoch. On a narrow terminal, a first line names the hidden columns. Long names lose
+    their middle.
     """
-    today = _local(now).date()
-    widths, rows = _measured(_cells(capture, _short_time(capture.received_at, today)) for capture in captures)
-    kept = _kept_columns(widths, width)
-    others = sum(widths[column] + 1 for column in kept if column != _ACTION)
-    widths[_ACTION] = min(widths[_ACTION], max(_LEAST_OF_AN_ACTION, width - others))
-    for number, row in enumerate(rows):
-        cells = [_shortened(row[column], widths[column]) if column == _ACTION else row[column] for column in kept]
-        line = " ".join(map(_padded, cells, [widths[column] for column in kept])).rstrip()
-        yield Styled(line, "" if number else "bold", no_wrap=True)
-
-
-def _measured(rows: Iterator[Sequence[str]]) -> tuple[list[int], Iterator[Sequence[str]]]:
-    """Return the widths of the columns in the first rows, and all rows with the header."""
-    first = [COLUMNS, *islice(rows, _MEASURED)]
-    return [max(map(cell_width, column)) for column in zip(*first, strict=True)], chain(first, rows)
-
-
-def _kept_columns(widths: Sequence[int], width: int) -> list[int]:
-    """Return the columns that fit into `width`, with a space between adjacent columns."""
-    kept = list(range(len(COLUMNS)))
-    wanted = [*widths]
-    wanted[_ACTION] = min(widths[_ACTION], _MOST_OF_AN_ACTION)
-    for column in _LEFT_OUT:
-        if sum(wanted[column] + 1 for column in kept) - 1 <= width:
-            break
-        kept.remove(column)
-    return kept
-
-
-def _shortened(cell: str, width: int) -> str:
-    """Return a cell, shortened to `width` columns with an ellipsis."""
-    while cell_width(cell) > width:
-        cell = cell[:-2] + "…"
-    return cell
-
-
-def _padded(cell: str, width: int) -> str:
-    return cell + " " * (width - cell_width(cell))
+    first, listed = _measured(captures)
+    widths = _widths([_shown_cells(capture) for capture in first])
+    hidden = _hidden_columns(widths, width)
+    kept = [column for column in range(len(COLUMNS)) if column not in hidden]
+    room = width - sum(widths[column] + len(_GAP) for column in kept if column != _ACTION)
+    widths[_ACTION] = max(1, min(widths[_ACTION], room))
+    if hidden:
+        yield Styled(f"{', '.join(COLUMNS[column] for column in sorted(hidden))}: hidden", "dim", no_wrap=True)
+    yield Styled(_line(COLUMNS, kept, widths), "bold", no_wrap=True)
+    day = local_time(now)[:10]
+    for capture in listed:
+        if (date := local_time(capture.received_at)[:10]) != day:
+            day = date
+            yield Styled(day, "dim", no_wrap=True)
+        yield Styled(_line(_shown_cells(capture), kept, widths), no_wrap=True)
 
 
 def captures_lines(captures: Iterable[ListedCapture]) -> Iterator[str]:
-    """Yield captures as aligned lines of plain text, after a header. The first hundred captures set the widths."""
-    widths, rows = _measured(_cells(capture, _local_time(capture.received_at)) for capture in captures)
-    for row in rows:
-        yield "  ".join(map(str.ljust, row, widths)).rstrip()
+    """Yield captures as lines of plain text with whole cells. The first hundred captures determine the widths."""
+    first, listed = _measured(captures)
+    widths = [max(map(cell_width, column)) for column in zip(COLUMNS, *map(_cells, first), strict=True)]
+    for cells in chain([COLUMNS], map(_cells, listed)):
+        yield _GAP.join(map(str.ljust, cells, widths)).rstrip()
 
 
-def stored_lines(capture: Capture, replays: Iterable[Capture] = ()) -> Iterator[Styled]:
-    """Yield the lines that show one capture in full, and then a line for each of its replays."""
-    invocation, payload = capture.invocation, capture.payload
-    yield labeled("capture", brief(invocation.id), "bold")
-    yield labeled("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
-    if invocation.replay_of:
-        yield labeled("replay of", brief(invocation.replay_of))
-    if invocation.origin:
-        yield labeled("message", brief(invocation.origin.name))
-        if invocation.origin.timestamp_ms is not None:
-            yield labeled("in Kafka", format_time(invocation.origin.timestamp_ms / 1000))
-    yield labeled("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
-    yield from _headers(invocation.headers)
-    event = "arrived" if invocation.compared_at == invocation.received_at else "was sent to Kafka"
-    yield from _verdict(capture.verdict, event)
-    yield from _fields(payload)
-    yield from _body(invocation, payload)
-    if capture.delivery is not None:
-        yield from _delivery(capture.delivery)
-    if capture.simulated is not None:
-        yield labeled(simulated_label(capture.simulated), simulated_text(capture.simulated), "yellow")
-    yield from _response(capture)
-    for replay in replays:
-        sent = _local_time(replay.invocation.received_at)
-        outcome = "no response" if replay.response is None else str(replay.response.status)
-        yield labeled("replayed", f"{sent} as {brief(replay.invocation.id)}: {outcome}")
+def local_time(epoch_s: float) -> str:
+    """Return seconds since the epoch as the local date and time."""
+    found = datetime.fromtimestamp(epoch_s)  # noqa: DTZ006 - the user's own time zone
+    return found.isoformat(" ", "seconds")  # positional arguments are twice as fast
 
 
-def _cells(capture: ListedCapture, time: str) -> Sequence[str]:
-    payload = capture.payload
-    cells = (
-        capture.id,
-        time,
-        f"{capture.status}{_mark(capture)}",
-        "kafka" if capture.is_message else capture.method,
-        what_it_is(payload) + (" (body truncated)" if capture.is_truncated else ""),
-        payload.run_id or "-",
-        _response_cell(capture),
-        capture.handler or "-",
-    )
-    # This returns what `brief` would return. Nearly all cells are short and visible.
-    text = "".join(cells)
-    if text.isascii() and text.isprintable() and max(map(len, cells)) <= _CELL_LIMIT:
-        return cells
-    return [brief(cell, _CELL_LIMIT) for cell in cells]
+def _measured(captures: Iterable[ListedCapture]) -> tuple[list[ListedCapture], Iterator[ListedCapture]]:
+    """Return the captures that determine the widths, and all captures."""
+    others = iter(captures)
+    first = list(islice(others, _MEASURED))
+    return first, chain(first, others)
 
 
-def _mark(capture: ListedCapture) -> str:
-    """Return the mark for a capture that `last` skips."""
-    return " (replay)" if capture.replay_of else " (check)" if capture.is_probe else ""
+def _widths(rows: Iterable[Sequence[str]]) -> list[int]:
+    widths = [max(map(cell_width, column)) for column in zip(COLUMNS, *rows, strict=True)]
+    widths[_RUN] = min(widths[_RUN], _MOST_OF_A_RUN)
+    return widths
 
 
-def _response_cell(capture: ListedCapture) -> str:
-    """Return the response's status, marked if simulated, delayed or sent by hand. A closed connection is `dropped`."""
-    simulated = capture.simulated
+def _hidden_columns(widths: Sequence[int], width: int) -> set[int]:
+    """Return the columns to hide, so that the others and enough of each action fit into `width`."""
+    hidden = set[int]()
+    wanted = sum(widths) - widths[_ACTION] + min(widths[_ACTION], _LEAST_OF_AN_ACTION) + len(_GAP) * (len(widths) - 1)
+    for column in _HIDDEN_FIRST:
+        if wanted <= width:
+            break
+        hidden.add(column)
+        wanted -= widths[column] + len(_GAP)
+    return hidden
+
+
+def _line(cells: Sequence[str], kept: Sequence[int], widths: Sequence[int]) -> str:
+    return _GAP.join([_padded(cells[column], widths[column]) for column in kept]).rstrip()
+
+
+def _padded(cell: str, width: int) -> str:
+    shown = cut_middle(cell, width)
+    return shown + " " * (width - cell_width(shown))
+
+
+def _shown_cells(capture: ListedCapture) -> Sequence[str]:
+    time, capture_id, *others = _cells(capture)
+    return time[11:], capture_id[:SHOWN_OF_AN_ID], *others
+
+
+def _cells(capture: ListedCapture) -> Sequence[str]:
+    name, run_id = action_name(capture.payload), capture.payload.run_id or "-"
+    marks = f" ({', '.join(found)})" if (found := [*_marks(capture)]) else ""
+    # Nearly all names are short and visible, and `brief` would return them.
+    if not (text := name + run_id).isascii() or not text.isprintable() or max(len(name), len(run_id)) > _CELL_LIMIT:
+        name, run_id = (brief(cut_middle(cell, _CELL_LIMIT), _CELL_LIMIT) for cell in (name, run_id))
+    time, capture_id = local_time(capture.received_at), brief(capture.id, _CELL_LIMIT)
+    return time, capture_id, capture.status, _status(capture), f"{name}{marks}", run_id
+
+
+def _status(capture: ListedCapture) -> str:
+    """Return the status of the response, with `!` if the handler did not respond."""
     status = "-" if capture.response is None else str(capture.response)
-    if simulated is None:
-        return status
-    if simulated.dropped:
-        return "dropped"
-    if simulated.manual:
-        return f"{status} by hand"
-    return f"{status} {'simulated' if simulated.failure else 'delayed'}"
+    return status if capture.handler is None or capture.handler.isdecimal() else f"{status}!"
 
 
-def _short_time(epoch_s: float, today: date) -> str:
-    received = _local(epoch_s)
-    return received.strftime("%H:%M:%S" if received.date() == today else "%m-%d %H:%M")
-
-
-def _local_time(epoch_s: float) -> str:
-    return _local(epoch_s).isoformat(" ", "seconds")  # positional arguments are twice as fast
-
-
-def _local(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s)  # noqa: DTZ006 - the user's own time zone
-
-
-def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
-    signed_form = f", matches the {brief(verdict.signed_form)} form of the body" if verdict.signed_form else ""
-    age = (
-        ""
-        if verdict.age_s is None
-        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it {event}"
-    )
-    yield labeled("verdict", f"{verdict.status}{signed_form}{age}", "bold")
-    yield from cause_lines(verdict)
-
-
-def _side(age_s: float) -> str:
-    return "before" if age_s >= 0 else "after"
-
-
-def _fields(payload: Payload) -> Iterator[Styled]:
-    yield labeled("kind", str(payload.kind))
-    for label, value in (("action", payload.action), ("operation", payload.operation), ("event", payload.event)):
-        if value:
-            yield labeled(label, brief(value))
-    if payload.synchronized is not None:
-        yield labeled("sync", "the response ends the run" if payload.synchronized else f"the run {WAITS_FOR_REPORT}")
-    if payload.document is not None and payload.kind is not Kind.UNKNOWN:
-        yield from payload_lines(payload, b"", app_url=None)
-    elif payload.run_id:
-        yield labeled("run", brief(payload.run_id))
-
-
-def _body(invocation: Invocation, payload: Payload) -> Iterator[Styled]:
-    body, truncated = invocation.body, invocation.truncated
-    if payload.problem:
-        yield labeled("problem", brief(payload.problem), "yellow")
-    if truncated is None:
-        yield labeled("body", f"{len(body):,} bytes")
+def _marks(capture: ListedCapture) -> Iterator[str]:
+    """Yield the origin of a capture that `last` skips, and what port-hook did to its body or response."""
+    if capture.is_message:
+        yield "kafka"
+    if capture.replay_of or capture.is_probe:
+        yield "replay" if capture.replay_of else "check"
+    if capture.is_truncated:
+        yield "truncated"
+    if (simulated := capture.simulated) is None:
+        return
+    if simulated.dropped or simulated.manual:
+        yield "dropped" if simulated.dropped else "by hand"
     else:
-        kept = f"the first {len(body):,} of {truncated.size:,} bytes. The rest of the rejected request was not saved"
-        yield labeled("body", kept, "yellow")
-        yield labeled("sha-256", f"{brief(truncated.sha256, _HASH_LIMIT)} of the whole body")
-    yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")
-
-
-def _delivery(delivery: Delivery) -> Iterator[Styled]:
-    yield labeled(
-        "forwarded",
-        f"{brief(delivery.url, _TARGET_LIMIT)} {outcome_text(delivery)}",
-    )
-    if delivery.error:
-        yield labeled("error", brief(delivery.error), "red")
-    yield from _headers(delivery.headers)
-    yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
-
-
-def _response(capture: Capture) -> Iterator[Styled]:
-    response = capture.response
-    if capture.invocation.origin is not None:  # a message doesn't get a response
-        yield from [labeled("rejected", "not forwarded")] if capture.rejected else ()
-        return
-    if response is None:
-        return
-    yield labeled("responded", str(response.status))
-    yield from _headers(response.headers)
-    yield from _block(response.body, bytes_text(response.body, limit=_BODY_LIMIT), "--json")
-
-
-def _headers(headers: Headers) -> Iterator[Styled]:
-    for name, value in headers:
-        yield labeled("", f"{brief(name)}: {shorten(wire_text(value), _HEADER_LIMIT)}")
-
-
-def _hex_lines(body: bytes) -> Iterator[str]:
-    for start in range(0, min(len(body), _HEX_LIMIT), _HEX_WIDTH):
-        part = body[start : start + _HEX_WIDTH]
-        text = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in part)  # noqa: PLR2004 - printable ASCII
-        yield f"{start:08x}  {part.hex(' '):<47}  {text}"
-    if len(body) > _HEX_LIMIT:
-        yield f"… {len(body) - _HEX_LIMIT:,} more bytes"
-
-
-def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
-    """Yield text line by line, or the beginning of a binary body in hexadecimal. `option` shows the complete body."""
-    lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
-    style = "dim" if text is None else f"dim {JSON}"
-    for line in lines:
-        yield labeled("", line, style)
-    if text is not None and len(text) > _BODY_LIMIT:
-        yield labeled("", f"and more. Use {option} for all {len(body):,} bytes", "dim")
+        yield "simulated" if simulated.failure else "delayed"

@@ -38,6 +38,15 @@ def what_it_is(payload: Payload) -> str:
     return " ".join(filter(None, (payload.action, payload.operation))) or "(no action)"
 
 
+def action_name(payload: Payload) -> str:
+    """Return the name of the action, the node or the event's entity, without its operation."""
+    if payload.kind in {Kind.AUTOMATION, Kind.CHANGE_LOG}:
+        return payload.action or payload.entity or payload.blueprint or what_it_is(payload)
+    if payload.kind is Kind.WORKFLOW_NODE:
+        return "/".join(part for part in (payload.workflow, payload.node) if part) or "workflow node"
+    return payload.action or "(no action)"
+
+
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
     """Yield the fields of a body. A body of an unknown shape is shown unchanged."""
     if payload.run_id:

@@ -28,7 +28,6 @@ def as_listed(capture: Capture) -> ListedCapture:
     return ListedCapture(
         id=invocation.id,
         received_at=invocation.received_at,
-        method=invocation.method,
         replay_of=invocation.replay_of,
         status=capture.verdict.status,
         is_message=invocation.origin is not None,
@@ -69,7 +68,7 @@ def test_damaged_column_of_a_list_is_rejected() -> None:
         columns = dict(
             zip(
                 LISTED_COLUMNS,
-                ["a", 1.0, "POST", *[None] * 3, "valid", *[None] * 3, "[]", None, None, b"{}"],
+                ["a", 1.0, *[None] * 3, "valid", *[None] * 3, "[]", None, None, b"{}"],
                 strict=True,
             )
         )

@@ -273,7 +273,7 @@ READING = (
     ["decrypt", "last"],
     ["port-agent", "last"],
     ["sign", "last"],
-    ["captures", "--status-code", "5xx"],
+    ["captures", "--status", "5xx"],
     ["show", "last-replay"],
     ["report-run", "last", "--status", "success", "--dry-run"],
 )

@@ -19,7 +19,8 @@ from port_hook_cli.captures.documents.capture_file import capture_summary, read_
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.captures.view.capture import capture_lines, compact_line
-from port_hook_cli.captures.view.captures import captures_lines, stored_lines
+from port_hook_cli.captures.view.captures import captures_lines
+from port_hook_cli.captures.view.stored import stored_lines
 from port_hook_cli.invocations.models import Capture, MessageOrigin, Partition, Response
 from port_hook_cli.replay.sources import from_capture
 from tests.captures.listing import listed

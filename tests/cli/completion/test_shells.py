@@ -103,7 +103,7 @@ def test_completion_creates_nothing_without_a_store(here: Path) -> None:
 
 
 def test_run_ids_come_from_captures(here: Path) -> None:
-    for line in ("replay ", "report-run ", "captures --run ", "captures --run=r_"):
+    for line in ("replay ", "report-run ", "captures "):
         with_captures(here, "abc")
         assert any(name.endswith(RUN_ID) for name in offered(line))
 

@@ -1,0 +1,52 @@
+"""Tables and blocks on terminals of 60 to 120 columns, with long names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import pytest
+
+from port_hook_cli.captures.view.captures import captures_table
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
+from port_hook_cli.text.styled import Styled, cell_width
+from tests.captures.listing import listed
+from tests.factories import NOW, a_body, a_capture, a_document, an_invocation
+
+LONG = "provision_an_environment_for_the_team_of_漢字_and_wait_for_it"
+UNREACHABLE = Delivery(url="http://127.0.0.1:8000/", fault="unreachable", error="connection refused")
+
+
+def long_captures() -> Iterator[Capture]:
+    """Captures with the longest names and the longest cells in each column."""
+    for document in (
+        a_document(action=LONG),
+        a_document(context={"runId": "wfnr_KgiLcLh0whiSghsS", "workflowRunId": "wfr_KgiLcLh0whiSghsS"}),
+    ):
+        invocation = an_invocation(a_body(document), replay_of="0123456789ab")
+        verdict = Verdict(status=Status.UNCHECKED)
+        yield a_capture(invocation, verdict=verdict, delivery=UNREACHABLE, response=Response(status=502))
+    unsigned = an_invocation(b"{}", headers=Headers())
+    yield a_capture(unsigned, verdict=Verdict(status=Status.MISSING), response=Response(status=401))
+
+
+def table(width: int) -> Iterable[Styled]:
+    return captures_table(listed(*long_captures()), now=NOW, width=width)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize("view", [table], ids=lambda view: view.__name__)
+def test_view_fits_and_shows_the_response(view: Callable[[int], Iterable[Styled]], width: int) -> None:
+    lines = [line.plain for line in view(width)]
+    assert max(map(cell_width, lines)) <= width
+    shown = "\n".join(lines)
+    assert shown.count("502!") == 2
+    assert "401" in shown
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(40, "time, signature, run"), (60, "run"), (80, "")])
+def test_narrow_table_names_its_hidden_columns_and_keeps_both_ends_of_a_name(width: int, hidden: str) -> None:
+    lines = [line.plain for line in table(width)]
+    assert (lines[0] == f"{hidden}: hidden") is bool(hidden)
+    assert any("provis" in line and "…" in line and "(replay)" in line for line in lines)
+    assert any("wfnr_KgiLcLh0whiSghsS" in line for line in lines) is not bool(hidden)
