@@ -42,7 +42,7 @@ EXAMPLES = {
     "port-agent": "port-hook port-agent last --response 500",
     "decrypt": "port-hook decrypt last",
     "encrypt": "printf 'a test value' | port-hook encrypt -",
-    "sandbox": "port-hook sandbox",
+    "sandbox": "port-hook sandbox --env-file .env",
     "restore": "port-hook restore --dry-run",
     "login": "port-hook login",
     "logout": "port-hook logout --org production",

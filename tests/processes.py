@@ -33,7 +33,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     """Return the environment of a process under test: without Port's variables, except the test's own variables."""
     names = ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG")
     kept = {name: os.environ[name] for name in names if name in os.environ}
-    ours = {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal()}
+    ours = {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal(), "BROWSER": "true"}
     return {**kept, **ours, **NO_TUNNEL, **extra}
 
 

@@ -116,9 +116,9 @@ class SandboxWatch:
         return str(summary or (logs[-1].get("message") if logs else None) or "")
 
     async def announce(self, run_id: str, action: str, properties: Mapping[str, Any]) -> bool:
-        """Create the run in the sandbox, even with `--strict-runs`, and return whether the sandbox now has the run.
+        """Create the run in the sandbox, even with `--strict`, and return whether the sandbox now has the run.
 
-        `properties` are the inputs of the run. A failure doesn't set `problem`, because without `--strict-runs`, the
+        `properties` are the inputs of the run. A failure doesn't set `problem`, because without `--strict`, the
         sandbox creates the run when the handler reports it. After 2 seconds without a response, no further runs are
         created.
         """

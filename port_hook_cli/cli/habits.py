@@ -122,7 +122,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("resend", "retry", "send", "repeat", "post"), "Run `port-hook replay last`."),
     **dict.fromkeys(("get", "view", "cat", "describe", "print"), "Run `port-hook show last`."),
     **dict.fromkeys(("curl", "httpie", "har", "postman"), "Run `port-hook export last --format FORMAT`."),
-    **dict.fromkeys(("ui", "web", "dashboard", "open", "browse"), "Run `port-hook inspect --open`."),
+    **dict.fromkeys(("ui", "web", "dashboard", "open", "browse"), "Run `port-hook inspect`."),
     **dict.fromkeys(("test", "lint", "audit"), "Run `port-hook check --to 8000` to check your handler."),
     **dict.fromkeys(("report", "update-run", "finish", "log-run"), "Run `port-hook report-run RUN_ID`."),
     **dict.fromkeys(

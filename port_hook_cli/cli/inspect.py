@@ -52,21 +52,24 @@ def inspect(
         option(
             "--port",
             "-p",
-            old=("--inspect-port",),
             metavar="N",
             help="The inspector's port; 0 chooses a free port.",
             min=0,
             max=65535,
+            is_common=True,
         ),
     ] = 0,
     actions: options.InspectActions = None,
-    open_: options.OpenBrowser = False,
+    no_open: Annotated[bool, option("--no-open", help="Don't open the browser.", is_common=True)] = False,
     store: options.Store = None,
     org: options.Org = None,
     secret_file: options.SecretFile = None,
     private_key: options.PrivateKey = None,
 ) -> ExitCode:
-    """Search, explain and replay captures in the browser."""
+    """Search, explain and replay captures in the browser.
+
+    On a desktop, opens the browser. Otherwise, open the printed URL.
+    """
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.inspector.session import InspectorOptions
 
@@ -82,7 +85,7 @@ def inspect(
         say=sayer(runtime),
         decrypt=_decrypt(secret, private_key, runtime),
     )
-    return asyncio.run(_inspect(inspector, runtime, store_path(store, runtime.cwd), opens=open_))
+    return asyncio.run(_inspect(inspector, runtime, store_path(store, runtime.cwd), opens=not no_open))
 
 
 async def _inspect(inspector: InspectorOptions, runtime: Runtime, store: Path, *, opens: bool) -> ExitCode:
@@ -98,7 +101,7 @@ async def _inspect(inspector: InspectorOptions, runtime: Runtime, store: Path, *
                 runtime,
             )
             if opens:
-                _open_soon(serving)
+                _open_on_desktop(serving, runtime)
             await stop.wait()
     return ExitCode.OK
 
@@ -111,7 +114,6 @@ def beside_listener(
     actions: list[Path],
     access: PortAccess,
     private_key: str | None,
-    opens: bool,
 ) -> tuple[Observer, Companion, Callable[[], None]]:
     """Return the parts that `listen --inspect` adds to a session: observer, companion, and the opener of the page."""
     from port_hook_cli.captures.database.opening import store_path
@@ -138,8 +140,7 @@ def beside_listener(
         async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls, holding) as opened:
             _refuse_to_inspect_itself(plan, opened.port)
             pages.append(opened)
-            if opens:
-                _open_soon(opened)
+            _open_on_desktop(opened, runtime)
             yield "Inspector", opened.url
 
     return observer, companion, lambda: _open_soon(pages[-1])
@@ -148,8 +149,8 @@ def beside_listener(
 class SandboxInspector:
     """The inspector of `sandbox --inspect`. It shows the requests that the sandbox sends, in a temporary store."""
 
-    def __init__(self, runtime: Runtime, *, port: int, actions: list[Path], opens: bool) -> None:
-        self._runtime, self._port, self._actions, self._opens = runtime, port, actions, opens
+    def __init__(self, runtime: Runtime, *, port: int, actions: list[Path]) -> None:
+        self._runtime, self._port, self._actions = runtime, port, actions
         self._sent: asyncio.Queue[tuple[Invocation, Delivery]] = asyncio.Queue(_MOST_UNSAVED)
 
     def add(self, invocation: Invocation, delivery: Delivery) -> None:
@@ -182,8 +183,7 @@ class SandboxInspector:
                 saving = asyncio.create_task(self._save(store, secret, sent))
                 try:
                     async with inspecting_store(inspector, self._runtime, path, mode="sandbox", url=api_url) as serving:
-                        if self._opens:
-                            _open_soon(serving)
+                        _open_on_desktop(serving, self._runtime)
                         yield serving.url
                 finally:
                     saving.cancel()
@@ -241,6 +241,13 @@ def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
 def _handlers_here(plan: ListenPlan) -> list[str]:
     """Return the targets of a listener that are on this machine."""
     return [url for url in plan.policy.routes.targets if is_on_this_machine(url)]
+
+
+def _open_on_desktop(inspector: OpenInspector, runtime: Runtime) -> None:
+    from port_hook_cli.terminal.desktop import has_desktop
+
+    if has_desktop(runtime):
+        _open_soon(inspector)
 
 
 def _open_soon(inspector: OpenInspector) -> None:

@@ -129,7 +129,6 @@ def listen(
             actions=inspector.actions or [],
             access=access,
             private_key=output.private_key,
-            opens=inspector.open_browser,
         )
         observers.append(observer)
         session = replace(session, companions=(companion,))

@@ -303,4 +303,3 @@ class ListenInspector:
     ] = False
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0
     actions: Annotated[options.InspectActions, also(no_effect=(_NO_INSPECTOR,))] = None
-    open_browser: Annotated[options.OpenBrowser, also(no_effect=(_NO_INSPECTOR,))] = False

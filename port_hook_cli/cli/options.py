@@ -121,7 +121,6 @@ InspectActions = Annotated[
         help="Offer the actions and workflows in this file or directory in the inspector (repeatable).",
     ),
 ]
-OpenBrowser = Annotated[bool, option("--open", help="Open the inspector in the browser.")]
 PrivateKey = Annotated[
     str | None, option("--private-key", metavar="FILE", help="The private key for inputs with client-side encryption.")
 ]

@@ -71,7 +71,7 @@ def search_fault(
     """Print how many requests the search sends, then search. Return None after Ctrl-C.
 
     With `new_runs`, each request gets another run ID, because a sandbox rejects reports of ended runs. The sandbox is
-    told about each run, because with --strict-runs it rejects reports of unknown runs.
+    told about each run, because with --strict it rejects reports of unknown runs.
     """
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 

@@ -13,7 +13,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option, option_group
+from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, Trust, also, argument, command, option, option_group
 from port_hook_cli.files.user_files import file_path
 from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from port_hook_cli.cli.inspect import SandboxInspector
     from port_hook_cli.sandbox import ApiEvent, ApiRules, InitialData, RunEvent, Sandbox, Sending
 
+_NO_INSPECTOR = NoEffect("The inspector does not run", without=("--inspect",))
 _NO_BLUEPRINTS = (
-    "note: --strict rejects every entity, because the sandbox has no blueprints yet. Add them with --blueprints, or "
+    "note: --strict rejects every entity, because the sandbox has no blueprints yet. Pass files with blueprints, or "
     "create them with POST /v1/blueprints."
 )
 
@@ -45,24 +46,6 @@ def _check_rate(text: str) -> str:
 class SandboxContent:
     """The options for the initial content of the sandbox."""
 
-    workflows: Annotated[
-        list[Path] | None,
-        option("--workflows", help="A file or directory with workflows, in JSON or YAML (repeatable).", metavar="PATH"),
-    ] = None
-    actions: Annotated[
-        list[Path] | None,
-        option(
-            "--actions",
-            help="A file or directory with actions, in JSON or YAML (repeatable). Default: a sample action, create_vm.",
-            metavar="PATH",
-        ),
-    ] = None
-    blueprints: Annotated[
-        list[Path] | None,
-        option(
-            "--blueprints", help="A file or directory with blueprints, in JSON or YAML (repeatable).", metavar="PATH"
-        ),
-    ] = None
     secrets: Annotated[
         str | None,
         option(
@@ -87,33 +70,32 @@ class SandboxContent:
     ] = None
     state: Annotated[
         Path | None,
-        option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
-    ] = None
-    run: Annotated[
-        list[str] | None, option("--run", help="Create this run, in progress (repeatable).", metavar="ID")
+        option(
+            "--state",
+            help="Save everything in this file and load it at the next start.",
+            metavar="FILE",
+            is_common=True,
+        ),
     ] = None
 
-    def read(self, runtime: Runtime) -> InitialData:
-        """Return the initial data from the files.
+    def read(self, paths: Sequence[Path], runtime: Runtime) -> InitialData:
+        """Return the initial data from the files of the options and from `paths`.
 
         Raises UsageError for invalid content, and StoreError for an unreadable file.
         """
-        from port_hook_cli.runs.ids import check_run_id
         from port_hook_cli.sandbox import InitialData
-        from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
+        from port_hook_cli.sandbox.definition_files import read_definitions
         from port_hook_cli.trigger.action_files import read_object
         from port_hook_cli.trigger.outputs import read_outputs
         from port_hook_cli.trigger.run_data import read_secrets
         from port_hook_cli.workflows.workflow import read_workflow
 
+        found = read_definitions(
+            (runtime.cwd / path for path in paths),
+            notice=lambda message: tell(f"note: {printable(message)}", runtime),
+        )
         initial = InitialData(
-            runs=[check_run_id(run_id) for run_id in self.run or ()],
-            blueprints=read_blueprints(runtime.cwd / path for path in self.blueprints or ()),
-            actions=read_actions(
-                (runtime.cwd / path for path in self.actions or ()),
-                notice=lambda message: tell(f"note: {printable(message)}", runtime),
-            ),
-            workflows=read_workflows(runtime.cwd / path for path in self.workflows or ()),
+            **found._asdict(),
             secrets=read_object(self.secrets, runtime, read_secrets, secret=True) or {},
             outputs=read_object(self.outputs, runtime, read_outputs) or {},
         )
@@ -141,23 +123,20 @@ class SandboxContent:
 class SandboxBehavior:
     """The options for how the sandbox responds to calls and sends invocations."""
 
-    strict_runs: Annotated[
-        bool,
-        option("--strict-runs", help="Respond with 404 to unknown runs instead of creating them.", trust=ANY_VALUE),
-    ] = False
     strict: Annotated[
         bool,
         option(
             "--strict",
-            help="Reject entities with unknown blueprints, properties, relations or related entities.",
+            help="Reject unknown runs, and entities that don't fit their blueprints.",
             trust=ANY_VALUE,
+            is_common=True,
         ),
     ] = False
     allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations even to other machines.")] = False
-    delivery_timeout: Annotated[
+    timeout: Annotated[
         float,
         options.seconds(
-            "--delivery-timeout",
+            "--timeout",
             "Wait S seconds for a webhook's response; 0 waits indefinitely.",
             trust=Trust(0.001, 30.0),
         ),
@@ -179,18 +158,26 @@ class SandboxBehavior:
         from port_hook_cli.sandbox import ApiRules
         from port_hook_cli.sandbox.limits import parse_rate
 
-        return ApiRules(strict_runs=self.strict_runs, strict=self.strict, call_rate=parse_rate(self.rate_limit))
+        return ApiRules(strict_runs=self.strict, strict=self.strict, call_rate=parse_rate(self.rate_limit))
 
     def sending(self) -> Sending:
         """Return the settings for sending invocations."""
         from port_hook_cli.sandbox import Sending
 
-        return Sending(unit=self.timestamp_unit, timeout_s=self.delivery_timeout, allow_remote=self.allow_remote)
+        return Sending(unit=self.timestamp_unit, timeout_s=self.timeout, allow_remote=self.allow_remote)
 
 
 @command
 def sandbox(
     ctx: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        argument(
+            help="Files or directories with actions, workflows and blueprints, in JSON or YAML. Default: a sample "
+            "action, create_vm.",
+            metavar="[PATH]...",
+        ),
+    ] = None,
     port: Annotated[
         int,
         option(
@@ -201,31 +188,45 @@ def sandbox(
             min=0,
             max=65535,
             trust=ANY_VALUE,
+            is_common=True,
         ),
     ] = 0,
     *,
     content: SandboxContent,
     behavior: SandboxBehavior,
+    env_file: Annotated[
+        Path | None,
+        option(
+            "--env-file",
+            help="Write the credentials to this file, which only you can read, instead of printing them.",
+            metavar="FILE",
+            is_common=True,
+        ),
+    ] = None,
     inspect: Annotated[
-        bool, option("--inspect", help="Serve the inspector, a browser page that shows requests and runs.")
+        bool, option("--inspect", help="Show requests and runs in the browser.", is_common=True)
     ] = False,
-    inspect_port: options.InspectPort = 0,
-    open_: options.OpenBrowser = False,
+    inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Simulate Port's API.
 
-    Listens on 127.0.0.1, generates credentials, and prints the environment variables that a handler needs. Then prints
-    every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow run, and
-    POST /v1/actions/ID/runs an action run. The sandbox signs each invocation, sends it to the URL of the node or
-    action, and records it.
+    Listens on 127.0.0.1, and generates credentials. Prints the environment variables that a handler needs, or writes
+    them to --env-file. Then prints every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow
+    run, and POST /v1/actions/ID/runs an action run. The sandbox signs each invocation, sends it to the URL of the node
+    or action, and records it.
     """
     import asyncio
 
     runtime: Runtime = ctx.obj
+    if env_file is not None:
+        from port_hook_cli.sandbox.env_file import check_env_file
+
+        file_path("--env-file", env_file, runtime.cwd)
+        check_env_file(str(env_file), cwd=runtime.cwd)
     plan = _Plan(
         address=("127.0.0.1", port),
-        initial=content.read(runtime),
+        initial=content.read(paths or (), runtime),
         rules=behavior.rules(),
         sending=behavior.sending(),
         state=None if content.state is None else file_path("--state", content.state, runtime.cwd),
@@ -235,9 +236,8 @@ def sandbox(
     if inspect:
         from port_hook_cli.cli.inspect import SandboxInspector
 
-        definitions = [*(content.actions or ()), *(content.workflows or ())]
-        shown = SandboxInspector(runtime, port=inspect_port, actions=definitions, opens=open_)
-    asyncio.run(_serve(plan, _Teller(runtime, as_json), shown))
+        shown = SandboxInspector(runtime, port=inspect_port, actions=paths or [])
+    asyncio.run(_serve(plan, _Teller(runtime, as_json=as_json, env_file=env_file), shown))
     return ExitCode.OK
 
 
@@ -310,6 +310,7 @@ class _Teller:
 
     runtime: Runtime
     as_json: bool
+    env_file: Path | None
 
     def tell_ready(self, running: Sandbox, brokers: Sequence[str], *, is_embedded: bool) -> None:
         from port_hook_cli.sandbox.events import format_exports, kafka_fields, kafka_lines, sandbox_ready_record
@@ -317,13 +318,21 @@ class _Teller:
         # This secret may be shown, because the sandbox generated it, and it is valid nowhere else.
         secret = running.client_secret.reveal()
         self.runtime.keep_secret(secret)
+        organization = running.organization if brokers else None
+        exports = format_exports(running.url, running.client_id, secret, organization)
+        if self.env_file is not None:
+            from port_hook_cli.sandbox.env_file import write_env_file
+
+            write_env_file(str(self.env_file), exports, cwd=self.runtime.cwd)
         if self.as_json:
             topic = running.topic
             kafka = None if topic is None else kafka_fields(topic, brokers, is_embedded=is_embedded)
             emit(sandbox_ready_record(running.url, running.client_id, secret, kafka=kafka), self.runtime.stdout)
             return
-        exports = format_exports(running.url, running.client_id, secret, running.organization if brokers else None)
-        print(exports, file=self.runtime.stdout, flush=True)
+        if self.env_file is None:
+            print(exports, file=self.runtime.stdout, flush=True)
+        else:
+            self.tell(f"The credentials are in {printable(str(self.env_file))}.")
         if running.topic is not None:
             for line in kafka_lines(running.topic, brokers, is_embedded=is_embedded):
                 self.tell(line)

@@ -186,7 +186,14 @@ def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
         raise StoreError(f"{name} cannot be written: {error.strerror}.", hint="Free some space.") from error
 
 
-def check_replaceable(name: str, what: str, is_one: Callable[[bytes], bool], *, cwd: Path) -> None:
+def check_replaceable(
+    name: str,
+    what: str,
+    is_one: Callable[[bytes], bool],
+    *,
+    cwd: Path,
+    hint: str = "Remove it, or pass another file name.",
+) -> None:
     """Raise StoreError if `replace_file` should not write the name. Call this before work whose result would be lost.
 
     An existing file must be regular, and either empty or `what`, such as "a JUnit report". `is_one` gets the beginning
@@ -204,7 +211,7 @@ def check_replaceable(name: str, what: str, is_one: Callable[[bytes], bool], *, 
         with suppress(OSError), path.open("rb") as file:
             beginning = file.read(_BEGINNING)
     if not is_regular or (beginning and not is_one(beginning)):
-        raise StoreError(f"{name} exists and is not {what}.", hint="Remove it, or pass another file name.")
+        raise StoreError(f"{name} exists and is not {what}.", hint=hint)
 
 
 def replace_file(name: str, content: bytes, *, cwd: Path) -> None:

@@ -124,7 +124,8 @@ class Actions:
     def _read_files(self) -> Triggerable:
         from port_hook_cli.sandbox.definition_files import read_definitions
 
-        return found_in(*(read_definitions(self._paths) if self._paths else ([], [])))
+        found = read_definitions(self._paths)
+        return found_in(found.actions, found.workflows)
 
 
 def found_in(actions: Iterable[Mapping[str, Any]], workflows: Iterable[Mapping[str, Any]]) -> Triggerable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from port_hook_cli.actions.action import CONVERTED, BadAction, converted, definitions_in, is_version1
 from port_hook_cli.actions.retargeting import settable
@@ -17,8 +17,14 @@ from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault
 from port_hook_cli.workflows.port_rules import read_new_workflow
-from port_hook_cli.workflows.workflow import BadWorkflow, is_workflow
+from port_hook_cli.workflows.workflow import BadWorkflow
 
+_FIELDS = {
+    "workflow": frozenset({"nodes"}),
+    "action": frozenset({"invocationMethod", "trigger"}),
+    "blueprint": frozenset({"schema"}),
+}
+"""The fields that tell the kinds of definitions apart."""
 _YAML = frozenset({".yaml", ".yml"})
 _NO_FILE = "Pass the path of a JSON or YAML file, or of a directory with such files."
 _HINT = (
@@ -40,16 +46,36 @@ def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
     return _read_all(paths, "workflow", _workflows)
 
 
-def read_definitions(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the actions and the workflows in files and directories. Raises UsageError with the file and its error.
+class Definitions(NamedTuple):
+    """The definitions in a user's files."""
 
-    A file contains actions or workflows, not both.
+    actions: list[dict[str, Any]]
+    workflows: list[dict[str, Any]]
+    blueprints: list[dict[str, Any]]
+
+
+def read_definitions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _: None) -> Definitions:
+    """Return the definitions in files and directories. Raises UsageError with the file and its error.
+
+    A file contains actions, workflows or blueprints, not several kinds. `notice` is as in `read_actions`.
     """
-    actions: list[Path] = []
-    workflows: list[Path] = []
+    files: dict[str, list[Path]] = {"action": [], "workflow": [], "blueprint": []}
     for file in (file for path in paths for file in _files(path)):
-        (workflows if any(map(is_workflow, definitions_in(_read(file), "workflow"))) else actions).append(file)
-    return read_actions(actions), read_workflows(workflows)
+        files[_kind_of(file)].append(file)
+    return Definitions(
+        read_actions(files["action"], notice), read_workflows(files["workflow"]), read_blueprints(files["blueprint"])
+    )
+
+
+def _kind_of(file: Path) -> str:
+    document = _read(file)
+    for noun, fields in _FIELDS.items():
+        if any(isinstance(each, dict) and fields & each.keys() for each in definitions_in(document, noun)):
+            return noun
+    raise SourceError(
+        f"{file} is not an action (with invocationMethod), a workflow (with nodes) or a blueprint (with schema).",
+        hint=_HINT,
+    )
 
 
 def read_blueprints(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -201,7 +201,7 @@ class HandlerEffects:
         return None
 
     async def _announce(self, run: WorkflowRun, node: Node) -> None:
-        """Add the node run to the sandbox, so that the handler can report it even with --strict-runs."""
+        """Add the node run to the sandbox, so that the handler can report it even with --strict."""
         assert run.current is not None
         if self._outside.uses_reports:
             name = f"{run.workflow.identifier}#{node.identifier}"

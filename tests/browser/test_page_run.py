@@ -295,7 +295,7 @@ async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
     with handler() as target:
         node = a_webhook("ship", target.url, body={"service": "cart"})  # the body has no run ID
         (tmp_path / "flow.json").write_text(json.dumps(a_sequence(node, identifier="flow")))
-        with a_desk(tmp_path, "--inspect", "--workflows", "flow.json", command=("sandbox",)) as desk:
+        with a_desk(tmp_path, "--inspect", "flow.json", command=("sandbox",)) as desk:
             page = await open_page(desk)
             await page.locator(".empty-state").get_by_role("button", name="Trigger an action or workflow").click()
             await page.get_by_label("Action or workflow", exact=True).select_option("flow#start")

@@ -60,9 +60,8 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "encrypt": {"json": ANY},
     "sandbox": {
         "port": ANY,
-        "strict-runs": ANY,
         "strict": ANY,
-        "delivery-timeout": (0.001, 30),
+        "timeout": (0.001, 30),
         "timestamp-unit": ANY,
         "rate-limit": ANY,
         "json": ANY,

@@ -55,7 +55,7 @@ READERS = (
     "decrypt FILE",
     "render FILE --data payload.json",
     "replay FILE --to 1",
-    "sandbox --port 0 --actions FILE",
+    "sandbox --port 0 FILE",
     "sandbox --port 0 --outputs FILE",
     "sign FILE",
     "trigger FILE --to 1",

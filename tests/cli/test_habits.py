@@ -57,14 +57,14 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("captures --verdict 500", "Pass an HTTP status with --status: `--status 500`."),
         ("trigger x.json --find-fault", "Run `port-hook replay --find-fault --to 8000`."),
         ("verify r.http v1,abc", "Pass a signature with --signature: `--signature v1,abc`."),
-        ("sandbox 8790", "Pass it with --port: `--port 8790`."),
+        ("inspect 8790", "Pass it with --port: `--port 8790`."),
+        ("prune all", "Leave it out. `port-hook prune` doesn't take arguments."),
         ("-v", "Run `port-hook --version` to print the version."),
         ("captures --status valid", "Pass a verdict with --verdict: `--verdict valid`."),
         ("listen -k", "Pass --no-verify to accept requests without a valid signature."),
         ("trigger -f x.json", "Pass the file as an argument, and inputs with --input NAME=VALUE."),
         ("export last --curl", "Pass the format with --format, such as --format curl."),
         ("show last --raw", "Pass --body to write the raw body."),
-        ("sandbox start", "Leave it out. `port-hook sandbox` doesn't take arguments."),
         ("report-run r_QOz6WoOB1Q2lmhZZ success", "Pass the status with --status: `--status success`."),
         ("last", "Run `port-hook show last`."),
         (
@@ -118,10 +118,9 @@ def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run) 
     for line, new in (
         ("listen --no-verify --tunnel none --port 0 --timeout 0", "--stop-after"),
         ("render 1 --data /dev/null --timeout=1", "--within"),
-        ("inspect --inspect-port 99999", "--port"),
     ):
         command, *words = line.split()
-        old = next(word.partition("=")[0] for word in words if word.startswith(("--status", "--timeout", "--inspect")))
+        old = next(word.partition("=")[0] for word in words if word.startswith(("--status", "--timeout")))
         result = run(command, *words)
         assert f"note: {old} is now {new}" in result.err
         assert "Unknown option" not in result.err

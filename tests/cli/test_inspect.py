@@ -36,6 +36,23 @@ def inspecting(folder: Path, *options: str, **variables: str) -> Iterator[tuple[
         yield process, process.stdout.readline().strip()
 
 
+@contextmanager
+def on_a_desktop(folder: Path, *options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run `port-hook` in a terminal with a screen, and yield the process and the terminal with its stderr."""
+    import pty  # not on Windows
+    import termios
+
+    ours, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 200))
+    env = environment(folder, **{"DISPLAY": ":0", "NO_COLOR": "1", **variables})
+    try:
+        with running(folder, *options, env=env, text=True, stdin=terminal, stderr=terminal) as process:
+            yield process, ours
+    finally:
+        os.close(ours)
+        os.close(terminal)
+
+
 def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: None) -> None:
     """Every user of the machine can read the arguments of a program."""
     get = partial(httpx.get, timeout=30)
@@ -44,7 +61,9 @@ def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: No
     browser = folder / "browser"
     browser.write_text(f'#!/bin/sh\necho "$@" > "{arguments}"\n')
     browser.chmod(0o700)
-    with inspecting(folder, "--open", BROWSER=f"{browser} %s") as (process, url):
+    with on_a_desktop(folder, "inspect", BROWSER=f"{browser} %s") as (process, terminal):
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
         page, token = httpx.URL(url), url.partition("#token=")[2]
         assert get(page.copy_with(fragment=None)).headers["content-type"].startswith("text/html")
         authorization = {"authorization": f"Bearer {token}"}
@@ -59,7 +78,8 @@ def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: No
         assert "This URL was opened before" in second.text
         assert get(page.join("/api/session"), headers=authorization).status_code == 403
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=30)
+        err = os.read(terminal, 10_000).decode()
     assert (process.returncode, out) == (ExitCode.OK, "")
     assert "The inspector runs until you press Ctrl-C." in err
     assert SECRET.reveal() not in err
@@ -69,6 +89,23 @@ def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: No
     assert new_url[1] != url
     with inspecting(folder) as (_, again):
         assert again == new_url[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [(("--no-open",), {}), ((), {"DISPLAY": ""}), ((), {"SSH_TTY": "/dev/pts/1"}), ((), {"CLAUDECODE": "1"})],
+)
+def test_browser_does_not_open_without_a_desktop(
+    folder: Path, kept: None, options: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    opened = folder / "opened"
+    with on_a_desktop(folder, "inspect", *options, BROWSER=f"touch {opened} %s", **variables) as (process, _):
+        assert process.stdout is not None
+        url = httpx.URL(process.stdout.readline().strip())
+        assert httpx.get(url.copy_with(fragment=None), timeout=30).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == ExitCode.OK
+    assert not opened.exists()
 
 
 def test_inspect_without_a_store_fails(run: Run) -> None:

@@ -28,7 +28,6 @@ def test_listen_rejects_contradictory_options(run: Run) -> None:
         ("--kafka --since 1h --from-end", "Use either --since or --from-end, not both."),
         ("--inspect-port 1", f"{NO_INSPECTOR}, so --inspect-port has no effect."),
         ("--actions a.json", f"{NO_INSPECTOR}, so --actions has no effect."),
-        ("--open", f"{NO_INSPECTOR}, so --open has no effect."),
         ("--since 1h", f"{NO_KAFKA}, so --since has no effect."),
         ("--from-end", f"{NO_KAFKA}, so --from-end has no effect."),
         ("--group a", f"{NO_KAFKA}, so --group has no effect."),

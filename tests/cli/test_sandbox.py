@@ -38,12 +38,12 @@ def exports(process: Process) -> dict[str, str]:
 
 def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path: Path) -> None:
     (tmp_path / "action.json").write_text(json.dumps({**create_vm_action(), "identifier": "nowhere"}))
-    with a_process(tmp_path, "--strict", "--actions", "action.json") as process:
+    with a_process(tmp_path, "action.json") as process:
         env = exports(process)
         result = run("report-run", RUN_ID, "--log", "hi \x1b[2J", "--status", "success", env=env)
         assert result.code == ExitCode.OK
         assert process.stderr
-        lines = [process.stderr.readline() for _ in range(6)]
+        lines = [process.stderr.readline() for _ in range(5)]
         with authorized(env) as port:
             started = port.post("/v1/actions/nowhere/runs", json={"properties": {"title": "x"}})
         run_id = started.json()["run"]["id"]
@@ -53,9 +53,6 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
     assert (process.returncode, out) == (ExitCode.OK, "")
     assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_BASE_URL", "PORT_API_BASE_URL"]
     assert env["PORT_API_URL"] == env["PORT_BASE_URL"] == env["PORT_API_BASE_URL"]
-    (note,) = [text for text in lines if text.startswith("note: --strict rejects every entity, because the sandbox")]
-    assert "--blueprints" in note
-    lines.remove(note)
     calls = [text.split(maxsplit=1)[1].rstrip() for text in lines[1:]]
     assert calls[:6] == [
         "POST /v1/auth/access_token 200  issued a token",
@@ -70,29 +67,36 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
     assert env["PORT_CLIENT_SECRET"] not in "".join(lines) + err
 
 
+def test_strict_sandbox_without_blueprints_prints_a_note(tmp_path: Path) -> None:
+    with a_process(tmp_path, "--strict") as process:
+        assert process.stderr
+        assert [process.stderr.readline() for _ in range(2)][1] == (
+            "note: --strict rejects every entity, because the sandbox has no blueprints yet. Pass files with "
+            "blueprints, or create them with POST /v1/blueprints.\n"
+        )
+
+
 def test_sandbox_warns_about_outputs_of_unknown_nodes(run: Run, folder: Path) -> None:
     (folder / "w.json").write_text(json.dumps(a_sequence(a_webhook("think"))), "utf-8")
     (folder / "o.json").write_text('{"think": {}, "thnk": {}}', "utf-8")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        result = run("sandbox", "--port", port, "--workflows", "w.json", "--outputs", "o.json")
+        result = run("sandbox", "--port", port, "w.json", "--outputs", "o.json")
     assert "warning: no workflow has these nodes of --outputs: thnk\n" in result.err
 
 
 def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call_and_step(run: Run, tmp_path: Path) -> None:
     blueprint = {"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}}
     (tmp_path / "vm.json").write_text(json.dumps(blueprint))
-    options = ("--json", "--strict-runs", "--run", RUN_ID, "--strict", "--blueprints", "vm.json")
-    with a_process(tmp_path, *options) as process:
+    with a_process(tmp_path, "--json", "--strict", "vm.json") as process:
         ready: dict[str, Any] = checked(json.loads(line(process)))
         env = environ_for(ready)
-        assert run("report-run", RUN_ID, "--status", "failure", env=env).code == ExitCode.OK
-        assert run("report-run", "r_" + "0" * 16, "--status", "failure", env=env).code == ExitCode.PORT_API
+        assert run("report-run", RUN_ID, "--status", "failure", env=env).code == ExitCode.PORT_API
         with authorized(env) as port:
             entities = [{"identifier": name, "properties": {name: 1}} for name in ("cpu", "ram")]
             answers = [port.post("/v1/blueprints/vm/entities", json=entity) for entity in entities]
             started = port.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
-        records = [checked(json.loads(line(process))) for _ in range(11)]
+        records = [checked(json.loads(line(process))) for _ in range(8)]
         process.terminate()
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (ExitCode.OK, "", "")
@@ -100,10 +104,7 @@ def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call_and
     assert [answer.status_code for answer in answers] == [201, 422]
     *calls, first, last = records
     assert {(call["schema"], call["type"]) for call in calls} == {("port-hook/sandbox/1", "call")}
-    assert [(call["method"], call["status"], call["run_id"]) for call in calls[:5]] == [
-        ("POST", 200, None),
-        ("GET", 200, RUN_ID),
-        ("PATCH", 200, RUN_ID),
+    assert [(call["method"], call["status"], call["run_id"]) for call in calls[:2]] == [
         ("POST", 200, None),
         ("GET", 404, None),
     ]
@@ -125,19 +126,36 @@ def test_sandbox_rejects_invalid_options(run: Run) -> None:
         (("--kafka", "kafka.example.com:9092"), "only to brokers on this machine"),
         (("--kafka", "9092"), "is not the address of a Kafka broker"),
         (("--rate-limit", "5/h"), "'5/h' is not N, N/m or N/s"),
-        (("--run", ""), "empty"),
-        (("--run", "a b"), "a b"),
     ):
         result = run("sandbox", *words)
         assert (result.code, result.out) == (ExitCode.USAGE, "")
         assert message in result.err
 
 
+def test_env_file_gets_the_credentials_instead_of_stdout(run: Run, folder: Path) -> None:
+    with a_process(folder, "--env-file", ".env") as process:
+        assert process.stderr
+        assert process.stderr.readline() == "The credentials are in .env.\n"
+        assert run("report-run", RUN_ID, "--status", "success").code == ExitCode.OK
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == ""
+
+
+def test_env_file_with_a_real_account_stops_the_sandbox(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_CLIENT_ID=abc\n")
+    result = run("sandbox", "--env-file", ".env", "--state", "state.db")
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert result.err == (
+        "error: .env exists and is not a sandbox's credentials.\n"
+        "hint: Move it away, or pass another file name, such as --env-file sandbox.env.\n"
+    )
+    assert not (folder / "state.db").exists()
+
+
 def test_sandbox_reports_a_missing_file(run: Run, folder: Path) -> None:
-    for option in ("--actions", "--workflows", "--blueprints"):
-        result = run("sandbox", option, "missing.json")
-        assert result.code == ExitCode.STORE
-        assert result.err == (
-            f"error: File not found: {folder / 'missing.json'}.\n"
-            "hint: Pass the path of a JSON or YAML file, or of a directory with such files.\n"
-        )
+    result = run("sandbox", "missing.json")
+    assert result.code == ExitCode.STORE
+    assert result.err == (
+        f"error: File not found: {folder / 'missing.json'}.\n"
+        "hint: Pass the path of a JSON or YAML file, or of a directory with such files.\n"
+    )

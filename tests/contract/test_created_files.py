@@ -17,14 +17,15 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(port_hook_cli.__file__).parent
 STORE, STATE, HOME = ".port-hook/captures.db", "sandbox --state FILE", "~/.port-hook"
-OUTPUT, TOML, TEMPORARY = "--output FILE", "port-hook.toml", "temporary files"
+OUTPUT, ENV, TOML = "--output FILE", "sandbox --env-file FILE", "port-hook.toml"
+TEMPORARY = "temporary files"
 # Module and call -> the row of the table. Several commands share a function, so a place can have several rows.
 PLACES = {
     ("captures/database/files.py", "chmod"): {STORE, STATE},
     ("captures/database/files.py", "os.open"): {STORE},
     ("sandbox/state_file.py", "os.open"): {STATE},
     ("files/own_files.py", "mkdir"): {STORE, STATE, HOME},
-    ("files/own_files.py", "os.open"): {HOME},
+    ("files/own_files.py", "os.open"): {HOME, ENV},
     ("reporting/kept_report.py", "mkdir"): {HOME},
     ("reporting/spool.py", "os.open"): {HOME},
     ("files/user_files.py", "os.open"): {OUTPUT},

@@ -77,7 +77,7 @@ NOT_RUN = {
     r"deploy\.sh|PIPESTATUS|\"\$status\"": "an example of a user's script: tests/cli/test_report_command.py",
     r"wfnr_": "an example of a node run: tests/cli/test_report_run.py",
     r"request\.http|verify 3f9a|cpu=3|\b(3f2a|81c0|4342a98c315b)\b": "an example of a user's file, id or error",
-    r"^(export PORT_CLIENT_(ID|SECRET)=|umask|set -a)": "sets a variable",
+    r"^(export PORT_CLIENT_(ID|SECRET)=|set -a)": "sets a variable",
     r"^\. \./\.env(;.*|)$": "only reads the variables",
 }
 IN_TYPED_BLOCKS = {
@@ -249,12 +249,6 @@ def test_command_line_of_the_docs_succeeds_in_bash(code: str, machine: Machine) 
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_writing_credentials_make_the_file_private(page: Path) -> None:
-    blocks = re.findall(r"(?ms)^```(?:sh|text)\n(.*?)^```", page.read_text("utf-8"))
-    assert [block for block in blocks if "> .env" in block and "umask 077" not in block] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

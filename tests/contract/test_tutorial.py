@@ -157,21 +157,20 @@ def commands() -> list[Block]:
 
 def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
     secret, failing, through_listener, replay, wait, tests, check = commands()
-    assert reader.run(secret.code).returncode == 0
-    with reader.terminal(TUTORIAL.terminal("the handler")):
-        rejected = reader.run(failing.code)
+    with reader.terminal(secret.code + TUTORIAL.terminal("the handler")):
+        rejected = reader.run(secret.code + failing.code)
         assert (rejected.returncode, "401" in rejected.stdout) == (int(failing.value), True), rejected
         first, second, third = through_listener.code.splitlines()
-        with reader.terminal(TUTORIAL.terminal("the listener")):
-            assert reader.run(first).returncode == int(through_listener.value)
-            verdict = reader.run(second)
-        found = reader.run(third)
+        with reader.terminal(secret.code + TUTORIAL.terminal("the listener")):
+            assert reader.run(secret.code + first).returncode == int(through_listener.value)
+            verdict = reader.run(secret.code + second)
+        found = reader.run(secret.code + third)
     verified, named = TUTORIAL.expected_output().splitlines()
     assert verdict.stdout.startswith(f"{verified}\n"), verdict
     assert (found.returncode, found.stdout.startswith(f"{named}\n")) == (int(through_listener.value), True), found
     fix(reader.folder / "handler.py")
-    with reader.terminal(TUTORIAL.terminal("the handler")):
-        replayed = reader.run(replay.code)
+    with reader.terminal(secret.code + TUTORIAL.terminal("the handler")):
+        replayed = reader.run(secret.code + replay.code)
         assert (replayed.returncode, "202" in replayed.stdout) == (0, True), replayed
     let_it_report(reader.folder / "handler.py")
     with (

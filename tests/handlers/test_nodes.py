@@ -76,7 +76,7 @@ def test_sandbox_note_has_the_route_of_the_api_reference(sandbox: Records, clien
     ("route", "options"),
     [
         ("page", ()),
-        ("reference", ("--strict-runs",)),
+        ("reference", ("--strict",)),
     ],
 )
 def test_trigger_waits_for_the_result_by_either_documented_route(

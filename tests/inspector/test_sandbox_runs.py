@@ -47,7 +47,7 @@ def a_flow(url: str) -> dict[str, Any]:
 @asynccontextmanager
 async def sandbox_page(runtime: Runtime, target: Handler) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the inspector of a sandbox with an action and a workflow."""
-    shown = SandboxInspector(runtime, port=0, actions=[], opens=False)
+    shown = SandboxInspector(runtime, port=0, actions=[])
     given = {"actions": [an_action(target.url)], "workflows": [a_flow(target.url)]}
     with Renderer() as renderer:
         async with (

@@ -49,7 +49,7 @@ class Terminals:
         """Type each line of a block. Return the output of the commands that ended."""
         printed, setup = [], "set -e"
         for line in block.splitlines():
-            if re.match(r"umask |\. \S+$", line):
+            if re.match(r"\. \S+$", line):
                 setup += f"\n{line}"
             elif match := _KEEPS_ITS_TERMINAL.search(line):
                 self._start(next(filter(None, match.groups())), setup, line)

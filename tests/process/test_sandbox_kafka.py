@@ -30,7 +30,7 @@ def run_through_the_topic(sandbox: Records) -> dict[str, Any]:
 def test_embedded_broker_carries_a_run_from_the_sandbox_to_a_consumer(tmp_path: Path) -> None:
     method = {"type": "WEBHOOK", "url": "http://127.0.0.1:1/", "agent": True, "synchronized": True}
     (tmp_path / "action.json").write_text(json.dumps({**create_vm_action(), "invocationMethod": method}))
-    with a_sandbox_process(tmp_path, "--actions", "action.json", "--kafka", "embedded") as sandbox:
+    with a_sandbox_process(tmp_path, "action.json", "--kafka", "embedded") as sandbox:
         topic = sandbox.ready["kafka"]["topic"]
         assert sandbox.ready["kafka"]["embedded"] is True
         assert run_through_the_topic(sandbox)["status"] == "SUCCESS"

@@ -9,7 +9,7 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import UsageError
-from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
+from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_definitions, read_workflows
 
 GOOD = create_vm_action()
 BOMB = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9) if n else 'x'}]" for n in range(12))
@@ -68,6 +68,25 @@ def test_read_actions_reports_a_missing_file_and_an_empty_folder(tmp_path: Path)
 def test_read_actions_reads_a_date_in_yaml_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text(YAML.replace(YAML.splitlines()[0], "identifier: 2026-01-01", 1))
     assert read_actions([tmp_path / "a.yml"])[0]["identifier"] == "2026-01-01"
+
+
+def test_kinds_of_definitions_in_files_and_folders_are_told_apart(tmp_path: Path) -> None:
+    blueprint = {"identifier": "vm", "schema": {}}
+    (tmp_path / "a.json").write_text(json.dumps({"ok": True, "workflows": [a_workflow("deploy")]}))
+    (tmp_path / "b.yaml").write_text(YAML)
+    (tmp_path / "c.json").write_text(json.dumps([blueprint]))
+    found = read_definitions([tmp_path / "c.json", tmp_path / "b.yaml", tmp_path / "a.json"])
+    assert found == read_definitions([tmp_path])
+    assert [each["identifier"] for each in found.actions] == ["scale"]
+    assert (found.workflows, found.blueprints) == ([a_workflow("deploy")], [blueprint])
+
+
+def test_file_without_a_definition_is_rejected_with_what_was_expected(tmp_path: Path) -> None:
+    documents: list[Any] = [{"identifier": "vm", "blueprint": "host"}, {"ok": True, "actions": []}, [], 17]
+    for document in documents:
+        (tmp_path / "a.json").write_text(json.dumps(document))
+        with pytest.raises(UsageError, match=r"a\.json is not an action \(with invocationMethod\), a workflow \(with"):
+            read_definitions([tmp_path])
 
 
 def a_workflow(identifier: str = "deploy") -> dict[str, Any]:
