@@ -29,7 +29,7 @@ EXAMPLES = {
     "render": "port-hook render '{{ .inputs.cpu }} cores' --data examples/payloads/create_vm.json",
     "trigger": "port-hook trigger examples/actions/create_vm.json --to 8000 --input title=dev-env",
     "verify": "port-hook verify last",
-    "replay": "port-hook replay last --to 8000 --set payload.properties.cpu=4",
+    "replay": "port-hook replay last --set payload.properties.cpu=4",
     "check": "port-hook check --to 8000 --only signature",
     "report-run": "port-hook report-run last --status success --log 'VM created' --dry-run",
     "captures": "port-hook captures --failed --since 2h --json",

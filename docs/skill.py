@@ -30,7 +30,7 @@ user to run `port-hook listen --forward-to PORT` and the workflow or action, or 
 `port-hook verify last --signature S` says what that code did. `port-hook replay last --to PORT --find-fault` finds \
 the mistake without a change to the code. An accepted request can start the handler's real work: ask the user first.
 4. `port-hook show last` shows the request, the handler's response and what Port does with it.
-5. Fix the handler. `port-hook replay last --to PORT --json` sends the request again, newly signed. \
+5. Fix the handler. `port-hook replay last --json` sends the request again, newly signed. \
 `--set PATH=JSON` changes it.
 6. Without a capture: `port-hook trigger FILE --to PORT --input NAME=VALUE` makes the request from a workflow or an \
 action as Port does, and `port-hook sandbox` simulates Port's API for the reports of the handler.

@@ -155,7 +155,7 @@ _SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
     (re.compile("last.*|[0-9a-f]{4,12}").fullmatch, "Run `port-hook show {}`."),
     (
         re.compile(r"[^{}]+\.(?:json|http)").fullmatch,
-        "Run `port-hook replay {0} --to 8000`, or `port-hook trigger {0} --to 8000` for an action or a workflow.",
+        "Run `port-hook replay {0}`, or `port-hook trigger {0}` for an action or a workflow.",
     ),
 )
 """Patterns of words that are not commands, and the hints."""

@@ -80,7 +80,7 @@ def _refuse_file(name: str, runtime: Runtime) -> None:
     path = shlex.quote(name)
     raise UsageError(
         f"{name} is a file, but `show` reads only the capture store.",
-        hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path} --to 8000` to send "
+        hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path}` to send "
         "the file's payload or request.",
     )
 

@@ -69,10 +69,7 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("last", "Run `port-hook show last`."),
         (
             "'a b;c.http'",
-            (
-                "Run `port-hook replay 'a b;c.http' --to 8000`, or `port-hook trigger 'a b;c.http' --to 8000` for an "
-                "action or a workflow."
-            ),
+            ("Run `port-hook replay 'a b;c.http'`, or `port-hook trigger 'a b;c.http'` for an action or a workflow."),
         ),
         ("show --id 3f2a", "Pass the capture as an argument: `port-hook show last`."),
         ("prune --assume-yes", "Pass --yes."),
@@ -84,10 +81,7 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("3f2a9c", "Run `port-hook show 3f2a9c`."),
         (
             "payload.json",
-            (
-                "Run `port-hook replay payload.json --to 8000`, or `port-hook trigger payload.json --to 8000` for an "
-                "action or a workflow."
-            ),
+            ("Run `port-hook replay payload.json`, or `port-hook trigger payload.json` for an action or a workflow."),
         ),
         ("listen --stric", "Did you mean --strict? Run `port-hook listen --help` for usage."),
         ("sing x", "Did you mean sign? Run `port-hook --help` for usage."),
