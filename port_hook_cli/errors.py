@@ -65,6 +65,10 @@ class CredentialsError(SettingsError):
     is_for_doctor = True  # `doctor` checks every place of credentials
 
 
+class MissingCredentialsError(CredentialsError):
+    """No place has the credentials that a command needs."""
+
+
 class ListenError(PortHookError):
     """A local server could not start: the port is in use, or the address cannot be bound."""
 

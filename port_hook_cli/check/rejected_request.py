@@ -32,11 +32,11 @@ NO_RESPONSE = "does not respond to a valid request"
 _FAILS = "fails on a valid request"
 _SEE_LOG = "Find the error in the handler's log. The handler probably accepted the signature, then failed."
 _OTHER_INPUTS = (
-    "Find the reason in the handler's response or log. If it rejects the inputs, choose others with --input, --inputs "
-    "or --entity, or use a capture."
+    "Find the reason in the handler's response or log. If it rejects the inputs, choose others with --input or "
+    "--with entity=FILE, or use a capture."
 )
 _OTHER_DATA = (
-    "Choose a request for which the sandbox has data, with --input, --inputs or --entity, or create the data in a "
+    "Choose a request for which the sandbox has data, with --input or --with entity=FILE, or create the data in a "
     "running `port-hook sandbox`."
 )
 _NOT_THE_DATA = frozenset({401, 403, 429})

@@ -30,7 +30,7 @@ _CONFIGURE = "Read the address of Port's API from PORT_API_URL."
 _NO_SYNC_CALL = "the handler did not call the sandbox, and a synchronous handler need not"
 _LEAST_QUIET_S = 0.2
 _MOST_EXPLAINED = 300
-_OTHER_INPUTS = "Check with inputs for which the work succeeds: choose them with --input, --inputs or --entity."
+_OTHER_INPUTS = "Check with inputs for which the work succeeds: choose them with --input or --with entity=FILE."
 _AUTHORIZE = (
     "Request a token with POST /v1/auth/access_token, and send it in each call as `Authorization: Bearer TOKEN`."
 )

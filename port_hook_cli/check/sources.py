@@ -206,7 +206,7 @@ class SubjectSource:
         if isinstance(made, Unmet):
             raise UsageError(
                 f"The event does not meet the condition of {action.identifier}, so Port would not send a request.",
-                hint="Pass another event with --event FILE.",
+                hint="Pass another event with --with event=FILE.",
             )
         for each in made.remarks:
             self.say(each)

@@ -284,7 +284,7 @@ def _hint(problem: PortHookError) -> str:
     from port_hook_cli.actions.inputs import InvalidInputs
 
     is_inputs = isinstance(problem, InvalidInputs)
-    return "Pass inputs with --input NAME=VALUE or --inputs FILE." if is_inputs else problem.hint
+    return "Pass inputs with --input NAME=VALUE or --input @FILE." if is_inputs else problem.hint
 
 
 app = typer.Typer(

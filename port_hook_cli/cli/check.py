@@ -12,12 +12,12 @@ from port_hook_cli.cli.check_options import (
     CheckCommand,
     CheckCredentials,
     CheckOutput,
-    CheckRun,
     CheckTarget,
     CheckTimes,
 )
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command
+from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.runtime import Runtime
 
 
@@ -45,7 +45,7 @@ def check(
     *,
     target: CheckTarget,
     choice: CheckChoice,
-    run: CheckRun,
+    run: RunContents,
     times: CheckTimes,
     credentials: CheckCredentials,
     output: CheckOutput,

@@ -16,9 +16,10 @@ from port_hook_cli.check.findings import CheckOutcome
 from port_hook_cli.check.session import CheckSession
 from port_hook_cli.check.sources import NoHandler, SubjectSource
 from port_hook_cli.check.view import begin_text, outcome_lines
-from port_hook_cli.cli.check_options import CheckCommand, CheckOutput, CheckRun
+from port_hook_cli.cli.check_options import CheckCommand, CheckOutput
 from port_hook_cli.cli.check_output import CheckScreen
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import CredentialsError, UsageError
 from port_hook_cli.files.user_files import check_replaceable, replace_file
 from port_hook_cli.invocations.handlers import HandlerRule
@@ -30,6 +31,8 @@ from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.terminal.prompts import ask_for, can_ask, confirm_in_loop
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.trigger.action_files import read_object
+from port_hook_cli.trigger.outputs import read_outputs
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
@@ -95,7 +98,7 @@ def _check(asked: CheckCommand, target: RunTarget) -> ExitCode:
             say=sayer(runtime),
             target=replace(target, handler=HandlerRule(project=asked.handler, last=finder.last_target).url),
             run_data=forms.read,
-            outputs=asked.run.read_outputs(runtime),
+            outputs=read_object(asked.run.files.get("outputs"), runtime, read_outputs) or {},
         )
         session = CheckSession(
             name=asked.source,
@@ -167,14 +170,14 @@ def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runti
 class _Forms:
     """Reads the options of a run for an action or a workflow, and records whether they were used."""
 
-    def __init__(self, run: CheckRun, runtime: Runtime) -> None:
+    def __init__(self, run: RunContents, runtime: Runtime) -> None:
         self._run, self._runtime = run, runtime
         self._is_used = False
 
     def read(self, form: PortAction) -> RunData:
         """Return the run data for the action, or for the workflow's form as an action."""
         self._is_used = True
-        return self._run.read_run(form, self._runtime)
+        return self._run.read(form, self._runtime)
 
     def refuse_unused(self, name: str) -> None:
         """Raise UsageError for options of a run if the request is a capture or a payload."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup
 from port_hook_cli.check.plan import TIMEOUT_S, WITHIN_S, CheckLimits, CheckPlan
-from port_hook_cli.cli import options, run_options
+from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, Trust, option, option_group
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import SourceError, UsageError
@@ -132,46 +131,6 @@ class CheckChoice:
         return CheckPlan.of(self.only or (), self.skip or (), limits)
 
 
-@option_group("Run")
-class CheckRun(RunContents):
-    """The content of an action run or a workflow node run."""
-
-    outputs: Annotated[
-        str | None,
-        option(
-            "--outputs",
-            metavar="FILE",
-            help="The outputs of a workflow's other nodes: a map, or a run exported from Port.",
-            stdin="the outputs",
-        ),
-    ] = None
-    output_of: run_options.OutputValues = None
-
-    def read_outputs(self, runtime: Runtime) -> Mapping[str, Mapping[str, Any]]:
-        """Return the outputs by node. Raises UsageError for invalid outputs, and StoreError for an unreadable file."""
-        from functools import reduce
-
-        from port_hook_cli.trigger.action_files import read_object
-        from port_hook_cli.trigger.outputs import add_output, read_outputs
-
-        return reduce(add_output, self.output_of or [], read_object(self.outputs, runtime, read_outputs) or {})
-
-    @property
-    def given(self) -> list[str]:
-        """The names of the options that have a value."""
-        values = {
-            "--input": self.input_,
-            "--inputs": self.inputs,
-            "--entity": self.entity,
-            "--event": self.event,
-            "--user": self.user,
-            "--secrets": self.secrets,
-            "--outputs": self.outputs,
-            "--output": self.output_of,
-        }
-        return [name for name, value in values.items() if value]
-
-
 @option_group("Limits")
 class CheckTimes:
     """The options for the time limits of a check."""
@@ -244,7 +203,7 @@ class CheckCommand:
     words: tuple[str, ...]
     plan: CheckPlan
     target: CheckTarget
-    run: CheckRun
+    run: RunContents
     credentials: CheckCredentials
     output: CheckOutput
     runtime: Runtime

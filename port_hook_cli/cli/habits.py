@@ -46,7 +46,7 @@ HABITS: Sequence[Habit] = (
     Habit(_BODIES, "Change the body of the source with --set PATH=JSON or --edit.", "--set"),
     Habit(
         (*_BODIES, "--set", "--property", "--properties", "--param", "--params"),
-        "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE.",
+        "Pass inputs with --input NAME=VALUE, or as a file with --input @FILE.",
         "--input",
     ),
     Habit(

@@ -32,7 +32,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "trigger": (
         "port-hook trigger workflow.json --to 8000 --input service=cart",
         "port-hook trigger create_vm.json --to 8000 --input title=test",
-        "port-hook trigger actions/#create_vm --dry-run --inputs inputs.json",
+        "port-hook trigger actions/#create_vm --dry-run --input @inputs.json",
         "port-hook trigger create_vm --via-port --wait 60 --input title=test",
     ),
     "port-agent": (

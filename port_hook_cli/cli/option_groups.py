@@ -138,8 +138,11 @@ class Declaration(NamedTuple):
     Declare a contradiction at the option that comes first in the message.
     """
     no_effect: tuple[NoEffect, ...] = ()
-    stdin: str = ""
-    """The content of stdin if the value is `-` or `-#ID`, such as `the secret`. Only one option may read stdin."""
+    stdin: str | Callable[[str], str] = ""
+    """The content of stdin if the value is `-` or `-#ID`, such as `the secret`. Only one option may read stdin.
+
+    For values in another form, a function that returns this content, or "" for a value that doesn't read stdin.
+    """
     completes: str = ""
     """The values that completion offers: the name of a method of `completion.values.Surroundings`."""
     choices: tuple[str, ...] = ()
@@ -296,12 +299,11 @@ def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> 
     """
     parameters: list[Any] = ctx.command.params
     given = {declared[each.name].name: each for each in parameters if _has_effect(ctx, each)}
-    readers, pointless, yielding = [], defaultdict[str, dict[str, bool]](dict), set[str]()
+    readers, pointless, yielding = list[str](), defaultdict[str, dict[str, bool]](dict), set[str]()
     for name, parameter in given.items():
         declaration, value = declared[parameter.name], ctx.params[parameter.name]
         texts = value if isinstance(value, list | tuple) else (value,)
-        if declaration.stdin and any(str(text).partition("#")[0] == "-" for text in texts):
-            readers.append((declaration.stdin, "-"))
+        readers += [what for text in texts if (what := _read_from_stdin(declaration, str(text)))]
         for rule in declaration.no_effect:
             is_silenced = rule.is_beside(given)
             if rule.lacks(given) or (is_silenced and (rule.defaults_count or _source(ctx, parameter) == "COMMANDLINE")):
@@ -310,10 +312,16 @@ def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> 
                 yielding.add(parameter.name)
     refuse_contradictions(
         *({each: each in given for each in (name, *declared[given[name].name].excludes)} for name in given),
-        stdin=readers,
+        stdin=[(what, "-") for what in readers],
         pointless=pointless,
     )
     return yielding
+
+
+def _read_from_stdin(declaration: Declaration, text: str) -> str:
+    if callable(declaration.stdin):
+        return declaration.stdin(text)
+    return declaration.stdin if text.partition("#")[0] == "-" else ""
 
 
 def _has_effect(ctx: typer.Context, parameter: Any) -> bool:

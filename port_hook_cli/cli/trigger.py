@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command
+from port_hook_cli.cli.option_groups import argument, command, is_typed, refuse_contradictions
 from port_hook_cli.cli.trigger_options import (
     TriggerCommand,
     TriggerInPort,
@@ -15,7 +15,6 @@ from port_hook_cli.cli.trigger_options import (
     TriggerRun,
     TriggerSignature,
     TriggerTarget,
-    TriggerWorkflow,
 )
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runs.ids import check_run_id
@@ -41,19 +40,11 @@ def trigger(
     *,
     target: TriggerTarget,
     run: TriggerRun,
-    workflow: TriggerWorkflow,
     signature: TriggerSignature,
     port: TriggerInPort,
     output: TriggerOutput,
 ) -> ExitCode:
-    """Send what Port would send for an action or a workflow.
-
-    Checks inputs, fills in defaults, renders templates with jq, and sends the request to your handler. Exits with code
-    1 if the response is not 2xx, and with 11 if the automation's condition is not met.
-
-    `trigger` starts from an action or workflow, `replay` from an existing request. `trigger --dry-run` prints the
-    whole request of an action. `render` takes one template and any data.
-    """
+    """Send what Port would send for an action or a workflow."""
     import asyncio
 
     from port_hook_cli.cli.handlers import handler_finder
@@ -74,13 +65,16 @@ def trigger(
         )
     # Invalid values raise UsageError before anything is read.
     target.read()
+    if output.output is not None and target.brokers:
+        refuse_contradictions({"--to kafka://…": True, "--format": True})
+    if port.via_port and is_typed(ctx, "with_"):
+        names = {f"--with {name}": name in run.files for name in ("event", "secrets", "outputs")}
+        refuse_contradictions(pointless={"With --via-port, Port sends the request": names})
     if run.run_id is not None:
         check_run_id(run.run_id)
-    _ = workflow.responses, target.brokers
+    _ = run.responses, run.files
     source = locate(action, ctx.obj)
-    uses_api = (
-        port.via_port or port.wait_s > 0 or source.file is None or workflow.wants_last or target.kafka is not None
-    )
+    uses_api = port.via_port or port.wait_s > 0 or source.file is None or run.wants_last or bool(target.brokers)
     access = PortAccess(
         ctx.obj,
         sayer(ctx.obj),
@@ -92,7 +86,6 @@ def trigger(
         action=action,
         target=target,
         run=run,
-        workflow=workflow,
         signature=signature,
         port=port,
         output=output,
@@ -107,7 +100,7 @@ def trigger(
 async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
     from port_hook_cli.trigger.action_files import FoundWorkflow, find_action
 
-    if asked.target.brokers is not None:
+    if asked.target.brokers:
         from port_hook_cli.cli.trigger_action import trigger_captured
         from port_hook_cli.trigger.publishing import find_captured
 

@@ -47,7 +47,7 @@ async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Re
 
     Raises a PortHookError for a problem with a file, a setting, an input, a template or Port.
     """
-    _refuse_options_of_workflows(asked)
+    refuse_given(asked.run.for_workflows, f"is for workflows, and {asked.action} is an action.")
     data = asked.run.read(action, asked.runtime)
     with masked_errors(Masker(data.secret_values(action))):
         if asked.port.via_port:
@@ -70,40 +70,29 @@ async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Re
         return await _send(made, asked)
 
 
-def _refuse_options_of_workflows(asked: TriggerCommand) -> None:
-    workflow = asked.workflow
-    given = {
-        "--outputs": workflow.outputs,
-        "--output": workflow.output_of,
-        "--respond": workflow.respond,
-        "--from": workflow.from_,
-    }
-    refuse_given(given, f"is for workflows, and {asked.action} is an action.")
-
-
 def _visible_secrets(action: PortAction, asked: TriggerCommand) -> Iterator[Remark]:
-    given = {text.partition("=")[0].removesuffix(":") for text in asked.run.input_ or []}
+    given = {text.partition("=")[0].removesuffix(":") for text in asked.run.typed_inputs}
     declared = action.inputs or {}
     if any(
         name in given and isinstance(rules, Mapping) and rules.get("encryption") for name, rules in declared.items()
     ):
-        yield note("other users of this machine can see a secret in --input. Pass real secrets with --inputs FILE")
+        yield note("other users of this machine can see a secret in --input. Pass real secrets with --input @FILE")
 
 
 async def _make(
     action: PortAction, data: RunData, invoker: Invoker, asked: TriggerCommand
 ) -> Made | MadeMessage | Unmet:
     run_id, now = asked.run.run_id or make_run_id(secrets.choice), asked.runtime.now()
-    if asked.target.brokers is None and not action.is_message:
+    if not asked.target.brokers and not action.is_message:
         target = asked.target.read()
         uses_handler = asked.output.sends and not target.to_its_url
         any_url = uses_handler or target.chosen(action.identifier) is not None
         return await make(action, data, invoker, run_id=run_id, now=now, any_url=any_url)
-    if asked.target.brokers is None and asked.output.sends:
+    if not asked.target.brokers and asked.output.sends:
         raise UsageError(
             f"Port invokes the action {action.identifier} over Kafka: it publishes a message instead of "
             "sending a request.",
-            hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
+            hint="Publish it with --to kafka://HOST:PORT, or print it with --dry-run.",
         )
     from port_hook_cli.trigger.publishing import make_message
 
@@ -224,8 +213,7 @@ async def _publish(message: SignedMessage, asked: TriggerCommand) -> ExitCode:
         return ExitCode.OK
     from port_hook_cli.trigger.publishing import open_topic, publish
 
-    brokers = asked.target.brokers or ()
-    async with open_topic(brokers, asked.access, asked.runtime, timeout_s=asked.target.timeout_s) as topic:
+    async with open_topic(asked.target.brokers, asked.access, asked.runtime, timeout_s=asked.target.timeout_s) as topic:
         asked.show(message_lines(message, topic.name))
         published = await publish(message, topic, _announce(asked))
     _show_published(message, published, asked)
@@ -246,27 +234,18 @@ def _print_message(message: SignedMessage, asked: TriggerCommand) -> None:
 
 def _show_published(message: SignedMessage, published: Published, asked: TriggerCommand) -> None:
     if asked.output.json:
-        place = {"brokers": list(asked.target.brokers or ()), **asdict(published)}
+        place = {"brokers": list(asked.target.brokers), **asdict(published)}
         emit(message_record(message, place), asked.runtime.stdout)
         return
     asked.show(published_lines(message.made, published))
 
 
 def _refuse_options_of_actions(asked: TriggerCommand) -> None:
-    run, workflow = asked.run, asked.workflow
+    run = asked.run
     given = {
-        "--input": run.input_,
-        "--inputs": run.inputs,
-        "--entity": run.entity,
-        "--event": run.event,
-        "--user": run.user,
-        "--operation": run.operation,
+        **dict.fromkeys(run.given, True),
+        **run.for_workflows,
         "--run-id": run.run_id,
-        "--secrets": run.secrets,
-        "--outputs": workflow.outputs,
-        "--output": workflow.output_of,
-        "--respond": workflow.respond,
-        "--from": workflow.from_,
         "--wait": asked.port.wait_s,
     }
     refuse_given(

@@ -121,15 +121,15 @@ class ActionScreen:
 
 
 def _email(data: RunData, asked: TriggerCommand) -> str | None:
-    """Return the email of the user in the --user file, or None without --user. Port needs the email of a real user."""
-    if asked.run.user is None:
+    """Return the email of the user in the user's file, or None without a file. Port needs a real user's email."""
+    if (file := asked.run.files.get("user")) is None:
         return None
     user = data.by.get("user")
     email = user.get("email") if isinstance(user, Mapping) else None
     if not isinstance(email, str):
         raise UsageError(
-            f"{asked.run.user} has no `email`, which Port needs to run the action as that user.",
-            hint="Add the email, or omit --user.",
+            f"{file} has no `email`, which Port needs to run the action as that user.",
+            hint="Add the email, or leave out --with user.",
         )
     return email
 
@@ -140,7 +140,7 @@ async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: Trigg
     The exit code is 1 for a run that failed, was cancelled, or did not end within --wait.
     """
     refuse_given(
-        {"--entity": asked.run.entity, "--user": asked.run.user},
+        {f"--with {name}": name in asked.run.files for name in ("entity", "user")},
         "has no effect: Port's API accepts only inputs for a workflow run.",
     )
     trigger = startable_trigger(found)

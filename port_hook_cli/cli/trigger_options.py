@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-from port_hook_cli.cli import options, run_options
+from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, also, option, option_group
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
@@ -17,7 +16,6 @@ from port_hook_cli.signatures.signing import Signer, TimestampUnit
 from port_hook_cli.terminal.console import Output
 
 if TYPE_CHECKING:
-    from port_hook_cli.actions.action import PortAction
     from port_hook_cli.cli.handlers import FindHandler
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
@@ -25,25 +23,10 @@ if TYPE_CHECKING:
     from port_hook_cli.text.styled import Styled
     from port_hook_cli.trigger.action import RunTarget
     from port_hook_cli.trigger.outputs import GivenOutputs
-    from port_hook_cli.trigger.run_data import RunData
     from port_hook_cli.workflows.workflow import Workflow
 
 
-class Operation(StrEnum):
-    """The operation of a self-service action on its entity."""
-
-    CREATE = "CREATE"
-    DAY_2 = "DAY-2"
-    DELETE = "DELETE"
-
-
-class RunOrigin(StrEnum):
-    """The origin of a self-service action's run."""
-
-    UI = "UI"
-    API = "API"
-
-
+_KAFKA = "kafka://"
 _IN_PORT = (NoEffect("With --via-port, Port sends the request", beside=("--via-port",)),)
 # A default --dry-run must not start a run.
 _DRY_IN_PORT = (_IN_PORT[0]._replace(defaults_count=True),)
@@ -58,10 +41,11 @@ class TriggerTarget:
         option(
             "--to",
             metavar="URL|PORT",
-            help="The target. If it has no path, port-hook uses the action's path and query. Default: the action's URL "
-            "if it is on this machine, your handler, or 8000.",
+            help="Default: the action's URL if it is on this machine, your handler, or 8000. "
+            "kafka://HOST:PORT publishes Port's Kafka message to a broker on this machine.",
             trust=HANDLER_HERE,
             no_effect=_IN_PORT,
+            is_common=True,
         ),
     ] = None
     route: Annotated[
@@ -72,15 +56,6 @@ class TriggerTarget:
         bool,
         option("--to-its-url", help="Send to the action's own URL, even on another machine.", no_effect=_IN_PORT),
     ] = False
-    kafka: Annotated[
-        str | None,
-        option(
-            "--kafka",
-            metavar="HOST:PORT",
-            help="Publish Port's Kafka message to this broker instead of sending a request.",
-            excludes=("--format", "--via-port"),
-        ),
-    ] = None
     timeout_s: Annotated[options.ResponseTimeout, also(no_effect=_IN_PORT)] = 40.0
 
     def read(self) -> RunTarget:
@@ -88,7 +63,8 @@ class TriggerTarget:
         from port_hook_cli.invocations.targets import read_target
         from port_hook_cli.trigger.action import RunTarget
 
-        to, routes = None if self.to is None else read_target(self.to, "--to"), {}
+        to = None if self.to is None or self.brokers else read_target(self.to, "--to")
+        routes = {}
         for text in self.route or []:
             action, equals, target = text.partition("=")
             if not (action and equals and target):
@@ -97,82 +73,44 @@ class TriggerTarget:
         return RunTarget(to=to, routes=routes, to_its_url=self.to_its_url)
 
     @property
-    def brokers(self) -> tuple[str, ...] | None:
-        """The Kafka brokers for messages. Raises UsageError if --kafka is not an address of brokers on this machine."""
-        if self.kafka is None:
-            return None
+    def brokers(self) -> tuple[str, ...]:
+        """The Kafka brokers for messages. Raises UsageError if --to has a broker that is not on this machine."""
+        if self.to is None or not self.to.startswith(_KAFKA):
+            return ()
         from port_hook_cli.kafka.producer import read_bootstrap
 
-        return read_bootstrap(self.kafka)
+        return read_bootstrap(self.to.removeprefix(_KAFKA).removesuffix("/"))
 
     @property
     def chosen(self) -> Mapping[str, object]:
         """The values of the options that choose the target of a request."""
-        return {"--to": self.to, "--route": self.route, "--to-its-url": self.to_its_url}
+        to = None if self.brokers else self.to
+        return {"--to": to, "--route": self.route, "--to-its-url": self.to_its_url}
 
 
 @option_group("Run")
 class TriggerRun(RunContents):
-    """The options for the content of a run."""
+    """The options for the content of a run, and for the nodes of a workflow."""
 
-    event: Annotated[run_options.EventFile, also(no_effect=_IN_PORT)] = None
-    secrets: Annotated[run_options.SecretsFile, also(no_effect=_IN_PORT)] = None
-    operation: Annotated[
-        Operation | None,
-        option("--operation", help="The operation. Default: from the action's definition.", no_effect=_IN_PORT),
-    ] = None
-    run_id: Annotated[
-        str | None, option("--run-id", metavar="ID", help="The run's ID. Default: a new ID.", no_effect=_IN_PORT)
-    ] = None
-    origin: Annotated[RunOrigin, option("--origin", help="Where the action was run from.", no_effect=_IN_PORT)] = (
-        RunOrigin.UI
-    )
-    strict: Annotated[
-        bool,
-        option(
-            "--strict",
-            help="Fail if a jq expression fails, instead of using null.",
-            trust=ANY_VALUE,
-            no_effect=_IN_PORT,
-        ),
-    ] = False
-
-    def read(self, form: PortAction, runtime: Runtime) -> RunData:
-        """Return the run data from `read_run`, with the run's origin and operation."""
-        data = self.read_run(form, runtime)
-        return replace(
-            data,
-            origin=str(self.origin),
-            operation=None if self.operation is None else str(self.operation),
-        )
-
-
-@option_group("Workflow")
-class TriggerWorkflow:
-    """The options for the outputs and responses that replace nodes of a workflow."""
-
-    outputs: Annotated[
-        str | None,
-        option(
-            "--outputs",
-            metavar="FILE|last",
-            help="The outputs of nodes that should not run: a map, a run exported from Port, or `last` for the latest "
-            "run in Port or the sandbox.",
-            no_effect=_IN_PORT,
-            stdin="the outputs",
-        ),
-    ] = None
     from_: Annotated[
         str | None,
         option(
             "--from",
             metavar="NODE",
-            help="Run the workflow from this node to its end, with the outputs of earlier nodes from --outputs "
-            "(default: last). Lists the nodes that have already acted. WORKFLOW#NODE runs only one node.",
+            help="Run the workflow from this node.",
             no_effect=(NoEffect("Port does not document how to run a workflow from a node", beside=("--via-port",)),),
+            is_common=True,
         ),
     ] = None
-    output_of: Annotated[run_options.OutputValues, also(no_effect=_IN_PORT)] = None
+    output_of: Annotated[
+        list[str] | None,
+        option(
+            "--output",
+            metavar="NODE.PATH=JSON",
+            help="One value in the output of a node that should not run (repeatable).",
+            no_effect=_IN_PORT,
+        ),
+    ] = None
     respond: Annotated[
         list[str] | None,
         option(
@@ -182,6 +120,18 @@ class TriggerWorkflow:
             no_effect=_IN_PORT,
         ),
     ] = None
+    run_id: Annotated[
+        str | None, option("--run-id", metavar="ID", help="The run's ID. Default: a new ID.", no_effect=_IN_PORT)
+    ] = None
+    strict: Annotated[
+        bool,
+        option(
+            "--strict",
+            help="Fail if a jq expression fails, instead of using null.",
+            trust=ANY_VALUE,
+            no_effect=_IN_PORT,
+        ),
+    ] = False
 
     @property
     def responses(self) -> dict[str, str]:
@@ -193,15 +143,27 @@ class TriggerWorkflow:
         return read_responses(self.respond)
 
     @property
+    def for_workflows(self) -> Mapping[str, object]:
+        """The values of the options that only workflows have."""
+        outputs = self.files.get("outputs")
+        return {
+            "--with outputs": outputs,
+            "--output": self.output_of,
+            "--respond": self.respond,
+            "--from": self.from_,
+        }
+
+    @property
     def wants_last(self) -> bool:
         """Whether the outputs of the latest run are used."""
-        if self.outputs is None:
+        outputs = self.files.get("outputs")
+        if outputs is None:
             return self.from_ is not None
         from port_hook_cli.trigger.outputs import LAST
 
-        return self.outputs == LAST
+        return outputs == LAST
 
-    async def read_outputs(
+    async def find_outputs(
         self, workflow: Workflow, node: str | None, access: PortAccess, runtime: Runtime, say: Say
     ) -> GivenOutputs:
         """Return the outputs by node from the options, or from the last run and the options."""
@@ -223,7 +185,7 @@ class TriggerWorkflow:
                 require_node(workflow, node)
             found = await last_outputs(workflow, access, say)
         else:
-            found = read_object(self.outputs, runtime, read_given_outputs) or GivenOutputs({})
+            found = read_object(self.files.get("outputs"), runtime, read_given_outputs) or GivenOutputs({})
             reject_unknown_nodes(workflow, found.outputs)
         if self.from_ is not None and found.run is not None:  # the run's later outputs are not used
             found = replace(found, outputs=earlier_outputs(workflow, self.from_, found.outputs))
@@ -257,17 +219,14 @@ class TriggerSignature:
 class TriggerInPort:
     """The options for the run in Port, and for calls of Port's API."""
 
-    via_port: Annotated[
-        bool, option("--via-port", help="Run the action or workflow in Port. This starts real work.")
-    ] = False
+    via_port: Annotated[bool, option("--via-port", help="Start it in Port: real work.", is_common=True)] = False
     wait_s: Annotated[
         float,
         options.seconds(
             "--wait",
-            "Follow the run for at most S seconds: in the sandbox, or in Port with --via-port. "
-            "In a workflow, S limits the wait for each report.",
+            "Follow the run for S seconds, in the sandbox or in Port. In a workflow, each report has S seconds.",
         ),
-        also(no_effect=(NoEffect("Nothing is sent", beside=("--dry-run", "--format")),)),
+        also(no_effect=(NoEffect("Nothing is sent", beside=("--dry-run", "--format")),), is_common=True),
     ] = 0.0
 
 
@@ -279,14 +238,16 @@ class TriggerOutput:
         bool,
         option(
             "--list",
-            help="List what `trigger` can invoke in the file or directory ACTION, without sending requests. Default: "
-            "the current directory, actions/ and workflows/.",
+            help="List what can be triggered in the file or directory ACTION. Default: the current directory, actions/ "
+            "and workflows/.",
+            is_common=True,
         ),
     ] = False
-    dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT)] = False
+    dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT, is_common=True)] = False
     output: Annotated[
         str | None,
         options.request_format(REQUEST_FORMATS, "Print the signed request without sending it:", no_effect=_IN_PORT),
+        also(is_common=True),
     ] = None
     json: Annotated[options.Json, also(excludes=("--format",))] = False
 
@@ -303,7 +264,6 @@ class TriggerCommand:
     action: str
     target: TriggerTarget
     run: TriggerRun
-    workflow: TriggerWorkflow
     signature: TriggerSignature
     port: TriggerInPort
     output: TriggerOutput

@@ -47,10 +47,10 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
         found = await find_in_port(found, asked.access)
     elif found.is_in_port:
         asked.say(found.remark)
-    if (node := asked.workflow.from_) is not None:
+    if (node := asked.run.from_) is not None:
         return await _retry(found, node, asked)
-    given = await asked.workflow.read_outputs(found.workflow, found.node, asked.access, asked.runtime, asked.say)
-    if asked.workflow.wants_last and found.node is not None and given.run is not None:
+    given = await asked.run.find_outputs(found.workflow, found.node, asked.access, asked.runtime, asked.say)
+    if asked.run.wants_last and found.node is not None and given.run is not None:
         reject_missing_outputs(found.workflow, [found.node], given.outputs, origin=f"The run {given.run.id}")
     form = form_of_workflow(found.workflow, found.node)
     data = asked.run.read(form, asked.runtime)
@@ -72,10 +72,10 @@ async def _retry(found: FoundWorkflow, node: str, asked: TriggerCommand) -> Exit
             hint=f"Leave out #{found.node}, or leave out --from.",
         )
     require_start(workflow, node)
-    given = await asked.workflow.read_outputs(workflow, node, asked.access, asked.runtime, asked.say)
+    given = await asked.run.find_outputs(workflow, node, asked.access, asked.runtime, asked.say)
     data = asked.run.read(form_of_workflow(workflow, node), asked.runtime)
     start = WorkflowStart(workflow=workflow, node=node, data=data, outputs=given.outputs, continues=True)
-    origin = "The --outputs file" if given.run is None else f"The run {given.run.id}"
+    origin = f"--with outputs={asked.run.files['outputs']}" if given.run is None else f"The run {given.run.id}"
     outputs = {**start.stand_ins, **earlier_outputs(workflow, node, given.outputs)}
     reject_missing_outputs(workflow, start.running, outputs, origin=origin)
     if given.run is not None:
@@ -103,7 +103,7 @@ async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
                 recipient=client,
                 signer=asked.signature.signer(asked.access),
                 target=asked.targets(),
-                responses=asked.workflow.responses,
+                responses=asked.run.responses,
                 ask=_asker(asked.runtime) if can_ask(asked.runtime) else None,
                 brokers=asked.target.brokers,
                 wait_s=asked.port.wait_s,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError, SettingsError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError, MissingCredentialsError, SettingsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.placeholders import is_placeholder
@@ -114,9 +114,9 @@ class Settings:
             message, hint = self.objection
             raise CredentialsError(message, hint=hint)
 
-    def _missing(self, what: str, variable: str, flag: str) -> CredentialsError:
+    def _missing(self, what: str, variable: str, flag: str) -> MissingCredentialsError:
         gaps = "".join(f" {gap}" for gap in self.gaps)
-        return CredentialsError(
+        return MissingCredentialsError(
             f"No {what} is set.{gaps}",
             hint=f"Run `port-hook login`, set {variable}, {flag}save it in .env or ~/.port/.env, or select an "
             f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}. Without a Port account, "

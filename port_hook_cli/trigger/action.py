@@ -182,7 +182,7 @@ def require_event(action: PortAction, data: RunData) -> None:
     """Raise UsageError for an automation without an event."""
     if action.kind is ActionKind.AUTOMATION and data.event is None:
         raise UsageError(
-            f"The automation {action.identifier} needs an event.", hint="Pass the event with --event FILE."
+            f"The automation {action.identifier} needs an event.", hint="Pass the event with --with event=FILE."
         )
 
 

@@ -25,7 +25,15 @@ from port_hook_cli.actions.action import (
     read_action,
     unwrapped,
 )
-from port_hook_cli.errors import PortApiError, PortHookError, SourceError, StoreError, UsageError
+from port_hook_cli.errors import (
+    MissingCredentialsError,
+    PortApiError,
+    PortHookError,
+    SettingsError,
+    SourceError,
+    StoreError,
+    UsageError,
+)
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.user_files import (
     DOCUMENT_SUFFIXES,
@@ -122,12 +130,7 @@ async def find_action(
     without an action, StoreError, SettingsError and PortApiError.
     """
     if source.file is None:
-        try:
-            document: Any = await _get(source, access)
-        except PortHookError as problem:
-            problem.message = f"{_no_file(source.name, runtime)}, so port-hook asks Port. {problem.message}"
-            problem.hint = f"Pass the path of a file. {problem.hint}"
-            raise
+        document: Any = await _ask_port(source, access, runtime)
         name = f"The {'workflow' if is_workflow(document) else 'action'} {source.name}"
     elif _is_directory(source.file, runtime):
         name, document = source.file, _read_directory(source.file, runtime)
@@ -247,7 +250,7 @@ def _named(name: str) -> Iterator[None]:
 
 def _no_file(name: str, runtime: Runtime) -> str:
     """Return a clause about a name that isn't a file. A directory must be written as a path."""
-    return f"{name} is not a file" if os.path.lexists(runtime.cwd / name) else f"File not found: {name}"
+    return f"{name} is not a file" if os.path.lexists(runtime.cwd / name) else f"No file {name} here"
 
 
 def _is_directory(name: str, runtime: Runtime) -> bool:
@@ -256,6 +259,21 @@ def _is_directory(name: str, runtime: Runtime) -> bool:
 
 def _is_path(name: str) -> bool:
     return "/" in name or os.sep in name or name in {".", ".."}
+
+
+async def _ask_port(source: ActionLocation, access: PortAccess, runtime: Runtime) -> Mapping[str, Any]:
+    """Return the definition in Port. Errors start with why port-hook asks Port."""
+    try:
+        return await _get(source, access)
+    except MissingCredentialsError as problem:
+        raise SettingsError(
+            " ".join((f"{_no_file(source.name, runtime)}.", *access.settings.gaps)),
+            hint=f"To use {source.name} in Port, run `port-hook login`.",
+        ) from problem
+    except PortHookError as problem:
+        problem.message = f"{_no_file(source.name, runtime)}, so port-hook asks Port. {problem.message}"
+        problem.hint = f"Pass the path of a file. {problem.hint}"
+        raise
 
 
 async def _get(source: ActionLocation, access: PortAccess) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from port_hook_cli.workflows.shown_run import ShownRun, read_shown_run
 from port_hook_cli.workflows.workflow import Workflow
 
 LAST = "last"
-"""The value of `--outputs` that means the latest run. For a file with this name, write `./last`."""
+"""The value of `--with outputs=` that means the latest run. For a file with this name, write `./last`."""
 
 
 def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
@@ -36,7 +36,7 @@ def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
     if isinstance(run, Mapping) and all(isinstance(each, Mapping) for each in run.values()):
         return dict(run)
     raise SourceError(
-        "--outputs: the document does not map nodes to their outputs.",
+        "The file with outputs does not map nodes to their outputs.",
         hint='Write it like {"check": {"response": {"status": 200, "data": {}}}}, or pass a workflow run from Port.',
     )
 
@@ -89,7 +89,7 @@ def reject_unknown_nodes(workflow: Workflow, outputs: Iterable[str]) -> None:
     for name in outputs:
         if name not in workflow.nodes:
             raise SourceError(
-                f"--outputs: The workflow {workflow.identifier} has no node {name}.",
+                f"The workflow {workflow.identifier} has no node {name}, which the outputs contain.",
                 hint=f"It has: {', '.join(workflow.nodes)}.",
             )
 
@@ -98,7 +98,7 @@ def require_node(workflow: Workflow, node: str | None) -> None:
     """Raise UsageError if no node is selected. A whole workflow runs each node and doesn't use given outputs."""
     if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
         raise UsageError(
-            "--outputs last runs one node over the outputs of the nodes before it.",
+            "--with outputs=last runs one node over the outputs of the nodes before it.",
             hint=f"Pass the node: {workflow.identifier}#NODE, or FILE#NODE. "
             "Or add --from NODE to run the workflow from that node.",
         )
@@ -114,7 +114,7 @@ async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> Give
     if run is None:
         raise SourceError(
             f"The workflow {workflow.identifier} has no run yet, so there are no last outputs.",
-            hint=f"Start a run with `port-hook trigger {workflow.identifier} --via-port`, or pass --outputs FILE.",
+            hint=f"Start a run with `port-hook trigger {workflow.identifier} --via-port`, or pass --with outputs=FILE.",
         )
     state = "  ".join(filter(None, (run.result or run.status, run.created_at)))
     say(note(f"the outputs come from the run {brief(run.id)}  {brief(state)}"))

@@ -65,7 +65,7 @@ async def _make(
             raise UsageError(
                 f"Port sends the request of {action.identifier} itself and does not publish a message: its `agent` is "
                 "not true.",
-                hint="Leave out --kafka.",
+                hint="Pass the handler's URL or port with --to.",
             )
         made, errors = as_sent(request), request.errors
     is_self_service = action.kind is ActionKind.SELF_SERVICE

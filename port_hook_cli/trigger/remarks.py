@@ -22,7 +22,9 @@ def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
     """Yield notes on missing data of an action run, and on steps that only Port takes."""
     operation = data.operation or action.operation
     if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and data.entity is None:
-        yield note(f"a {operation} action needs an entity, and `.entity` is empty. Pass the entity with --entity FILE")
+        yield note(
+            f"a {operation} action needs an entity, and `.entity` is empty. Pass the entity with --with entity=FILE"
+        )
     if action.approval:
         yield note("Port sends this after an approval, but trigger sends it immediately")
     if not action.is_published:
@@ -65,7 +67,7 @@ def agent_remarks(request: RenderedRequest) -> Iterator[Remark]:
     if request.agent:
         yield note(
             "the action has `agent` enabled: in Port, the execution agent would send this request "
-            "(--kafka HOST:PORT publishes it for the agent)"
+            "(--to kafka://HOST:PORT publishes it for the agent)"
         )
 
 

@@ -62,7 +62,7 @@ async def walk_workflow(
     """
     masker = begin.masker
     with masked_errors(masker):
-        if outside.brokers is None:
+        if not outside.brokers:
             workflow, remarks = with_targets(begin.workflow, outside.target, masker)
             for remark in remarks:
                 on_event(remark)
@@ -81,7 +81,7 @@ async def _effects(
 ) -> HandlerEffects:
     api = await _sandbox(stack, begin.workflow, outside)
     topic = None
-    if outside.brokers is not None:
+    if outside.brokers:
         from port_hook_cli.trigger.publishing import open_topic
 
         opening = open_topic(outside.brokers, outside.access, outside.runtime, timeout_s=outside.timeout_s)

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _PAUSE_S = 0.2
 _SKIPPED = "port-hook does not run INTEGRATION_ACTION nodes. Pass an output with --output {}=JSON"
-_NOT_PUBLISHED = "messages are not published without --kafka HOST:PORT. Pass an output with --output {}=JSON"
+_NOT_PUBLISHED = "messages are not published without --to kafka://HOST:PORT. Pass an output with --output {}=JSON"
 _NOT_SAVED = "no sandbox is used (PORT_API_URL), so the entity was not saved"
 
 
@@ -69,7 +69,7 @@ class Outside:
     target: RunTarget = field(default_factory=RunTarget)
     responses: Mapping[str, str] = field(default_factory=dict)
     ask: Callable[[Node], Awaitable[str]] | None = None
-    brokers: tuple[str, ...] | None = None
+    brokers: tuple[str, ...] = ()
     wait_s: float = 0.0
     timeout_s: float = 0.0
     asks_sandbox: bool = False
@@ -117,7 +117,7 @@ class HandlerEffects:
         return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
-        """Return a node's output from --outputs or --output, or None if there is no output for the node."""
+        """Return a node's output from a file or --output, or None if there is no output for the node."""
         return self._outputs.get(node.identifier)
 
     async def observe(self, step: Step) -> None:

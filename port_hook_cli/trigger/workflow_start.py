@@ -133,7 +133,7 @@ async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker,
     if trigger.type == NodeType.EVENT_TRIGGER:
         if data.event is None:
             raise UsageError(
-                f"The trigger {trigger.identifier} runs for an event.", hint="Pass the event with --event FILE."
+                f"The trigger {trigger.identifier} runs for an event.", hint="Pass the event with --with event=FILE."
             )
         if begin.is_at_trigger and (unmet := await find_unmet(_automation(begin.workflow, trigger), data, invoker)):
             raise NotTriggered(unmet)

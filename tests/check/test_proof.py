@@ -187,7 +187,7 @@ async def test_rejection_that_the_sandbox_caused_proves_nothing_and_the_hint_sho
     assert statuses(report) == {"valid": "not-observed", "no-signature": "passed", "other-secret": "passed"}
     assert report.outcome() == "unproved"
     assert "after the sandbox rejected GET /v1/blueprints/service/entities/missing" in report.findings[0].seen
-    assert "--inputs" in report.findings[0].fix
+    assert "--input" in report.findings[0].fix
 
 
 async def test_failure_of_every_valid_run_is_reported_with_its_summary() -> None:

@@ -364,7 +364,7 @@ def test_secret_in_the_request_is_sent_but_neither_printed_nor_saved(run: Run, f
     (folder / "action.json").write_text(json.dumps({**action, "invocationMethod": method}), "utf-8")
     (folder / "secrets.env").write_text("TOKEN=t0k3n-0f-th3-0rg", "utf-8")
     (folder / "secrets.env").chmod(0o600)
-    words = ("check", "action.json", "--secrets", "secrets.env", "--only", "no-signature", "--junit", "check.xml")
+    words = ("check", "action.json", "--with", "secrets=secrets.env", "--only", "no-signature", "--junit", "check.xml")
     with handler() as other:
         result = run(*words, "--to", str(other.port), env=ENV)
     assert result.code == 1
@@ -392,7 +392,7 @@ def test_unrenderable_node_url_is_an_error_with_the_reason(run: Run, folder: Pat
     a_workflow(folder, "ftp://{{ .secrets.TOKEN }}/")
     (folder / "secrets.json").write_text('{"TOKEN": "t0k3n-0f-th3-0rg"}', "utf-8")
     (folder / "secrets.json").chmod(0o600)
-    result = run("check", "workflow.json#call", "--secrets", "secrets.json", "--to", "8000", env=ENV)
+    result = run("check", "workflow.json#call", "--with", "secrets=secrets.json", "--to", "8000", env=ENV)
     assert result.code == ExitCode.USAGE
     assert 'error: The node call\'s `url` rendered to "ftp://***/", which is not a URL' in result.err
 

@@ -60,7 +60,7 @@ READERS = (
     "sign FILE",
     "trigger FILE --to 1",
     "trigger --list FILE",
-    f"trigger {CREATE_VM} --to 1 --inputs FILE",
+    f"trigger {CREATE_VM} --to 1 --input @FILE",
     "verify FILE",
 )
 

@@ -151,9 +151,9 @@ def test_missing_secret_hint_suggests_commands_without_an_account(run: Run) -> N
 def test_missing_file_is_reported_before_missing_credentials(run: Run, folder: Path) -> None:
     (folder / "actions").mkdir()
     for line, message in (
-        ("trigger create_vm", "File not found: create_vm, so port-hook asks Port. No client ID is set."),
-        ("trigger actions", "actions is not a file, so port-hook asks Port. No client ID is set."),
-        ("check nofile", "File not found: nofile, so port-hook asks Port. No client ID is set."),
+        ("trigger create_vm", "No file create_vm here."),
+        ("trigger actions", "actions is not a file."),
+        ("check nofile", "No file nofile here."),
         ("replay nofile", "File not found: nofile. Capture store not found: "),
     ):
         assert run(*line.split(), "--to", "1").err.startswith(f"error: {message}")

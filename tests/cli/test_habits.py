@@ -13,7 +13,7 @@ from tests.stores import keep
 
 TO_8000 = "Pass the target with --to, such as --to 8000."
 SECRET = "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line."
-INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
+INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --input @FILE."
 
 
 def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:

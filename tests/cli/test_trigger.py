@@ -83,7 +83,7 @@ def test_trigger_sends_create_vm_with_the_default_payload(run: Run, receiver: Ha
 def test_trigger_renders_encrypts_and_sends_an_action_with_templates(run: Run, folder: Path, receiver: Handler) -> None:
     entity = write(folder, "e.json", {"identifier": "checkout", "title": "Checkout"})
     inputs = write(folder, "inputs.yaml", "replicas: 3\napi_key: s3cret\n")
-    result = run("trigger", SCALE, "--to", receiver.url, "--inputs", inputs, "--entity", entity, env=ENV)
+    result = run("trigger", SCALE, "--to", receiver.url, "--input", f"@{inputs}", "--with", f"entity={entity}", env=ENV)
     assert result.code == 0
     request, document = sent(receiver)
     assert request.line == "PUT /services/checkout/scale HTTP/1.1"
@@ -206,19 +206,15 @@ def test_trigger_needs_no_target_when_the_actions_url_is_on_this_machine(
     assert sent(receiver)[0].line == "POST /here?a=1 HTTP/1.1"
 
 
-def test_trigger_options_set_the_user_origin_operation_and_timestamp_unit(
-    run: Run, folder: Path, receiver: Handler
-) -> None:
-    body = {"by": "{{ .trigger.by.user.email }}", "o": "{{ .trigger.origin }} {{ .trigger.operation }}"}
-    action = write(folder, "a.json", an_action(body=body))
+def test_trigger_options_set_the_user_and_the_timestamp_unit(run: Run, folder: Path, receiver: Handler) -> None:
+    action = write(folder, "a.json", an_action(body={"by": "{{ .trigger.by.user.email }}"}))
     user = write(folder, "u.json", {"email": "ada@example.com"})
-    options = ("--origin", "API", "--operation", "DELETE", "--user", user, "--timestamp-unit", "ms")
+    options = ("--with", f"user={user}", "--timestamp-unit", "ms")
     result = run("trigger", action, "--to", receiver.url, "--input", "title=a", *options, env=ENV)
     assert result.code == 0
     request, document = sent(receiver)
-    assert document == {"by": "ada@example.com", "o": "API DELETE"}
+    assert document == {"by": "ada@example.com"}
     assert len(request.value("x-port-timestamp") or "") == 13
-    assert "a DELETE action needs an entity" in result.err
 
 
 def test_trigger_prints_notes_about_unchecked_parts_of_an_action(run: Run, folder: Path, receiver: Handler) -> None:
@@ -245,7 +241,7 @@ def test_trigger_without_a_secret_exits_4_or_sends_unsigned_with_no_sign(run: Ru
 
 
 def test_trigger_sends_an_automation_for_an_event(run: Run, receiver: Handler) -> None:
-    result = run("trigger", TIER, "--to", receiver.url, "--event", EVENT, env=ENV)
+    result = run("trigger", TIER, "--to", receiver.url, "--with", f"event={EVENT}", env=ENV)
     assert result.code == 0
     request, document = sent(receiver)
     assert request.line == "POST /tiers HTTP/1.1"
@@ -257,7 +253,7 @@ def test_trigger_sends_nothing_when_the_condition_is_not_met(run: Run, folder: P
     for as_json in (False, True):
         event = write(folder, "event.json", {"diff": {"before": {}, "after": {}}})
         options = ("--json",) if as_json else ()
-        result = run("trigger", TIER, "--to", receiver.url, "--event", event, *options, env=ENV)
+        result = run("trigger", TIER, "--to", receiver.url, "--with", f"event={event}", *options, env=ENV)
         assert result.code == ExitCode.NOT_TRIGGERED
         assert receiver.requests == []
         expression = ".diff.before.properties.tier != .diff.after.properties.tier"
@@ -272,7 +268,7 @@ def test_trigger_sends_nothing_when_the_condition_is_not_met(run: Run, folder: P
 def test_trigger_shows_the_beginning_of_long_conditions_that_are_not_met(run: Run, folder: Path) -> None:
     automation = json.loads(Path(TIER).read_text("utf-8"))
     automation["trigger"]["condition"] = {"type": "JQ", "expressions": ["." * 1000, *["false"] * 100]}
-    result = run("trigger", write(folder, "a.json", automation), "--to", "1", "--event", EVENT, env=ENV)
+    result = run("trigger", write(folder, "a.json", automation), "--to", "1", "--with", f"event={EVENT}", env=ENV)
     assert result.code == ExitCode.NOT_TRIGGERED
     assert "note: 81 more expressions are not shown" in result.err
     assert len(result.err) < 2000
@@ -281,7 +277,7 @@ def test_trigger_shows_the_beginning_of_long_conditions_that_are_not_met(run: Ru
 def test_trigger_exits_2_when_an_automation_has_no_event(run: Run) -> None:
     result = run("trigger", TIER, "--to", "1", env=ENV)
     assert result.code == ExitCode.USAGE
-    assert "--event" in result.err
+    assert "--with event=FILE" in result.err
 
 
 # --- printing -------------------------------------------------------------------------------------------------------
@@ -319,7 +315,7 @@ def test_trigger_sends_secrets_and_never_prints_them(run: Run, folder: Path) -> 
     )
     answer = f"HTTP/1.1 200 OK\r\ncontent-length: {len(secret.encode())}\r\n\r\n{secret}".encode()
     with handler(answer) as receiver:
-        args = ("trigger", action, "--to", receiver.url, "--input", "title=a", "--secrets", secrets)
+        args = ("trigger", action, "--to", receiver.url, "--input", "title=a", "--with", f"secrets={secrets}")
         result = run(*args, env=ENV)
         assert result.code == 0
         request, document = sent(receiver)
@@ -342,7 +338,7 @@ def test_dry_run_of_a_url_from_a_secret_masks_only_the_secret(run: Run, folder: 
     ):
         secrets = write(folder, "secrets.json", {"U": secret})
         action = write(folder, "a.json", an_action(url="{{ .secrets.U }}/api"))
-        result = run("trigger", action, "--input", "title=a", "--secrets", secrets, "--dry-run", env=ENV)
+        result = run("trigger", action, "--input", "title=a", "--with", f"secrets={secrets}", "--dry-run", env=ENV)
         assert result.code == 0
         lines = result.out.splitlines()
         assert lines[:2] == [f"POST {target} HTTP/1.1", f"Host: {host}"]
@@ -358,7 +354,7 @@ def test_trigger_errors_never_contain_a_secret(run: Run, folder: Path) -> None:
         action = write(folder, "a.json", an_action(url=url))
         secrets = write(folder, "s.json", {"KEY": LONG})
         for more in ((), ("--json",), ("--dry-run",)):
-            result = run("trigger", action, "--input", "title=a", "--secrets", secrets, *more, env=ENV)
+            result = run("trigger", action, "--input", "title=a", "--with", f"secrets={secrets}", *more, env=ENV)
             assert "corr" not in result.out + result.err
             assert "***" in result.out + result.err
 
@@ -370,7 +366,7 @@ def test_trigger_warnings_never_contain_an_encrypted_input(run: Run, folder: Pat
         "cpu": {"type": "number", "default": {"jqQuery": ".form.key.x"}},
     }
     inputs = write(folder, "i.json", {"title": "a", "key": LONG})
-    args = ("trigger", write(folder, "a.json", action), "--to", receiver.url, "--inputs", inputs)
+    args = ("trigger", write(folder, "a.json", action), "--to", receiver.url, "--input", f"@{inputs}")
     result = run(*args, env=ENV)
     assert result.code == 0
     assert "became null: jq: error: Cannot index string" in result.err
@@ -393,16 +389,29 @@ def test_trigger_error_lists_every_violation_with_its_input(run: Run, receiver: 
         "  cpu must be equal to one of the allowed values: 1, 2, 4, 8",
         "  memory must be number",
         '  region must match pattern "^[a-z]{2}-[a-z]+-\\d$"',
-        "hint: Pass inputs with --input NAME=VALUE or --inputs FILE.",
+        "hint: Pass inputs with --input NAME=VALUE or --input @FILE.",
     ]
 
 
-def test_input_option_overrides_the_inputs_file(run: Run, folder: Path, receiver: Handler) -> None:
+def test_input_option_overrides_the_inputs_file_and_its_value_is_no_file(
+    run: Run, folder: Path, receiver: Handler
+) -> None:
     inputs = write(folder, "i.json", create_vm(RUN_ID, at=""))
-    args = ("trigger", CREATE_VM, "--to", receiver.url, "--inputs", inputs, "--input", "cpu:=8")
+    args = (
+        "trigger",
+        CREATE_VM,
+        "--to",
+        receiver.url,
+        "--input",
+        f"@{inputs}",
+        "--input",
+        "cpu:=8",
+        "--input",
+        "title=@i.json",
+    )
     assert run(*args, env=ENV).code == 0
     properties = sent(receiver)[1]["payload"]["properties"]
-    assert properties == {"title": "dev-env", "cpu": 8, "memory": 4, "region": "eu-west-1"}
+    assert properties == {"title": "@i.json", "cpu": 8, "memory": 4, "region": "eu-west-1"}
 
 
 # --- which action ---------------------------------------------------------------------------------------------------
@@ -431,15 +440,15 @@ def test_error_about_an_invalid_action_on_stdin_shows_stdin(run: Run) -> None:
 
 def test_trigger_rejects_an_invalid_document_without_quoting_its_values(run: Run, folder: Path) -> None:
     for option, content, words in (
-        ("--inputs", "[1]", "d is not an object"),
-        ("--inputs", "a: [", "d is neither JSON nor YAML"),
-        ("--entity", '{"title": "a"}', "d is not an entity: it has no `identifier`"),
-        ("--event", "7", "d is not an object"),
-        ("--user", '"me"', "d is not an object"),
-        ("--secrets", '{"a": {"b": "s3cret"}}', "d contains a, which is not a string"),
-        ("--secrets", "=s3cret\n", "d is neither JSON nor a .env file: line 1"),
+        ("--input=@", "[1]", "d is not an object"),
+        ("--input=@", "a: [", "d is neither JSON nor YAML"),
+        ("--with=entity=", '{"title": "a"}', "d is not an entity: it has no `identifier`"),
+        ("--with=event=", "7", "d is not an object"),
+        ("--with=user=", '"me"', "d is not an object"),
+        ("--with=secrets=", '{"a": {"b": "s3cret"}}', "d contains a, which is not a string"),
+        ("--with=secrets=", "=s3cret\n", "d is neither JSON nor a .env file: line 1"),
     ):
-        result = run("trigger", CREATE_VM, "--to", "1", option, write(folder, "d", content), env=ENV)
+        result = run("trigger", CREATE_VM, "--to", "1", option + write(folder, "d", content), env=ENV)
         assert (result.code, result.out) == (ExitCode.STORE, "")
         assert words in result.err
         assert "s3cret" not in result.err
@@ -454,7 +463,12 @@ def test_trigger_rejects_contradictory_options(run: Run) -> None:
         (("--json", "--format", "curl"), ", not both."),
         (("--wait", "3"), "--wait follows the run in a sandbox on this machine"),
         (("--via-port", "--to", "1"), "--to has no effect"),
-        (("--inputs", "-", "--secret-file", "-"), "cannot both use stdin"),
+        (("--input", "@-", "--secret-file", "-"), "The inputs and the secret cannot both use stdin"),
+        (("--with", "user=-", "--with", "entity=-"), "The user and the entity cannot both use stdin"),
+        (("--with", "users=u.json"), "NAME is entity, event, user, secrets or outputs"),
+        (("--with", "user"), "--with user has no file"),
+        (("--with", "user=a.json", "--with", "user=b.json"), "--with sets user twice"),
+        (("--via-port", "--with", "event=e.json"), "--with event has no effect"),
     ):
         result = run("trigger", CREATE_VM, *args, env=ENV)
         assert (result.code, result.out) == (ExitCode.USAGE, "")
@@ -555,7 +569,7 @@ def test_trigger_via_port_errors_never_contain_an_encrypted_input(run: Run, fold
     body = json.dumps({"ok": False, "error": "invalid", "message": f"{LONG} is too long"}).encode()
     with handler(b"HTTP/1.1 422 No\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)) as api:
         environ = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": api.url}
-        result = run("trigger", "a.json", "--via-port", "--inputs", inputs, env=environ)
+        result = run("trigger", "a.json", "--via-port", "--input", f"@{inputs}", env=environ)
     assert result.code == ExitCode.PORT_API
     assert "*** is too long" in result.err
     assert LONG not in result.err

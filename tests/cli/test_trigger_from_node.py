@@ -85,7 +85,7 @@ def test_first_node_lists_no_earlier_node(run: Run, handler: Failing) -> None:
 
 def test_given_outputs_replace_the_last_run(run: Run, handler: Failing, folder: Path) -> None:
     (folder / "outputs.json").write_text('{"start": {"version": "2"}, "ship": {"response": {"status": 1}}}', "utf-8")
-    options = ("--outputs", "outputs.json", "--output", "check.response.data.ready=false")
+    options = ("--with", "outputs=outputs.json", "--output", "check.response.data.ready=false")
     result = run("trigger", "flow.json", "--from", "ship", *options, "--to", handler.url, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/ship", "/tell"])
     assert json.loads(handler.requests[0][1]) == {"version": "2", "ready": False}
@@ -110,7 +110,10 @@ def test_from_rejects_invalid_nodes_and_options(run: Run, handler: Failing, fold
         (("flow.json", "--from", "start"), "--from start is a trigger"),
         (("flow.json#ship", "--from", "ship"), "but --from runs the workflow from a node to its end"),
         (("flow", "--via-port", "--from", "ship"), "Port does not document how to run a workflow from a node"),
-        (("flow.json", "--from", "ship", "--outputs", "none.json"), "file has no output of check, which"),
+        (
+            ("flow.json", "--from", "ship", "--with", "outputs=none.json"),
+            "--with outputs=none.json has no output of check, which",
+        ),
         (("a.json", "--from", "ship"), "--from is for workflows"),
     ):
         (folder / "none.json").write_text("{}", "utf-8")

@@ -1,4 +1,4 @@
-"""`trigger --kafka` against an embedded broker."""
+"""`trigger --to kafka://HOST:PORT` against an embedded broker."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def message_at(broker: str, topic: str, published: dict[str, Any]) -> dict[str, 
 
 
 def test_trigger_publishes_the_message_for_the_agent(run: Run, broker: str, action: str) -> None:
-    result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=ENV)
+    result = run("trigger", action, "--to", f"kafka://{broker}", "--json", *TITLE, env=ENV)
     assert (result.code, result.err) == (0, "")
     (record,) = result.records
     assert (record["type"], record["agent"], record["synchronized"]) == ("message", True, False)
@@ -74,7 +74,7 @@ def test_trigger_publishes_the_message_for_the_agent(run: Run, broker: str, acti
 
 
 def test_trigger_shows_the_message_and_who_ends_the_run(run: Run, broker: str, action: str) -> None:
-    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    result = run("trigger", action, "--to", f"kafka://{broker}", *TITLE, env=ENV)
     assert (result.code, result.err) == (0, "")
     for words in (
         f"create_vm CREATE  message for {TOPIC}",
@@ -90,17 +90,17 @@ def test_trigger_shows_the_message_and_who_ends_the_run(run: Run, broker: str, a
 
 def test_trigger_shows_the_end_of_a_synchronized_run_by_the_agent(run: Run, folder: Path, broker: str) -> None:
     action = write(folder, {**create_vm_action(), "invocationMethod": {**WEBHOOK, "synchronized": True}})
-    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    result = run("trigger", action, "--to", f"kafka://{broker}", *TITLE, env=ENV)
     assert "the run is synchronized: the agent reports the response, which ends it" in result.out
 
 
 def test_trigger_publishes_the_message_of_a_kafka_action(run: Run, folder: Path, broker: str) -> None:
     action = write(folder, {**create_vm_action(), "invocationMethod": KAFKA})
-    result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=ENV)
+    result = run("trigger", action, "--to", f"kafka://{broker}", "--json", *TITLE, env=ENV)
     (record,) = result.records
     message = message_at(broker, TOPIC, record)
     assert (message["run"], message["title"]) == (RUN_ID, "zoë")
-    shown = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    shown = run("trigger", action, "--to", f"kafka://{broker}", *TITLE, env=ENV)
     assert "the run stays IN_PROGRESS until the handler reports its result" in shown.out
     assert "The handler is the topic's consumer." in shown.out
 
@@ -119,7 +119,7 @@ def test_trigger_masks_secrets_in_a_printed_message(run: Run, folder: Path) -> N
     action = write(folder, {**create_vm_action(), "invocationMethod": method})
     (folder / "secrets.env").write_text("KEY=s3cret-value\n")
     (folder / "secrets.env").chmod(0o600)
-    result = run("trigger", action, "--dry-run", "--secrets", "secrets.env", *TITLE, env=ENV)
+    result = run("trigger", action, "--dry-run", "--with", "secrets=secrets.env", *TITLE, env=ENV)
     assert result.code == 0
     assert "s3cret-value" not in result.out + result.err
     assert "secrets are masked" in result.err
@@ -127,7 +127,7 @@ def test_trigger_masks_secrets_in_a_printed_message(run: Run, folder: Path) -> N
 
 def test_trigger_finds_the_topic_and_announces_the_run_in_the_sandbox(run: Run, broker: str, action: str) -> None:
     with a_sandbox() as sandbox:
-        result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=environ_of(sandbox))
+        result = run("trigger", action, "--to", f"kafka://{broker}", "--json", *TITLE, env=environ_of(sandbox))
         (record,) = result.records
         assert record["published"]["topic"] == f"{sandbox.organization}.runs"
         assert (sandbox.runs[RUN_ID].start.action, sandbox.runs[RUN_ID].start.properties["title"]) == (
@@ -137,7 +137,7 @@ def test_trigger_finds_the_topic_and_announces_the_run_in_the_sandbox(run: Run, 
 
 
 def test_trigger_exits_6_when_the_broker_cannot_be_reached(run: Run, action: str) -> None:
-    result = run("trigger", action, "--kafka", f"127.0.0.1:{free_port()}", "--timeout", "0.5", *TITLE, env=ENV)
+    result = run("trigger", action, "--to", f"kafka://127.0.0.1:{free_port()}", "--timeout", "0.5", *TITLE, env=ENV)
     assert result.code == ExitCode.TARGET
     assert "cannot be reached: " in result.err
     assert "Connection refused" in result.err
@@ -145,7 +145,7 @@ def test_trigger_exits_6_when_the_broker_cannot_be_reached(run: Run, action: str
 
 def test_trigger_with_kafka_rejects_a_webhook_action(run: Run, folder: Path, broker: str) -> None:
     action = write(folder, {**create_vm_action(), "invocationMethod": {**WEBHOOK, "agent": False}})
-    result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
+    result = run("trigger", action, "--to", f"kafka://{broker}", *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
     assert (
         "Port sends the request of create_vm itself and does not publish a message: its `agent` is not true."
@@ -158,18 +158,18 @@ def test_trigger_asks_for_a_broker_for_a_kafka_action(run: Run, folder: Path) ->
     result = run("trigger", action, "--to", "8000", *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "over Kafka" in result.err
-    assert "--kafka HOST:PORT" in result.err
+    assert "--to kafka://HOST:PORT" in result.err
 
 
 def test_trigger_rejects_a_broker_on_another_machine(run: Run, action: str) -> None:
-    result = run("trigger", action, "--kafka", "10.0.0.1:9092", *TITLE, env=ENV)
+    result = run("trigger", action, "--to", "kafka://10.0.0.1:9092", *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "only to brokers on this machine" in result.err
 
 
 def test_trigger_with_kafka_rejects_options_of_requests(run: Run, action: str) -> None:
-    for option in (("--to", "8000"), ("--to-its-url",), ("--route", "a=8000"), ("--via-port",)):
-        result = run("trigger", action, "--kafka", "127.0.0.1:9092", *option, *TITLE, env=ENV)
+    for option in (("--to-its-url",), ("--route", "a=8000"), ("--via-port",), ("--format", "curl")):
+        result = run("trigger", action, "--to", "kafka://127.0.0.1:9092/", *option, *TITLE, env=ENV)
         assert result.code == ExitCode.USAGE
         assert option[0] in result.err
 
@@ -181,19 +181,21 @@ def test_workflow_sends_to_a_handler_what_is_not_published(run: Run, folder: Pat
     )
     workflow = write(folder, a_sequence(*nodes))
     with handler() as receiver:
-        result = run("trigger", workflow, "--kafka", broker, "--to", receiver.url, env=ENV)
+        result = run("trigger", workflow, "--to", f"kafka://{broker}", "--route", f"check={receiver.url}", env=ENV)
     assert (result.code, len(receiver.requests)) == (0, 1)
     assert f"published to {TOPIC}, partition " in result.out
 
 
 def test_trigger_explains_how_to_set_a_missing_organization(run: Run, broker: str, action: str) -> None:
-    result = run("trigger", action, "--kafka", broker, *TITLE, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
+    result = run("trigger", action, "--to", f"kafka://{broker}", *TITLE, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
     assert result.code == ExitCode.SETTINGS
     assert "PORT_ORG_ID" in result.err
 
 
 def test_trigger_publishes_without_a_signature_and_without_a_secret(run: Run, broker: str, action: str) -> None:
-    result = run("trigger", action, "--kafka", broker, "--no-sign", "--json", *TITLE, env={"PORT_ORG_ID": "org_a"})
+    result = run(
+        "trigger", action, "--to", f"kafka://{broker}", "--no-sign", "--json", *TITLE, env={"PORT_ORG_ID": "org_a"}
+    )
     assert result.records[0]["message"]["headers"] == {}
 
 
@@ -201,14 +203,14 @@ def test_organization_from_the_current_directory_does_not_choose_the_topic(
     run: Run, folder: Path, broker: str, action: str
 ) -> None:
     (folder / ".env").write_text("PORT_ORG_ID=org_of_someone_else\n")
-    result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=ENV)
+    result = run("trigger", action, "--to", f"kafka://{broker}", "--json", *TITLE, env=ENV)
     assert result.records[0]["published"]["topic"] == TOPIC
 
 
 def test_workflow_publishes_the_message_of_its_kafka_node_and_waits(run: Run, folder: Path, broker: str) -> None:
     node = {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}}
     workflow = write(folder, a_sequence(node))
-    result = run("trigger", workflow, "--kafka", broker, env=ENV)
+    result = run("trigger", workflow, "--to", f"kafka://{broker}", env=ENV)
     assert result.code == 0
     for words in (
         "tell  KAFKA",
@@ -223,7 +225,7 @@ def test_workflow_publishes_the_message_of_its_kafka_node_and_waits(run: Run, fo
 def test_workflow_publishes_the_request_of_a_node_for_the_agent(run: Run, folder: Path, broker: str) -> None:
     node = {"identifier": "do", "config": {**WEBHOOK, "body": {"n": 1}}}
     workflow = write(folder, a_sequence(node))
-    result = run("trigger", workflow, "--kafka", broker, "--json", env=ENV)
+    result = run("trigger", workflow, "--to", f"kafka://{broker}", "--json", env=ENV)
     assert result.code == 0
     *_, step, end = result.records
     assert (step["node"], step["status"], step["result"]) == ("do", "IN_PROGRESS", None)
@@ -240,7 +242,7 @@ def test_workflow_waits_for_the_report_of_its_kafka_node_in_the_sandbox(run: Run
     node = {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}}
     workflow = write(folder, a_sequence(node))
     with a_sandbox() as sandbox:
-        result = run("trigger", workflow, "--kafka", broker, "--wait", "0.1", env=environ_of(sandbox))
+        result = run("trigger", workflow, "--to", f"kafka://{broker}", "--wait", "0.1", env=environ_of(sandbox))
     assert result.code == ExitCode.FAILED
     assert "was not reported within 0.1 s" in result.err
 
@@ -249,7 +251,10 @@ def test_workflow_without_a_broker_explains_how_to_publish(run: Run, folder: Pat
     workflow = write(folder, a_sequence({"identifier": "tell", "config": {"type": "KAFKA", "payload": {}}}))
     result = run("trigger", workflow, env=ENV)
     assert result.code == 0
-    assert "messages are not published without --kafka HOST:PORT. Pass an output with --output tell=JSON" in result.out
+    assert (
+        "messages are not published without --to kafka://HOST:PORT. Pass an output with --output tell=JSON"
+        in result.out
+    )
 
 
 @pytest.fixture
@@ -266,7 +271,7 @@ def capture(run: Run, folder: Path) -> str:
 def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str, capture: str) -> None:
     for name in ("last", "id", "capture.json"):
         source = capture if name == "id" else name
-        result = run("trigger", source, "--kafka", broker, "--json", env=ENV)
+        result = run("trigger", source, "--to", f"kafka://{broker}", "--json", env=ENV)
         assert (result.code, result.err) == (0, "")
         (record,) = result.records
         assert (record["action"], record["run_id"], record["agent"], record["synchronized"]) == (
@@ -279,7 +284,7 @@ def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str,
 
 
 def test_trigger_rejects_inputs_for_a_capture(run: Run, broker: str, capture: str) -> None:
-    result = run("trigger", "last", "--kafka", broker, "--input", "title=a", env=ENV)
+    result = run("trigger", "last", "--to", f"kafka://{broker}", "--input", "title=a", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "--input has no effect: last is a capture" in result.err
 
@@ -287,6 +292,6 @@ def test_trigger_rejects_inputs_for_a_capture(run: Run, broker: str, capture: st
 def test_trigger_rejects_a_capture_without_a_json_object(run: Run, folder: Path, broker: str) -> None:
     capture = to_capture(a_capture(an_invocation(b"[1]")))
     (folder / "capture.json").write_text(json.dumps(capture))
-    result = run("trigger", "capture.json", "--kafka", broker, env=ENV)
+    result = run("trigger", "capture.json", "--to", f"kafka://{broker}", env=ENV)
     assert result.code == ExitCode.STORE
     assert "is not a JSON object" in result.err

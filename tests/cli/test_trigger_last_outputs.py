@@ -1,4 +1,4 @@
-"""`trigger WORKFLOW#NODE --outputs last`: with the outputs of the latest run in a sandbox."""
+"""`trigger WORKFLOW#NODE --with outputs=last`: with the outputs of the latest run in a sandbox."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_node_uses_the_outputs_of_the_latest_run(run: Run, handler: Reporting, w
     handler.ready = "soon"
     latest = run_in_sandbox(run, handler, "two", "2").records[-1]["run_id"]
     run_in_sandbox(run, handler, "other", "3")
-    result = run("trigger", f"{workflow}#ship", "--outputs", "last", "--to", handler.url, env=handler.api)
+    result = run("trigger", f"{workflow}#ship", "--with", "outputs=last", "--to", handler.url, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/ship"])
     assert json.loads(handler.requests[0][1]) == {"version": "2", "ready": "soon"}
     assert f"note: the outputs come from the run {latest}  SUCCESS  20" in result.err
@@ -62,16 +62,16 @@ def test_node_uses_the_outputs_of_the_latest_run(run: Run, handler: Reporting, w
 
 def test_input_and_output_options_override_the_last_run(run: Run, handler: Reporting) -> None:
     run_in_sandbox(run, handler, "two", "1")
-    options = ("--outputs", "last", "--input", "version=9", "--output", "check.response.data.ready=false")
+    options = ("--with", "outputs=last", "--input", "version=9", "--output", "check.response.data.ready=false")
     assert run("trigger", "two.json#ship", *options, "--to", handler.url, env=handler.api).code == 0
     assert json.loads(handler.requests[0][1]) == {"version": "9", "ready": False}
-    wrong = run("trigger", "two.json#ship", "--outputs", "last", "--input", "version:=[]", env=handler.api)
+    wrong = run("trigger", "two.json#ship", "--with", "outputs=last", "--input", "version:=[]", env=handler.api)
     assert (wrong.code, "version must be string" in wrong.err) == (ExitCode.USAGE, True)
 
 
 def test_workflow_without_a_run_has_no_last_outputs(run: Run, handler: Reporting) -> None:
     run_in_sandbox(run, handler, "other", "1")
-    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", handler.url, env=handler.api)
+    result = run("trigger", "two.json#ship", "--with", "outputs=last", "--to", handler.url, env=handler.api)
     assert result.code == ExitCode.STORE
     assert "The workflow two has no run yet, so there are no last outputs." in result.err
     assert handler.requests == []
@@ -81,28 +81,28 @@ def test_error_shows_a_missing_output_of_the_last_run(run: Run, handler: Reporti
     handler.status = 500
     latest = run_in_sandbox(run, handler, "two", "1").records[-1]["run_id"]
     handler.status = 200
-    result = run("trigger", "two.json#tell", "--outputs", "last", "--to", handler.url, env=handler.api)
+    result = run("trigger", "two.json#tell", "--with", "outputs=last", "--to", handler.url, env=handler.api)
     assert result.code == ExitCode.USAGE
     assert f"The run {latest} has no output of ship, which the templates of tell use." in result.err
-    options = ("--outputs", "last", "--output", "ship.response.status=201")
+    options = ("--with", "outputs=last", "--output", "ship.response.status=201")
     given = run("trigger", "two.json#tell", *options, "--to", handler.url, env=handler.api)
     assert (given.code, json.loads(handler.requests[0][1])) == (0, {"shipped": 201})
 
 
 def test_last_outputs_need_credentials(run: Run, handler: Reporting) -> None:
     env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
-    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", handler.url, env=env)
+    result = run("trigger", "two.json#ship", "--with", "outputs=last", "--to", handler.url, env=env)
     assert (result.code, "PORT_CLIENT_ID" in result.err) == (ExitCode.SETTINGS, True)
 
 
 def test_last_outputs_are_for_one_node(run: Run, handler: Reporting) -> None:
     for name in ("two.json", "two.json#start"):
-        result = run("trigger", name, "--outputs", "last", "--to", handler.url, env=handler.api)
-        assert (result.code, "--outputs last runs one node" in result.err) == (ExitCode.USAGE, True)
+        result = run("trigger", name, "--with", "outputs=last", "--to", handler.url, env=handler.api)
+        assert (result.code, "--with outputs=last runs one node" in result.err) == (ExitCode.USAGE, True)
 
 
 def test_outputs_file_may_be_called_last(run: Run, handler: Reporting, folder: Path) -> None:
     (folder / "last").write_text('{"check": {"response": {"data": {"ready": 1}}}, "start": {"version": "0"}}', "utf-8")
-    options = ("--outputs", "./last", "--to", handler.url)
+    options = ("--with", "outputs=./last", "--to", handler.url)
     assert run("trigger", "two.json#ship", *options, env=handler.api).code == 0
     assert json.loads(handler.requests[0][1]) == {"version": "0", "ready": 1}

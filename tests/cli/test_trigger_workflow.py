@@ -110,7 +110,7 @@ def test_outputs_are_read_from_a_file_and_from_options(
     used = {"n": "{{ .outputs.a.n }}", "m": "{{ .outputs.a.m }}"}
     file = save(folder, a_sequence(a_webhook("a"), a_webhook("b", "http://127.0.0.1:1/b", body=used)))
     (folder / "outputs.json").write_text(json.dumps(outputs), "utf-8")
-    options = ("--outputs", "outputs.json", "--output", "a.m=[2]", "--to", receiver.url)
+    options = ("--with", "outputs=outputs.json", "--output", "a.m=[2]", "--to", receiver.url)
     assert run("trigger", file, *options, env=ENV).code == 0
     assert receiver.paths == ["/b"]
     assert json.loads(receiver.requests[0][1]) == {"n": 1, "m": [2]}
@@ -118,7 +118,7 @@ def test_outputs_are_read_from_a_file_and_from_options(
 
 def test_outputs_file_with_an_unknown_node_is_rejected(run: Run, folder: Path) -> None:
     (folder / "o.json").write_text('{"nothing": {}}', "utf-8")
-    result = run("trigger", DEPLOY, "--outputs", "o.json", *INPUTS, env=ENV)
+    result = run("trigger", DEPLOY, "--with", "outputs=o.json", *INPUTS, env=ENV)
     assert (result.code, "deploy_service has no node nothing" in result.err) == (ExitCode.STORE, True)
 
 
@@ -170,8 +170,8 @@ def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, r
     file = save(folder, a_sequence(node, trigger=trigger))
     (folder / "event.json").write_text('{"action": "UPDATE", "diff": {"after": {"title": "New"}}}', "utf-8")
     without = run("trigger", file, "--to", receiver.url, env=ENV)
-    assert (without.code, "Pass the event with --event FILE" in without.err) == (ExitCode.USAGE, True)
-    assert run("trigger", file, "--to", receiver.url, "--event", "event.json", env=ENV).code == 0
+    assert (without.code, "Pass the event with --with event=FILE" in without.err) == (ExitCode.USAGE, True)
+    assert run("trigger", file, "--to", receiver.url, "--with", "event=event.json", env=ENV).code == 0
     assert json.loads(receiver.requests[0][1]) == {"after": "New"}
 
 
@@ -181,7 +181,7 @@ def test_workflow_does_not_run_when_its_trigger_condition_is_not_met(
     condition = {"type": "JQ", "expressions": ['.action == "CREATE"'], "combinator": "and"}
     file = save(folder, a_sequence(a_webhook("tell"), trigger={"type": "EVENT_TRIGGER", "condition": condition}))
     (folder / "event.json").write_text('{"action": "UPDATE"}', "utf-8")
-    options = ("--to", receiver.url, "--event", "event.json")
+    options = ("--to", receiver.url, "--with", "event=event.json")
     result = run("trigger", file, *options, env=ENV)
     assert (result.code, receiver.requests) == (ExitCode.NOT_TRIGGERED, [])
     assert '  .action == "CREATE" is false' in result.err.splitlines()
@@ -221,7 +221,7 @@ def test_workflow_output_masks_secrets(run: Run, receiver: NodeHandler, folder: 
     file = save(folder, a_sequence(leaky))
     (folder / "secrets.json").write_text('{"HOOK": "a-very-secret-value"}', "utf-8")
     for form in ((), ("--json",)):
-        result = run("trigger", file, "--to", receiver.url, "--secrets", "secrets.json", *form, env=ENV)
+        result = run("trigger", file, "--to", receiver.url, "--with", "secrets=secrets.json", *form, env=ENV)
         assert result.code == 0
         assert "a-very-secret-value" not in result.out + result.err
         assert receiver.paths[-1] == "/a-very-secret-value"

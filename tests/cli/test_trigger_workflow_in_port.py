@@ -138,11 +138,11 @@ def test_options_unsupported_by_port_are_rejected_before_a_run_starts(
         (("several#hourly",), "The trigger hourly has the type SCHEDULE_TRIGGER. Port does not document"),
         (("several#changed",), "The trigger changed has the type EVENT_TRIGGER. Port does not document"),
         (("deploy_service", "--to", "1"), "--to has no effect"),
-        (("deploy_service", "--outputs", "o.json"), "--outputs has no effect"),
+        (("deploy_service", "--with", "outputs=o.json"), "--with outputs has no effect"),
         (("deploy_service", "--output", "a.b=1"), "--output has no effect"),
         (("deploy_service", "--respond", "a=b"), "--respond has no effect"),
-        (("deploy_service", "--entity", "o.json"), "--entity has no effect"),
-        (("deploy_service", "--user", "o.json"), "--user has no effect"),
+        (("deploy_service", "--with", "entity=o.json"), "--with entity has no effect"),
+        (("deploy_service", "--with", "user=o.json"), "--with user has no effect"),
     ):
         (folder / "o.json").write_text('{"identifier": "x", "email": "a@example.com"}', "utf-8")
         result = run("trigger", *arguments, "--via-port", *INPUTS, env=handler.api)
@@ -223,7 +223,7 @@ def test_no_output_shows_a_secret_input_of_a_workflow(run: Run, folder: Path) ->
     node_run |= {"output": {"error": {"message": long}}, "links": [f"https://example.com/{long}"]}
     shown = {"identifier": "wfr_1", "status": "COMPLETED", "result": "FAILED", "nodeRuns": [node_run]}
     refusal = {"ok": False, "error": "invalid", "message": f"{long} is too long"}
-    arguments = ("trigger", "deploy_service", *FOLLOWED, "--inputs", "i.json")
+    arguments = ("trigger", "deploy_service", *FOLLOWED, "--input", "@i.json")
     with a_port(workflow, refusal, status=422) as env:
         refused = run(*arguments, env=env)
     with a_port(workflow, {"ok": True, "workflowRun": shown}) as env:

@@ -17,7 +17,11 @@ def test_invalid_command_line_prints_one_error_and_one_hint(run: Run) -> None:
         ("listen --tolerance nan", "Invalid value for --tolerance: nan is not a number of seconds.", "listen --help"),
         ("replay x --timeout inf", "Invalid value for --timeout: inf is not a number of seconds.", "replay --help"),
         ("replay x --times 0", "Invalid value for --times: 0 is not from 1 to 1000000.", "replay --help"),
-        ("trigger x --origin y", "Invalid value for --origin: 'y' is not one of 'UI', 'API'.", "trigger --help"),
+        (
+            "trigger x --timestamp-unit y",
+            "Invalid value for --timestamp-unit: 'y' is not one of 's', 'ms'.",
+            "trigger --help",
+        ),
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
         ("show", "Missing argument ID|last.", "show --help"),
         ("listen --once=1", "--once does not take a value.", "listen --help"),
@@ -122,7 +126,7 @@ def test_stdin_can_be_used_only_once(run: Run) -> None:
         "report-run r_QOz6WoOB1Q2lmhZZ --log-file - --secret-file -",
         "report-run r_QOz6WoOB1Q2lmhZZ --secret-file - -- true",
         "sign - --secret-file -",
-        "trigger x.json --inputs - --secret-file -",
+        "trigger x.json --input @- --secret-file -",
         "verify - --secret-file -",
         "verify --body - --signature s --timestamp 1 --secret-file -",
     ):

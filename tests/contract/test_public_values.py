@@ -6,7 +6,6 @@ from enum import Enum
 
 from port_hook_cli.actions.action import ActionKind
 from port_hook_cli.actions.encryption import Problem, Scheme
-from port_hook_cli.cli.trigger_options import Operation, RunOrigin
 from port_hook_cli.invocations.models import Kind, Status
 from port_hook_cli.retarget.entry import End, EntryKind
 from port_hook_cli.runs.updates import LogLevel, RunStatus
@@ -20,8 +19,6 @@ VALUES: dict[type[Enum], str] = {
     End: "restored untouched changed another removed failed elsewhere in-use",
     EntryKind: "action workflow-node",
     Kind: "action-run automation change-log workflow-node unknown",
-    Operation: "CREATE DAY-2 DELETE",
-    RunOrigin: "UI API",
     Phase: "approval pending sending sent claimable claimed acked",
     Problem: "wrong-key truncated not-encrypted missing",
     LogLevel: "debug info warn error",

@@ -100,6 +100,8 @@ def test_zsh_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Pa
     child.expect("sourced\r\n")
     child.send("port-hook listen --route cre\tX")
     child.expect("create_vm=X")  # without a space
+    child.send("\x15port-hook trigger --with event=.port-hook/cap\t")
+    child.expect("event=.port-hook/captures.db")
     child.send("\x15port-hook show \t")
     child.expect("create_vm valid")
     child.expect("-- the latest received request")

@@ -98,7 +98,7 @@ def _write_bash(found: Sequence[Candidate], asked: CompletionRequest, **_: objec
     return "".join(f"{word}\n" for word in words), 0
 
 
-def _write_zsh(found: Sequence[Candidate], _: CompletionRequest, *, has_files: bool) -> tuple[str, int]:
+def _write_zsh(found: Sequence[Candidate], asked: CompletionRequest, *, has_files: bool) -> tuple[str, int]:
     """Return code that zsh evaluates. All variable parts of the code are in single quotes."""
     parts = []
     for suffix in ("", " -S ''"):  # no space follows `=`
@@ -108,6 +108,8 @@ def _write_zsh(found: Sequence[Candidate], _: CompletionRequest, *, has_files: b
             parts.append(f"local -a port_hook_values; port_hook_values=({quoted});")
             parts.append(f"_describe -V value port_hook_values{suffix};")
     if has_files or not found:
+        if "=" in asked.start:
+            parts.append("compset -P '*=';")  # the file's name begins after `--store=` or `entity=`
         parts.append("_files;")
     return "\n".join([*parts, ""]), 0
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MAX_FILES = 50
 _FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
 _NAMES_OR_FILES = (("trigger", "action"), ("agent", "source"))
+_NAMED_FILE = "NAME=FILE"
 _LATEST = (Candidate(LAST, "the latest received request"), Candidate(LAST_REPLAY, "the latest replay"))
 _LAST_RUN = Candidate(LAST, "the run of the latest received request")
 
@@ -101,6 +102,19 @@ class Surroundings:
         yield from self.names()
         yield from self.files()
 
+    def run_files(self) -> Iterator[Candidate]:
+        """Yield the values of `--with` after its name: files, and `last` for outputs."""
+        name, equals, start = self._start.partition("=")
+        if name == "outputs":
+            yield Candidate(f"{name}={LAST}", "the outputs of the latest run")
+        if start:
+            yield from self._files(start, name + equals)
+
+    def input_files(self) -> Iterator[Candidate]:
+        """If `@` was typed, yield the files of the current directory with inputs."""
+        if self._start.startswith("@"):
+            yield from self._files(self._start[1:], "@")
+
     def _recent(self) -> list[RecentCapture]:
         from port_hook_cli.captures.store.recent import recent_captures
 
@@ -108,11 +122,15 @@ class Surroundings:
 
     def files(self) -> Iterator[Candidate]:
         """If a name was begun, yield the matching files of the current directory."""
-        if not self._start or "/" in self._start:
+        if self._start:
+            yield from self._files(self._start)
+
+    def _files(self, start: str, before: str = "") -> Iterator[Candidate]:
+        if "/" in start:
             return
         with os.scandir(self._folder) as entries:
-            found = sorted(entry.name for entry in entries if entry.name.startswith(self._start) and entry.is_file())
-        yield from (Candidate(name) for name in found[:_MAX_FILES] if is_word(name) and not name.endswith("="))
+            found = sorted(entry.name for entry in entries if entry.name.startswith(start) and entry.is_file())
+        yield from (Candidate(before + name) for name in found[:_MAX_FILES] if is_word(name) and not name.endswith("="))
 
 
 def _describe(capture: RecentCapture) -> str:
@@ -137,4 +155,6 @@ def takes_files(line: IncompleteLine) -> bool:
     if line.command:
         places += [(argument.name, argument.value) for argument in arguments_of(line.command)]
     value = dict(places).get(line.place, "")
+    if value == _NAMED_FILE:
+        return "=" in line.start
     return (line.command, line.place) in _NAMES_OR_FILES or any(mark in value for mark in _FILES)

@@ -189,7 +189,17 @@ def test_tunnels_formats_and_other_fixed_values_are_offered() -> None:
     assert set(offered("export last --format po")) == {"postman"}
     assert set(offered("replay last --as ")) == {"http", "lambda"}
     assert set(offered("captures --verdict s")) == {"stale"}
-    assert "DAY-2" in offered("trigger a.json --operation ")
+
+
+def test_files_are_offered_after_a_name_or_an_at_sign(here: Path) -> None:
+    for name in ("event.json", "last.json"):
+        (here / name).write_text("{}")
+    assert set(offered("trigger a.json --with ")) == {"entity=", "event=", "user=", "secrets=", "outputs="}
+    assert set(offered("check --with e")) == {"entity=", "event="}
+    assert set(offered("trigger a.json --with event=e")) == {"event=event.json"}
+    assert set(offered("trigger a.json --with outputs=l")) == {"outputs=last", "outputs=last.json"}
+    assert set(offered("trigger a.json --input @l")) == {"@last.json"}
+    assert set(offered("trigger a.json --input l")) == set()
 
 
 @pytest.mark.usefixtures("here")
