@@ -123,15 +123,14 @@ class RunAbout(TypedDict, total=False):
     """The content of a run, for `trigger`.
 
     `entity` is the entity that the action runs on. `event` is the event of an automation. `by` is the user who starts
-    the run: a user, or all of `trigger.by`. `secrets` are the organization's secrets by name. `operation` is CREATE,
-    DAY-2 or DELETE, and defaults to the action's own operation. `run_id` defaults to a new run ID.
+    the run: a user, or all of `trigger.by`. `secrets` are the organization's secrets by name. `run_id` defaults to
+    a new run ID.
     """
 
     entity: Mapping[str, Any]
     event: Mapping[str, Any]
     by: Mapping[str, Any]
     secrets: Mapping[str, str]
-    operation: str
     run_id: str
 
 
@@ -226,7 +225,6 @@ async def trigger(
         event=given.get("event"),
         secrets=given.get("secrets", {}),
         origin="API",
-        operation=given.get("operation"),
     )
     run_id, now = given.get("run_id") or make_run_id(secrets.choice), runtime.now()
     with invoking(lambda: signer.secret) as invoker:

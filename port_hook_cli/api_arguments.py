@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, TypeAlias
 
-from port_hook_cli.actions.action import OPERATIONS
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.targets import read_target
 from port_hook_cli.javascript.stringify import NotJson
@@ -143,7 +142,6 @@ ABOUT_A_RUN: Mapping[str, Reader] = {
     "event": read_object,
     "by": read_object,
     "secrets": read_secrets,
-    "operation": read_choice(*OPERATIONS),
     "run_id": read_run_id,
 }
 """The readers of `RunAbout`, for `trigger`."""

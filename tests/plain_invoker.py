@@ -41,7 +41,6 @@ def _run(action: PortAction, asked: Asked) -> RunContext:
         by=asked["by"],
         at=asked["at"],
         origin="API",
-        operation=action.operation,
         properties=asked["properties"],
         entity=asked["entity"],
     )

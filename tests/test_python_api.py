@@ -220,8 +220,6 @@ INVALID: list[tuple[str, dict[str, Any]]] = [
     ("trigger", {"action": {**create_vm_action(), "title": object()}}),
     ("trigger", {"entity": []}),
     ("trigger", {"secrets": {"a": 5}}),
-    ("trigger", {"operation": "UPDATE"}),
-    ("trigger", {"operation": []}),
     *(("trigger", {"to": to}) for to in (0, 65536, True, 1.5, b"", "x:70000")),
     *(("trigger", {"timeout_s": seconds}) for seconds in (-1, math.nan, math.inf, 10**400, "1")),
     *(("check", {name: 5}) for name in ("source", "inputs", "secret", "store")),

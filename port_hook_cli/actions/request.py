@@ -46,7 +46,6 @@ class RunContext:
     by: Mapping[str, Any]
     at: str
     origin: str
-    operation: str | None = None
     inputs: Mapping[str, Any] | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
     encrypted: tuple[str, ...] = ()
@@ -119,7 +118,7 @@ def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
     """Return the data for the expressions in an action's templates. Without an entity, `.entity` is an empty object."""
     return {
         "inputs": run.inputs,
-        "trigger": {"by": run.by, "origin": run.origin, "at": run.at, "operation": run.operation},
+        "trigger": {"by": run.by, "origin": run.origin, "at": run.at, "operation": action.operation},
         "event": run.event,
         "entity": run.entity or {},
         "action": {
@@ -199,7 +198,7 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
         "identifier": action.identifier,
         **({} if action.title is None else {"title": action.title}),
         # This is a string in every payload that Port documents and that its published handlers read.
-        "trigger": run.operation,
+        "trigger": action.operation,
         "invocationMethod": {"type": action.method.get("type", WEBHOOK), **shown},
     }
     return {

@@ -25,7 +25,6 @@ from port_hook_cli.assistant.tool import (
     a_flag,
     a_text,
     an_object,
-    one_of,
     tool,
 )
 from port_hook_cli.engines.renderer import Renderer
@@ -68,7 +67,6 @@ _ACTION_INPUTS: Mapping[str, Schema] = {
     "inputs": an_object("The inputs by name."),
     "entity": an_object("The entity for the action."),
     "event": an_object("The event for an automation."),
-    "operation": one_of("Default: the action's own operation.", ("CREATE", "DAY-2", "DELETE")),
     "run_id": a_text("The run ID. Default: a new ID.", minLength=1),
     "strict": a_flag("Fail if a jq expression fails, instead of using null."),
 }
@@ -241,7 +239,6 @@ class _ActionCall:
             by=default_starter(form, event),
             entity=read_value("entity", given["entity"], read_entity) if "entity" in given else None,
             event=event,
-            operation=given.get("operation"),
         )
         for value in data.secret_values(form):
             self._runtime.keep_secret(value)

@@ -116,7 +116,6 @@ class Invoker:
             by=data.by,
             at=at,
             origin=AUTOMATION_ORIGIN if is_automation else data.origin,
-            operation=data.operation or action.operation,
             entity=data.entity,
             event=data.event,
             secrets=data.secrets,

@@ -20,7 +20,7 @@ _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
 def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
     """Yield notes on missing data of an action run, and on steps that only Port takes."""
-    operation = data.operation or action.operation
+    operation = action.operation
     if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and data.entity is None:
         yield note(
             f"a {operation} action needs an entity, and `.entity` is empty. Pass the entity with --with entity=FILE"

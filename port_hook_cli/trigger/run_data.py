@@ -26,7 +26,7 @@ class RunData:
     """The data from which a run of an action or a workflow is made.
 
     `properties` are the inputs by name, in the format of `POST /v1/actions/{id}/runs`. `by` is `trigger.by`. `secrets`
-    are the organization's secrets by name. `operation` replaces the operation of the action. `origin` is UI or API.
+    are the organization's secrets by name. `origin` is UI or API.
     """
 
     properties: Mapping[str, Any] = field(default_factory=dict)
@@ -35,7 +35,6 @@ class RunData:
     event: Mapping[str, Any] | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     origin: str = "UI"
-    operation: str | None = None
 
     def secret_values(self, form: PortAction) -> list[str]:
         """Return the texts that must be masked: the secrets, and the values of the form's encrypted inputs."""

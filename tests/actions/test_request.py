@@ -27,7 +27,6 @@ RUN = RunContext(
     by=SAMPLE["trigger"]["by"],
     at=AT,
     origin="UI",
-    operation="CREATE",
     inputs=SAMPLE["payload"]["properties"],
     properties=SAMPLE["payload"]["properties"],
 )

@@ -104,11 +104,10 @@ async def test_request_renders_every_field_of_the_invocation_method(invoker: Inv
         properties={"host": "example.com", "wait": True},
         entity={"identifier": "checkout"},
         secrets={"key": "k"},
-        operation="DAY-2",
     )
     assert (made.method, made.url, made.synchronized) == ("PUT", "https://example.com/checkout", True)
     assert made.headers == (("content-type", "application/json"), ("RUN_ID", RUN_ID), ("x-key", "k"))
-    assert made.body == {"by": "zoe@example.com", "at": AT, "o": "DAY-2"}
+    assert made.body == {"by": "zoe@example.com", "at": AT, "o": "CREATE"}
 
 
 async def test_failed_expression_becomes_null_or_an_error_when_strict(invoker: Invoker, strict: Invoker) -> None:
