@@ -95,7 +95,7 @@ def replay(
         sayer(runtime),
         org=signature.org,
         secret_file=signature.secret_file,
-        needs=_needs(sources, finds_fault=signature.find_fault),
+        needs=ALL_NEEDS if target.brokers else _needs(sources, finds_fault=signature.find_fault),
     )
     # During editing, the payload is in a temporary file, which only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
@@ -118,6 +118,11 @@ def replay(
             _prepared(source, find_handler, rewriter=rewriter, runtime=runtime, compares=responses.compare)
             for source in found
         ]
+        if target.brokers is not None:
+            from port_hook_cli.cli.replay_kafka import publish_replays, refuse_options_of_requests
+
+            refuse_options_of_requests(changes, responses, repeated, signature)
+            return asyncio.run(publish_replays(readies, rewriter.signer, target, output, access, runtime))
         if output.dry_run:
             requests = [(rewriter.finish(ready.draft), ready.url) for ready in readies]
             print_requests(requests, runtime, as_lambda=target.is_lambda)

@@ -201,7 +201,7 @@ async def trigger_captured(captured: Capture, asked: TriggerCommand) -> ExitCode
     _refuse_options_of_actions(asked)
     from port_hook_cli.trigger.publishing import captured_message
 
-    made = captured_message(captured)
+    made = captured_message(captured.invocation.id, captured.invocation)
     signer = asked.signature.signer(asked.access)
     return await _publish(made.signed(signer(), now=asked.runtime.now()), asked)
 

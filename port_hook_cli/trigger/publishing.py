@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
-from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import BrokerError, SettingsError, SourceError, StoreError, TargetError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
-from port_hook_cli.invocations.models import Capture
+from port_hook_cli.invocations.models import Capture, Invocation
+from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -171,25 +171,24 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Capture | None:
             return None  # an action can have this identifier
 
 
-def captured_message(captured: Capture) -> MadeMessage:
-    """Return the body of a capture as a message. Raises UsageError if the body is not a JSON object."""
-    invocation = require_whole(f"the capture {captured.invocation.id}", captured.invocation)
-    payload = captured.payload
+def captured_message(name: str, request: Invocation) -> MadeMessage:
+    """Return the body of a request as a message. Raises SourceError if the body is not a JSON object."""
+    payload = read_payload(request.body, request.headers)
     return MadeMessage(
         action=payload.action or payload.node or "",
         run_id=payload.run_id or "",
-        document=_document(invocation.body),
+        document=_document(name, request.body),
         synchronized=bool(payload.synchronized),
         agent=payload.via_agent,
         masker=Masker(()),
     )
 
 
-def _document(body: bytes) -> Any:
+def _document(name: str, body: bytes) -> Any:
     try:
         document = read_json(body.decode())
     except (UnicodeDecodeError, NotJson, json.JSONDecodeError):
         document = None
     if not isinstance(document, dict):
-        raise SourceError("The body of the capture is not a JSON object, so it cannot be a message from Port.")
+        raise SourceError(f"The body of {name} is not a JSON object, so it cannot be a message from Port.")
     return document
