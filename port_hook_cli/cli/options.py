@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
 
+_KAFKA = "kafka://"
+
 
 def finite(seconds: float | None) -> float | None:
     """Return the number of seconds of an option.
@@ -71,6 +73,18 @@ def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER, old
 def target(text: str, *, trust: Trust = NEVER, no_effect: tuple[NoEffect, ...] = ()) -> Any:
     """Return the option --to for `Annotated`, the target of requests. `text` is its help."""
     return option("--to", metavar="URL|PORT", help=text, trust=trust, no_effect=no_effect)
+
+
+def kafka_brokers(to: str | None) -> tuple[str, ...]:
+    """Return the brokers in `--to kafka://HOST:PORT,…`, or none for another target.
+
+    Raises UsageError for a broker that is not on this machine.
+    """
+    if to is None or not to.startswith(_KAFKA):
+        return ()
+    from port_hook_cli.kafka.producer import read_bootstrap
+
+    return read_bootstrap(to.removeprefix(_KAFKA).removesuffix("/"))
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:

@@ -118,7 +118,7 @@ def replay(
             _prepared(source, find_handler, rewriter=rewriter, runtime=runtime, compares=responses.compare)
             for source in found
         ]
-        if target.brokers is not None:
+        if target.brokers:
             from port_hook_cli.cli.replay_kafka import publish_replays, refuse_options_of_requests
 
             refuse_options_of_requests(changes, responses, repeated, signature)

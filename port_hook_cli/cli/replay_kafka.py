@@ -65,7 +65,7 @@ async def publish_replays(
             write_content(message.content, runtime.stdout, end="\n")
         return ExitCode.OK
     await announce(readies, access)
-    brokers, screen = target.brokers or (), Output(runtime.stdout, runtime.environ)
+    brokers, screen = target.brokers, Output(runtime.stdout, runtime.environ)
     async with open_topic(brokers, access, runtime, timeout_s=target.timeout_s) as topic:
         for message in messages:
             published = await publish(message, topic)

@@ -28,7 +28,7 @@ from port_hook_cli.signatures.signing import TimestampUnit
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
 
-_LAMBDA, _KAFKA = "lambda://", "kafka://"
+_LAMBDA = "lambda://"
 _CAPTURED = NoEffect("--as-captured sends the captured request unchanged", beside=("--as-captured",))
 _SEARCH = NoEffect("--find-fault sends one request at a time until it finds the mistake", beside=("--find-fault",))
 _DRY = NoEffect("--dry-run does not send requests", beside=("--dry-run",))
@@ -54,17 +54,13 @@ class ReplayTarget:
         return self.to is not None and self.to.startswith(_LAMBDA)
 
     @property
-    def brokers(self) -> tuple[str, ...] | None:
-        """The Kafka brokers for messages, or None. Raises UsageError if they are not on this machine."""
-        if self.to is None or not self.to.startswith(_KAFKA):
-            return None
-        from port_hook_cli.kafka.producer import read_bootstrap
-
-        return read_bootstrap(self.to.removeprefix(_KAFKA))
+    def brokers(self) -> tuple[str, ...]:
+        """The Kafka brokers for messages. Raises UsageError if --to has a broker that is not on this machine."""
+        return options.kafka_brokers(self.to)
 
     def url(self) -> str | None:
         """Return the target, or None if each capture has its own target. Raises UsageError for an invalid --to."""
-        if self.to is None or self.brokers is not None:
+        if self.to is None or self.brokers:
             return self.to
         to = read_target(self.to.removeprefix(_LAMBDA), "--to")
         return endpoint_url(to) if self.is_lambda else to

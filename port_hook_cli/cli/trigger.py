@@ -100,12 +100,6 @@ def trigger(
 async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
     from port_hook_cli.trigger.action_files import FoundWorkflow, find_action
 
-    if asked.target.brokers:
-        from port_hook_cli.cli.trigger_action import trigger_captured
-        from port_hook_cli.trigger.publishing import find_captured
-
-        if (captured := find_captured(asked.action, asked.runtime, asked.say)) is not None:
-            return await trigger_captured(captured, asked)
     found = await find_action(source, asked.access, asked.runtime, asked.say, via_port=asked.port.via_port)
     if isinstance(found, FoundWorkflow):
         from port_hook_cli.cli.trigger_workflow import trigger_workflow

@@ -12,7 +12,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
 from port_hook_cli.cli.trigger_view import message_lines, published_lines, request_lines, response_lines
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Capture, Delivery
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.terminal.console import emit, tell, write_content
@@ -196,16 +196,6 @@ async def publish_message(made: MadeMessage, asked: TriggerCommand) -> ExitCode:
     return await _publish(message, asked)
 
 
-async def trigger_captured(captured: Capture, asked: TriggerCommand) -> ExitCode:
-    """Publish or print a captured body, newly signed, instead of an action's message."""
-    _refuse_options_of_actions(asked)
-    from port_hook_cli.trigger.publishing import captured_message
-
-    made = captured_message(captured.invocation.id, captured.invocation)
-    signer = asked.signature.signer(asked.access)
-    return await _publish(made.signed(signer(), now=asked.runtime.now()), asked)
-
-
 async def _publish(message: SignedMessage, asked: TriggerCommand) -> ExitCode:
     refuse_given(asked.target.chosen, "has no effect: a message is published to a topic, and no request is sent.")
     if not asked.output.sends:
@@ -238,16 +228,3 @@ def _show_published(message: SignedMessage, published: Published, asked: Trigger
         emit(message_record(message, place), asked.runtime.stdout)
         return
     asked.show(published_lines(message.made, published))
-
-
-def _refuse_options_of_actions(asked: TriggerCommand) -> None:
-    run = asked.run
-    given = {
-        **dict.fromkeys(run.given, True),
-        **run.for_workflows,
-        "--run-id": run.run_id,
-        "--wait": asked.port.wait_s,
-    }
-    refuse_given(
-        given, f"has no effect: {brief(asked.action)} is a capture, and port-hook publishes its body unchanged."
-    )

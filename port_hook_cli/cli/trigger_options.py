@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.workflow import Workflow
 
 
-_KAFKA = "kafka://"
 _IN_PORT = (NoEffect("With --via-port, Port sends the request", beside=("--via-port",)),)
 # A default --dry-run must not start a run.
 _DRY_IN_PORT = (_IN_PORT[0]._replace(defaults_count=True),)
@@ -75,11 +74,7 @@ class TriggerTarget:
     @property
     def brokers(self) -> tuple[str, ...]:
         """The Kafka brokers for messages. Raises UsageError if --to has a broker that is not on this machine."""
-        if self.to is None or not self.to.startswith(_KAFKA):
-            return ()
-        from port_hook_cli.kafka.producer import read_bootstrap
-
-        return read_bootstrap(self.to.removeprefix(_KAFKA).removesuffix("/"))
+        return options.kafka_brokers(self.to)
 
     @property
     def chosen(self) -> Mapping[str, object]:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
-from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
-from port_hook_cli.captures.latest import parse_latest
-from port_hook_cli.captures.store.finder import CaptureUse, Finder
-from port_hook_cli.errors import BrokerError, SettingsError, SourceError, StoreError, TargetError, UsageError
-from port_hook_cli.files.user_files import is_file, read_input
-from port_hook_cli.invocations.models import Capture, Invocation
+from port_hook_cli.errors import BrokerError, SettingsError, SourceError, TargetError, UsageError
+from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.stringify import NotJson
@@ -23,7 +18,6 @@ from port_hook_cli.kafka.connection import RUNS_SUFFIX
 from port_hook_cli.kafka.environment import ORG_ID, read_kafka_settings
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.remark import Say
 from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action import Announce, MadeMessage, SignedMessage, Unmet, announcement, find_unmet
 from port_hook_cli.trigger.invoker import Invoker
@@ -33,7 +27,6 @@ if TYPE_CHECKING:
     from port_hook_cli.kafka.producer import KafkaPublisher, Published
 
 _ORGANIZATION_HINT = f"Set {ORG_ID} to your organization ID."
-_is_id = re.compile(r"[0-9a-f]{4,32}").fullmatch
 
 
 async def make_message(
@@ -147,28 +140,6 @@ def _as_target() -> Iterator[None]:
         yield
     except BrokerError as problem:
         raise TargetError(problem.message, hint=problem.hint) from problem
-
-
-def find_captured(name: str, runtime: Runtime, say: Say) -> Capture | None:
-    """Return the capture that `name` selects, or None if `name` selects an action. Raises StoreError."""
-    if is_file(name, runtime.cwd):
-        try:
-            return capture_in(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
-        except NotARequest as problem:
-            raise StoreError(f"{name} cannot be read: {problem}.") from problem
-    latest = parse_latest(name)
-    if latest is None and not _is_id(name):
-        return None
-    with closing(Finder(None, runtime, CaptureUse.SEND, say)) as captures:
-        if latest is None and captures.has_no_store():
-            return None
-        captures.store()  # a store that cannot be used, such as another user's, is an error and not an unknown ID
-        try:
-            return captures.find(name).capture
-        except StoreError:
-            if latest is not None:
-                raise
-            return None  # an action can have this identifier
 
 
 def captured_message(name: str, request: Invocation) -> MadeMessage:

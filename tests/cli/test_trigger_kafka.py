@@ -10,18 +10,16 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.kafka.producer import embedded_broker
 from port_hook_cli.signatures.messages import verify_received
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation
+from tests.factories import RUN_ID, SECRET
 from tests.sandboxes import a_sandbox, a_sequence, environ_of
 from tests.servers import handler
 from tests.sockets import free_port
-from tests.stores import keep
 from tests.topics import reading
 
 TOPIC = "org_a.runs"
@@ -255,43 +253,3 @@ def test_workflow_without_a_broker_explains_how_to_publish(run: Run, folder: Pat
         "messages are not published without --to kafka://HOST:PORT. Pass an output with --output tell=JSON"
         in result.out
     )
-
-
-@pytest.fixture
-def capture(run: Run, folder: Path) -> str:
-    """The ID of a captured request for the agent."""
-    method = {**WEBHOOK, "synchronized": True}
-    document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
-    capture = a_capture(an_invocation(a_body(document)))
-    (folder / "capture.json").write_text(json.dumps(to_capture(capture)))
-    keep(folder, capture)
-    return capture.invocation.id
-
-
-def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str, capture: str) -> None:
-    for name in ("last", "id", "capture.json"):
-        source = capture if name == "id" else name
-        result = run("trigger", source, "--to", f"kafka://{broker}", "--json", env=ENV)
-        assert (result.code, result.err) == (0, "")
-        (record,) = result.records
-        assert (record["action"], record["run_id"], record["agent"], record["synchronized"]) == (
-            "create_vm",
-            RUN_ID,
-            True,
-            True,
-        )
-        message_at(broker, TOPIC, record)
-
-
-def test_trigger_rejects_inputs_for_a_capture(run: Run, broker: str, capture: str) -> None:
-    result = run("trigger", "last", "--to", f"kafka://{broker}", "--input", "title=a", env=ENV)
-    assert result.code == ExitCode.USAGE
-    assert "--input has no effect: last is a capture" in result.err
-
-
-def test_trigger_rejects_a_capture_without_a_json_object(run: Run, folder: Path, broker: str) -> None:
-    capture = to_capture(a_capture(an_invocation(b"[1]")))
-    (folder / "capture.json").write_text(json.dumps(capture))
-    result = run("trigger", "capture.json", "--to", f"kafka://{broker}", env=ENV)
-    assert result.code == ExitCode.STORE
-    assert "is not a JSON object" in result.err

@@ -169,7 +169,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('sources', 'SOURCE...', True, 'A file (payload, capture, raw HTTP request; - for stdin), a capture ID, `last`, `last-replay`, or a run ID (r_…).', 'sources'),
         ),
         (
-            (('--to',), 'URL|PORT', False, (), 'Default: where it went before, your handler, or 8000. Also lambda://HOST:PORT.'),
+            (('--to',), 'URL|PORT', False, (), 'Default: where it went before, your handler, or 8000. Also lambda:// or kafka://HOST:PORT.'),
             (('--timeout',), 'S', False, (), 'Wait S seconds for each response; 0 waits indefinitely.'),
             (('--set',), 'PATH=JSON', True, (), 'Change a value; +PATH=JSON adds one (repeatable).'),
             (('--unset',), 'PATH', True, (), 'Remove a value, before any --set (repeatable).'),
