@@ -68,6 +68,8 @@ class CredentialsError(SettingsError):
 class MissingCredentialsError(CredentialsError):
     """No place has the credentials that a command needs."""
 
+    is_for_doctor = False  # the hint says how to set them
+
 
 class ListenError(PortHookError):
     """A local server could not start: the port is in use, or the address cannot be bound."""

@@ -20,7 +20,7 @@ from port_hook_cli.cli.check_options import CheckCommand, CheckOutput
 from port_hook_cli.cli.check_output import CheckScreen
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.run_options import RunContents
-from port_hook_cli.errors import CredentialsError, UsageError
+from port_hook_cli.errors import MissingCredentialsError, UsageError
 from port_hook_cli.files.user_files import check_replaceable, replace_file
 from port_hook_cli.invocations.handlers import HandlerRule
 from port_hook_cli.invocations.targets import is_on_this_machine, read_target
@@ -129,11 +129,11 @@ def _checked(
     except NotReadyError as problem:
         screen.tell_output(problem.output)
         raise
-    except CredentialsError as problem:
-        if session.command or session.access.settings.client_secret is not None:
-            raise
-        hint = f"To check without an account, add the command that starts the handler: `-- COMMAND`. {problem.hint}"
-        raise CredentialsError(problem.message, hint=hint) from None
+    except MissingCredentialsError as problem:
+        if not session.command and session.access.settings.client_secret is None:
+            start = "To check without an account, add the command that starts the handler: `-- COMMAND`."
+            problem.hint = f"{start} {problem.hint}"
+        raise
 
 
 async def _begin(begins: CheckBegins, *, screen: CheckScreen, runtime: Runtime, asks: bool) -> None:

@@ -28,11 +28,11 @@ from port_hook_cli.cli.listen_session import (
     ListenTunnel,
 )
 from port_hook_cli.cli.option_groups import command
-from port_hook_cli.errors import SettingsError
+from port_hook_cli.errors import MissingCredentialsError, SettingsError
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import ONLY_THE_SECRET
+from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer
 from port_hook_cli.text.secret import Secret
@@ -93,7 +93,7 @@ def listen(
     )
     access = chosen()
     settings = None if verification.no_verify else chosen(needs=ONLY_THE_SECRET).settings
-    secret = settings.require_secret() if settings else None
+    secret = _secret(settings) if settings else None
     policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)
     if settings and settings.other_secret:
         policy = replace(policy, other_secrets=(settings.other_secret.secret,))
@@ -135,6 +135,14 @@ def listen(
     watching = RunWatching(access=access, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None)
     shown_as = None if output.json else display
     return asyncio.run(run_session(session, runtime, shown_as, interaction, watching, observers, open_page))
+
+
+def _secret(settings: Settings) -> Secret:
+    try:
+        return settings.require_secret()
+    except MissingCredentialsError as error:
+        error.hint = f"{error.hint.removesuffix('.')}, or only look: `listen --verify off`."
+        raise
 
 
 def _policy(

@@ -224,8 +224,8 @@ def _naming_another_run(name: str, run_id: str) -> Iterator[None]:
         if parse_latest(name) is None:
             raise
         hint = (
-            f"`{name}` is {printable(run_id)}, the run of a capture. Pass another run ID: `port-hook captures` "
-            "lists them. For a new run, run the action again. Or send only log messages, without other fields."
+            f"`{name}` is {printable(run_id)}. Pass another run ID (`port-hook captures` lists them), or send only log "
+            "messages."
         )
         raise RunEndedError(problem.message, hint=hint) from problem
 

@@ -29,10 +29,7 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from port_hook_cli.signatures.own_code import Computed
 
-_FORMS = (
-    "Pass a capture (an ID, `last`, or a file from `show --file`), a file with a raw HTTP request, "
-    "or --body FILE --signature S --timestamp T. To compare what your code computed for a request, add --signature S."
-)
+_FORMS = "Pass a capture (an ID, `last` or a file), a raw HTTP request, or --body FILE --signature S --timestamp T."
 _THROWAWAY = (
     "verified with the throwaway secret in the capture, not with a client secret. Anyone can sign with that secret, so "
     "the verdict does not say who sent the request"

@@ -53,7 +53,9 @@ class Renderer(JqOwner):
             outcomes = self._worker.evaluate(programs, _as_text(data), stopped=stopped) if programs else []
             return prepared.assemble(outcomes, strict=strict)
         except BadTemplate as error:
-            raise RenderError(f"{error}.", hint="See docs/reference/templates.md for the rules.") from error
+            raise RenderError(
+                f"{error}.", hint="Correct the template. Expressions are jq, such as {{ .inputs.cpu }}."
+            ) from error
         except RecursionError as error:
             raise RenderError(
                 "The result is nested too deep.", hint="Reduce the nesting in the results of the expressions."

@@ -90,7 +90,7 @@ def read_resend(body: Mapping[str, Any]) -> Resend:
     text, values, to = body.get("body"), body.get("set"), body.get("to")
     for name, value, kind in (("body", text, str), ("to", to, str), ("set", values, dict)):
         if value is not None and not isinstance(value, kind):
-            raise UsageError(f'"{name}" has the wrong type.', hint="See docs/reference/inspector-api.md.")
+            raise UsageError(f'"{name}" has the wrong type.', hint='"body" and "to" are strings. "set" is an object.')
     if not isinstance(body.get("sign", True), bool):
         raise UsageError('"sign" has the wrong type.', hint="Write true or false.")
     return Resend(body=text, values=values or {}, is_signed=body.get("sign") is not False, to=to or None)
@@ -117,7 +117,7 @@ def read_text(body: Mapping[str, Any]) -> str:
     """Return the text whose JSON the page wants to check. The text may be empty. Raises UsageError."""
     text = body.get("text")
     if not isinstance(text, str):
-        raise UsageError('"text" is not text.', hint="See docs/reference/inspector-api.md.")
+        raise UsageError('"text" is not text.', hint="Send a string.")
     return text
 
 
@@ -159,7 +159,7 @@ def read_retry(run_id: str, body: Mapping[str, Any]) -> RetryWanted:
 def _body_text(body: Mapping[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise UsageError(f'"{name}" is not text.', hint="See docs/reference/inspector-api.md.")
+        raise UsageError(f'"{name}" is not text.', hint="Send a string.")
     return value or None
 
 

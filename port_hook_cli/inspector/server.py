@@ -139,7 +139,7 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return error_response(error.status, f"{error.reason}.", "See docs/reference/inspector-api.md.")
+        return error_response(error.status, f"{error.reason}.", "Check the path, the method and the body.")
     except BadJson as error:
         return error_response(400, error.message, error.hint, line=error.line, column=error.column)
     except NoSuchValue as error:

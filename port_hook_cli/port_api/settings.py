@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError, MissingCredentialsError, SettingsError
+from port_hook_cli.errors import CredentialsError, MissingCredentialsError, SettingsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.placeholders import is_placeholder
@@ -88,15 +88,15 @@ class Settings:
         return keys if other is None else keys._replace(other=other.secret, other_place=other.place)
 
     def require_secret(self) -> Secret:
-        """Return the client secret. Raises CredentialsError with a hint about the places where it can be set."""
+        """Return the client secret. Raises MissingCredentialsError."""
         if self.client_secret is None:
-            raise self._missing("client secret", SECRET_VARIABLE, "pass --secret-file FILE, ")
+            raise self._missing("client secret", SECRET_VARIABLE)
         return self.client_secret
 
     def require_client_id(self) -> str:
-        """Return the client ID. Raises CredentialsError with a hint about the places where it can be set."""
+        """Return the client ID. Raises MissingCredentialsError."""
         if self.client_id is None:
-            raise self._missing("client ID", "PORT_CLIENT_ID", "")
+            raise self._missing("client ID", "PORT_CLIENT_ID")
         return self.client_id
 
     def require_access(self) -> ApiCredentials:
@@ -114,13 +114,10 @@ class Settings:
             message, hint = self.objection
             raise CredentialsError(message, hint=hint)
 
-    def _missing(self, what: str, variable: str, flag: str) -> MissingCredentialsError:
+    def _missing(self, what: str, variable: str) -> MissingCredentialsError:
         gaps = "".join(f" {gap}" for gap in self.gaps)
         return MissingCredentialsError(
-            f"No {what} is set.{gaps}",
-            hint=f"Run `port-hook login`, set {variable}, {flag}save it in .env or ~/.port/.env, or select an "
-            f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}. Without a Port account, "
-            "use the credentials that `port-hook sandbox` prints. `port-hook demo` shows an example.",
+            f"No {what} is set.{gaps}", hint=f"Run `port-hook login`, or set {variable} (`port-hook help settings`)."
         )
 
 

@@ -266,13 +266,13 @@ async def _ask_port(source: ActionLocation, access: PortAccess, runtime: Runtime
     try:
         return await _get(source, access)
     except MissingCredentialsError as problem:
-        raise SettingsError(
-            " ".join((f"{_no_file(source.name, runtime)}.", *access.settings.gaps)),
-            hint=f"To use {source.name} in Port, run `port-hook login`.",
-        ) from problem
+        hint = f"To use {source.name} in Port, run `port-hook login`."
+        if _is_directory(source.name, runtime):
+            hint = f"Write {source.name}/ for the directory. {hint}"
+        message = " ".join((f"{_no_file(source.name, runtime)}.", *access.settings.gaps))
+        raise SettingsError(message, hint=hint) from problem
     except PortHookError as problem:
-        problem.message = f"{_no_file(source.name, runtime)}, so port-hook asks Port. {problem.message}"
-        problem.hint = f"Pass the path of a file. {problem.hint}"
+        problem.message = f"{_no_file(source.name, runtime)}, so port-hook asked Port. {problem.message}"
         raise
 
 

@@ -113,9 +113,8 @@ def startable_trigger(found: FoundWorkflow) -> Node:
     if node is not None and not node.is_trigger:
         raise UsageError(
             f"Port cannot run the node {node.identifier} alone. It runs a workflow from its trigger.",
-            hint=f"Leave out #{node.identifier} to run the workflow. Or leave out --via-port: then"
-            f" {workflow.identifier}#{node.identifier} reads the node from Port, and its request is sent from this"
-            " machine.",
+            hint=f"Leave out #{node.identifier} to run the workflow, or leave out --via-port to send the node's request"
+            " from this machine.",
         )
     return _self_service(workflow, node)
 

@@ -15,7 +15,7 @@ from tests.options import command, options
 
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 ARGUMENTS = {
-    "agent": ("payload.json",),
+    "port-agent": ("payload.json",),
     "check": ("payload.json",),
     "decrypt": ("payload.json",),
     "diff": ("payload.json", "other.json"),
@@ -142,18 +142,23 @@ def test_first_use_with_an_absurd_argument_is_helpful(
     assert taking == ARGUMENTS.keys()
 
 
-def test_missing_secret_hint_suggests_commands_without_an_account(run: Run) -> None:
-    result = run("listen")
-    assert "error: No client secret is set." in result.err
-    assert "Without a Port account, use the credentials that `port-hook sandbox` prints. `port-hook demo`" in result.err
+def test_error_about_a_missing_secret_has_one_hint(run: Run, files: None) -> None:
+    error = "error: No client secret is set.\nhint: Run `port-hook login`, or set PORT_CLIENT_SECRET"
+    for line, end in (
+        ("sign payload.json", "."),
+        ("listen", ", or only look: `listen --verify off`."),
+    ):
+        assert run(*line.split()).err == f"{error} (`port-hook help settings`){end}\n"
 
 
 def test_missing_file_is_reported_before_missing_credentials(run: Run, folder: Path) -> None:
     (folder / "actions").mkdir()
+    login = "in Port, run `port-hook login`.\n"
     for line, message in (
-        ("trigger create_vm", "No file create_vm here."),
-        ("trigger actions", "actions is not a file."),
-        ("check nofile", "No file nofile here."),
+        ("trigger create_vm", f"No file create_vm here.\nhint: To use create_vm {login}"),
+        ("trigger actions", f"actions is not a file.\nhint: Write actions/ for the directory. To use actions {login}"),
+        ("check nofile", f"No file nofile here.\nhint: To use nofile {login}"),
+        (f"replay {RUN_ID}", f"File or capture not found: {RUN_ID}.\nhint: To read the run from Port, run `port-"),
         ("replay nofile", "File not found: nofile. Capture store not found: "),
     ):
         assert run(*line.split(), "--to", "1").err.startswith(f"error: {message}")

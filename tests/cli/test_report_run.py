@@ -101,7 +101,10 @@ def test_hint_for_the_last_run_suggests_other_runs(run: Run, env: dict[str, str]
     run("report-run", "last", "--status", "success", env=env)
     result = run("report-run", "last", "--status", "failure", env=env)
     assert result.code == ExitCode.RUN_ENDED
-    assert f"hint: `last` is {RUN_ID}, the run of a capture. Pass another run ID: `port-hook captures`" in result.err
+    assert (
+        f"hint: `last` is {RUN_ID}. Pass another run ID (`port-hook captures` lists them), or send only log messages."
+        in result.err
+    )
 
 
 def test_log_file_over_the_limit_is_sent_completely(

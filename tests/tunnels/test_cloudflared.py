@@ -165,7 +165,7 @@ async def test_nothing_is_printed_or_written_to_the_users_home(
         ("old-flags", "does not support the options that port-hook uses", "cloudflared update"),
         ("odd-answer", "does not report its public URL", "cloudflared update"),
         ("deep-answer", "does not report its public URL", "cloudflared update"),
-        ("exits", "cloudflared ended before the tunnel was open.", "--public-url"),
+        ("exits", "cloudflared ended before the tunnel was open.", "--tunnel localhost.run"),
     ],
 )
 async def test_known_error_of_cloudflared_is_reported_with_its_fix(
@@ -198,14 +198,7 @@ async def test_error_without_cloudflared_lists_the_alternatives(agent: Standin) 
     agent.program.unlink()
     problem = await agent.failure("")
     assert problem.message == "No cloudflared program was found on PATH."
-    for alternative in (
-        "brew install cloudflared",
-        "winget",
-        "apt-get",
-        "releases",
-        "--tunnel localhost.run",
-        "--public-url",
-    ):
+    for alternative in ("brew install cloudflared", "winget", "releases", "--tunnel localhost.run"):
         assert alternative in problem.hint
 
 

@@ -209,7 +209,7 @@ async def test_unusable_domain_of_the_account_is_reported(agent: Standin, mode: 
     problem = await agent.failure(mode, domain="hooks.ngrok.app")
     assert problem.message == happened
     assert "https://dashboard.ngrok.com/domains" in problem.hint
-    assert "--domain" in problem.hint
+    assert "let ngrok choose" in problem.hint
     await agent.pipe.gone()
 
 
@@ -273,7 +273,7 @@ async def test_ended_tunnel_is_reported(agent: Standin) -> None:
         ("old", "is version 3.9.0, but port-hook needs 3.16", "ngrok update"),
         ("exits", "unknown flag: --none", "ngrok diagnose"),
         ("late-output", "does not accept the authtoken (ERR_NGROK_105)", "NGROK_AUTHTOKEN"),
-        ("other-program", "unknown flag: --none", "--public-url"),
+        ("other-program", "unknown flag: --none", "--tunnel localhost.run"),
     ],
 )
 async def test_known_error_of_ngrok_is_reported_with_its_fix(
@@ -304,7 +304,7 @@ async def test_oversized_response_of_the_agent_is_reported(agent: Standin, mode:
     ("mode", "happened", "hint"),
     [
         ("silent", "did not open the tunnel within 0.5 s", "ngrok diagnose"),
-        ("chatty", "a secret line", "--tunnel none"),
+        ("chatty", "a secret line", "--tunnel localhost.run"),
         ("offline", "cannot connect to its service", "proxy_url"),
     ],
 )
@@ -376,7 +376,7 @@ async def test_error_lists_the_alternatives_when_the_download_fails(
     agent.agrees = True
     problem = await agent.failure("")
     assert problem.message == "No ngrok program was found, and the download failed."
-    for alternative in ("https://ngrok.com/download", "--public-url", "--tunnel none"):
+    for alternative in ("https://ngrok.com/download", "--tunnel localhost.run"):
         assert alternative in problem.hint
     assert agent.notices == [f"Downloading ngrok to {agent.home}/.config/ngrok/ngrok …"]
     assert capfd.readouterr() == ("", "")
@@ -387,7 +387,7 @@ async def test_nothing_is_downloaded_when_the_user_declines(agent: Standin) -> N
     agent.agrees = False
     problem = await agent.failure("")
     assert problem.message == "No ngrok program was found, and you declined the download."
-    assert "package manager" in problem.hint
+    assert "https://ngrok.com/download" in problem.hint
     assert agent.notices == []
     (question,) = agent.questions
     assert question.endswith("ngrok publishes no checksum for it, so port-hook cannot verify it.")

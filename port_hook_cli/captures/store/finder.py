@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.latest import parse_latest
-from port_hook_cli.errors import PortHookError, StoreError, UsageError
+from port_hook_cli.errors import MissingCredentialsError, PortHookError, SettingsError, StoreError, UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
 from port_hook_cli.runtime import Runtime
@@ -150,8 +150,12 @@ class Finder:
             )
         try:
             return FoundRequest(name, await access.get_run(name))
+        except MissingCredentialsError as error:
+            raise SettingsError(
+                f"File or capture not found: {name}.", hint="To read the run from Port, run `port-hook login`."
+            ) from error
         except PortHookError as problem:
-            problem.message = f"File or capture not found: {name}, so port-hook asks Port. {problem.message}"
+            problem.message = f"File or capture not found: {name}, so port-hook asked Port. {problem.message}"
             raise
 
     def store(self) -> StoreReader:

@@ -174,10 +174,7 @@ async def _get(metrics: tuple[str, int], path: str, timeout_s: float) -> tuple[i
     return 0, b""
 
 
-_OTHERS = (
-    "use another tunnel (`--tunnel localhost.run` needs no account and no program, `--tunnel ngrok` an account) "
-    "or your own with `--public-url URL`"
-)
+_OTHERS = "use another tunnel (`--tunnel localhost.run` needs no account or program)"
 _RELEASES = "https://github.com/cloudflare/cloudflared/releases"
 _UPDATE = "Update it with `cloudflared update`, or with your package manager if that installed it."
 
@@ -192,7 +189,7 @@ _KNOWN = (
     (
         re.compile(r"failed to request quick Tunnel: .*x509"),
         "cloudflared does not trust the certificate of api.trycloudflare.com.",
-        f"A proxy on this network decrypts TLS: set SSL_CERT_FILE to its certificate. Or {_OTHERS}.",
+        f"A proxy decrypts TLS: set SSL_CERT_FILE to its certificate. Or {_OTHERS}.",
     ),
     (
         re.compile(r"failed to request quick Tunnel"),
@@ -220,9 +217,8 @@ def not_found() -> TunnelError:
     """Return the error for a PATH that doesn't contain cloudflared."""
     return TunnelError(
         "No cloudflared program was found on PATH.",
-        hint="Install it: `brew install cloudflared`, `winget install --id Cloudflare.cloudflared`, on Debian and "
-        "Ubuntu `sudo apt-get install cloudflared` from Cloudflare's repository (https://pkg.cloudflare.com), or "
-        f"download it from {_RELEASES}. Or {_OTHERS}.",
+        hint="Install it (`brew install cloudflared`, `winget install --id Cloudflare.cloudflared` or "
+        f"{_RELEASES}), or {_OTHERS}.",
     )
 
 
@@ -254,8 +250,7 @@ def explain(log: Iterable[str], *, timeout_s: float | None = None) -> TunnelErro
         )
     return TunnelError(
         f"cloudflared did not connect to Cloudflare within {timeout_s:g} s." + _last_output(log),
-        hint="It must be able to connect to port 7844 with UDP or TCP. If UDP is blocked, set "
-        f"TUNNEL_TRANSPORT_PROTOCOL=http2 in the environment. Or {_OTHERS}.",
+        hint=f"Allow UDP or TCP to port 7844. For TCP, set TUNNEL_TRANSPORT_PROTOCOL=http2. Or {_OTHERS}.",
     )
 
 

@@ -212,23 +212,20 @@ def _is_pyngrok(path: Path) -> bool:
 
 
 _AUTHTOKEN_PAGE = "https://dashboard.ngrok.com/get-started/your-authtoken"
-_WITHOUT_NGROK = "use your own tunnel with `--public-url URL`, or none with `--tunnel none`"
+_WITHOUT_NGROK = "use another tunnel (`--tunnel localhost.run` needs no account or program)"
 _GET_NGROK = "Install ngrok (https://ngrok.com/download) so that `ngrok` is on PATH"
 
 NO_TOKEN_HINT = (
     f"Copy yours from {_AUTHTOKEN_PAGE} and run `ngrok config add-authtoken TOKEN` once, "
     "or set NGROK_AUTHTOKEN in the environment."
 )
-GET_NGROK_HINT = (
-    "Install ngrok with your package manager or from https://ngrok.com/download, so that `ngrok` is on PATH. "
-    f"Or {_WITHOUT_NGROK}."
-)
+GET_NGROK_HINT = f"{_GET_NGROK}, or {_WITHOUT_NGROK}."
 _WRONG_TOKEN = (
     "ngrok does not accept the authtoken",
     f"Copy it again from {_AUTHTOKEN_PAGE}. NGROK_AUTHTOKEN in the environment overrides ngrok's settings.",
 )
 _DOMAINS_PAGE = "https://dashboard.ngrok.com/domains"
-_OTHER_DOMAIN = "or leave out the domain (`--domain`, or `url` in ngrok's settings) and let ngrok choose the domain"
+_OTHER_DOMAIN = "or let ngrok choose one"
 _NOT_YOURS = (
     "The domain is not reserved for this ngrok account",
     f"Reserve it at {_DOMAINS_PAGE}, with the account of the authtoken, {_OTHER_DOMAIN}.",
@@ -274,7 +271,7 @@ _KINDS = {
         "port-hook cannot read ngrok's settings: {message}.",
         "Fix or remove that file. `ngrok config check` shows the problem.",
     ),
-    "FileNotFoundError": ("port-hook cannot start ngrok: {message}.", f"{_GET_NGROK}, or {_WITHOUT_NGROK}."),
+    "FileNotFoundError": ("port-hook cannot start ngrok: {message}.", GET_NGROK_HINT),
     "OldAgentError": (
         "The installed ngrok agent is version {message}, but port-hook needs 3.16 or later.",
         "Run `ngrok update`, or install the current version from https://ngrok.com/download.",
@@ -289,7 +286,7 @@ _KINDS = {
     ),
     "PyngrokNgrokInstallError": (
         "No ngrok program was found, and the download failed.",
-        f"{_GET_NGROK}, {_WITHOUT_NGROK}.",
+        GET_NGROK_HINT,
     ),
 }
 _OFFLINE = re.compile(r"failed to reconnect session|dial tcp|no such host|network is unreachable|i/o timeout")

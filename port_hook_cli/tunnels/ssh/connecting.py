@@ -300,8 +300,8 @@ class ErrorContext:
             f"{printable(self.host)} denied access to this user. {tried}.",
             hint=f"Run `ssh-add {locked[0]}`."
             if locked
-            else "Add your public key to ~/.ssh/authorized_keys on the server (`ssh-copy-id`), or specify the user "
-            "(ssh://USER@HOST) and the key (IdentityFile in ~/.ssh/config). port-hook does not use passwords.",
+            else "Add your public key to the server (`ssh-copy-id`), or specify the user (ssh://USER@HOST) and the key "
+            "(IdentityFile in ~/.ssh/config). Passwords aren't used.",
         )
 
     def _keys(self) -> tuple[list[str], list[str]]:
@@ -328,8 +328,8 @@ def not_forwarded(host: str, port: int) -> TunnelError:
     if port:
         return TunnelError(
             f"{host} does not forward its port {port}.",
-            hint="Choose another port, or leave it out: this port may be in use, or reserved for root if it is below "
-            "1024. AllowTcpForwarding and PermitListen in the server's sshd_config can also forbid it.",
+            hint="Leave out the port, or choose another port above 1024. AllowTcpForwarding and PermitListen in the "
+            "server's sshd_config can also forbid it.",
         )
     return TunnelError(
         f"{host} does not forward ports.",

@@ -214,7 +214,7 @@ async def test_action_run_without_a_capture_is_requested_from_port(
 
 async def test_unknown_run_error_lists_every_searched_place(runtime: MakeRuntime) -> None:
     problem = SettingsError("No client ID.", hint="Look.")
-    words = rf"^File or capture not found: {RUN_ID}, so port-hook asks Port\. {problem.message}$"
+    words = rf"^File or capture not found: {RUN_ID}, so port-hook asked Port\. {problem.message}$"
     with pytest.raises(type(problem), match=words) as caught:
         await find(runtime, RUN_ID, problem)
     assert caught.value.hint == "Look."
