@@ -37,6 +37,14 @@ class BadAction(ValueError):
     """
 
 
+class NotChosen(BadAction):
+    """The document has several actions, or another action. `example` is the identifier of one of them."""
+
+    def __init__(self, message: str, example: str) -> None:
+        super().__init__(message)
+        self.example = example
+
+
 class OtherMethod(BadAction):
     """The caller does not support the type of an action's invocation method."""
 
@@ -150,10 +158,10 @@ def pick_action(document: Any, identifier: str | None) -> Any:
     if identifier in names:
         return listed[names.index(identifier)]
     if len(listed) == 1:
-        raise BadAction(f"has the action {names[0]}, not {identifier}")
+        raise NotChosen(f"has the action {names[0]}, not {identifier}", names[0])
     which = f"has {len(names)} actions, but not {identifier}" if identifier else f"has {len(names)} actions"
     shown = ", ".join([*names[:20], *("…" for _ in names[20:21])])
-    raise BadAction(f"{which}: {shown}" if shown else which)
+    raise NotChosen(f"{which}: {shown}", names[0]) if names else BadAction(which)
 
 
 def definitions_in(document: Any, noun: str) -> list[Any]:

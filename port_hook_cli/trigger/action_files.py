@@ -16,6 +16,7 @@ from port_hook_cli.actions.action import (
     KAFKA,
     WEBHOOK,
     BadAction,
+    NotChosen,
     OtherMethod,
     PortAction,
     converted,
@@ -58,10 +59,7 @@ _Read = TypeVar("_Read")
 _NOT_IN_PORT = (
     "--via-port runs the workflow that is in Port, not the file. Create the workflow in Port, or leave out --via-port."
 )
-_HINT = (
-    "Pass a workflow or an action in the format of Port's API (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for "
-    "one of several."
-)
+_HINT = "Pass a workflow or an action in the format of Port's API (GET /v1/actions/ID)."
 _DEFINITION = frozenset({"identifier", "invocationMethod", "nodes", "actions", "workflow", "workflows"})
 _OTHER_METHOD = (
     "Start the run with --via-port if its integration claims it (INTEGRATION_ACTION), or use a WEBHOOK action."
@@ -151,10 +149,14 @@ async def find_action(
             picked = converted(picked)
             say(note(printable(CONVERTED.format(picked.get("identifier")))))
         return read_action(picked, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION) if via_port else (WEBHOOK, KAFKA))
-    except OtherMethod as error:
-        raise SourceError(f"{name} {error}.", hint=_OTHER_METHOD) from error
     except (BadAction, BadWorkflow) as error:
-        raise SourceError(f"{name} {error}.", hint=_HINT) from error
+        raise SourceError(f"{name} {error}.", hint=_definition_hint(error, source)) from error
+
+
+def _definition_hint(error: BadAction | BadWorkflow, source: ActionLocation) -> str:
+    if isinstance(error, NotChosen):
+        return f"Choose one, such as {(source.file or '').rstrip('/')}#{error.example}."
+    return _OTHER_METHOD if isinstance(error, OtherMethod) else _HINT
 
 
 def _reject_request(file: str, name: str, content: bytes) -> None:

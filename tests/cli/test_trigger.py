@@ -595,8 +595,10 @@ def test_trigger_sends_the_only_action_in_a_directory(run: Run, folder: Path, re
 
 def test_trigger_error_shows_the_directory_without_the_action(run: Run) -> None:
     for name, words in (
-        (str(EXAMPLES / "actions"), "has 3 actions: create_vm, scale_service, "),
-        (str(EXAMPLES / "actions") + "#nope", "has 3 actions, but not nope"),
+        (f"{EXAMPLES}/actions", f".\nhint: Choose one, such as {EXAMPLES}/actions#create_vm.\n"),
+        (f"{EXAMPLES}/actions/", f".\nhint: Choose one, such as {EXAMPLES}/actions#create_vm.\n"),
+        (f"{EXAMPLES}/actions", "has 3 actions: create_vm, scale_service, "),
+        (f"{EXAMPLES}/actions#nope", "has 3 actions, but not nope"),
         (str(EXAMPLES / "express" / "..") + "#nope", "contains no .json, .yaml or .yml file"),
     ):
         result = run("trigger", name, "--to", "1", env=ENV)
