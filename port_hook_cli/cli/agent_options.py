@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.text.remark import Remark
 
-_LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
 _NO_MESSAGE = NoEffect("--check does not use a message", beside=("--check",))
 _NOT_SENT = NoEffect("Nothing is sent", without=("--send",))
 _NOT_FOLLOWED = NoEffect("No messages arrive", without=("--kafka", "--poll"))
@@ -189,15 +189,12 @@ class AgentResponses:
         text, at, name = self.response.partition("@")
         if at and not text:
             return read_response(name, None, runtime)
-        if not (self.response.isascii() and self.response.isdigit()):
+        if not re.fullmatch("[2-5][0-9]{2}", self.response):
             raise UsageError(
-                f"--response {self.response!r} is neither a status nor @FILE.",
+                f"--response {self.response!r} is neither a status from 200 to 599 nor @FILE.",
                 hint="Write it as 500, or as @response.json.",
             )
-        status = int(self.response)
-        if not _LOWEST_STATUS <= status <= _HIGHEST_STATUS:
-            raise UsageError(f"--response {status} is not from {_LOWEST_STATUS} to {_HIGHEST_STATUS}.")
-        return read_response(None, status, runtime)
+        return read_response(None, int(self.response), runtime)
 
 
 @option_group("Send the request")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Sequence
 from contextlib import closing
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,24 +17,26 @@ from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.handlers import project_handler
-from port_hook_cli.cli.option_groups import HANDLER_HERE, argument, command, option
+from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import write_new_file
 from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.handlers import HandlerRule, handler_of
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER
+from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
-from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.payload import is_run_id, read_payload
 from port_hook_cli.invocations.probes import original_of_probe
-from port_hook_cli.invocations.snippets import REQUEST_FORMATS, shell_quoted
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.invocations.targets import read_target, target_url
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+from port_hook_cli.replay.rewriting import Rewriter
 from port_hook_cli.replay.store import source_of
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.terminal.console import sayer, tell, write_content
 from port_hook_cli.text.safe import brief
-
-if TYPE_CHECKING:
-    from port_hook_cli.port_api.access import PortAccess
 
 _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
 _PYTEST = "pytest"
@@ -48,15 +51,17 @@ def export(
         list[str] | None,
         argument(
             metavar="[CAPTURE|FILE|-]...",
-            help="A capture (an ID, `last` or a file), a run ID, a file with a raw HTTP request, or - for stdin. "
-            "Default: last.",
+            help="A capture (an ID, `last` or a file), a run ID, a payload or a raw HTTP request in a file, or - for "
+            "stdin. Default: last.",
             show_default=False,
             stdin="the request",
             completes="sources",
             name="a CAPTURE",
         ),
     ] = None,
-    format_: Annotated[str | None, options.request_format(_FORMATS, "The format (default: curl):")] = None,
+    format_: Annotated[
+        str | None, options.request_format(_FORMATS, "The format (default: curl):", trust=ANY_VALUE)
+    ] = None,
     redact: Annotated[
         bool,
         option(
@@ -76,71 +81,90 @@ def export(
             trust=HANDLER_HERE,
         ),
     ] = None,
+    as_captured: Annotated[
+        bool, option("--as-captured", help="Print the recorded signature instead of a new one.", excludes=("--redact",))
+    ] = False,
     store: options.Store = None,
+    secret_file: options.SecretFile = None,
+    org: options.Org = None,
 ) -> ExitCode:
     """Print a request as curl, pytest or Postman, or to share it.
 
-    An export contains the recorded signature, or signs at run time with PORT_CLIENT_SECRET. It never contains the
-    secret. To create a new signature, use `sign`.
+    Signs the request with the client secret, like `replay`. The formats har and capture contain the recorded signature.
+    An export never contains the secret.
     """
-    import asyncio
-
-    from port_hook_cli.port_api.access import PortAccess
-
     runtime: Runtime = ctx.obj
     format_ = format_ or ("capture" if redact else "curl")
     row = find_export(format_)
     assert row is not None
-    captures = captures or [LAST]
-    if len(captures) > 1 and not row.takes_many:
+    names = captures or [LAST]
+    if len(names) > 1 and not row.takes_many:
         raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
+    access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=_needs(names))
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
-        access = PortAccess(runtime, sayer(runtime))
         rule = HandlerRule(project=project_handler(ctx), last=finder.last_target, guesses=True)
-        found = asyncio.run(_find_all(captures, target, rule, finder, access))
+        found = asyncio.run(_find_all(names, finder, access))
+        exported = [_exported(one, target, rule, finder) for one in found]
     code = ExitCode.OK
     if redact:
         from port_hook_cli.cli.export_redacted import redact_all
 
-        found, code = redact_all(found, target, runtime, as_capture=format_ == "capture")
-    elif format_ in REQUEST_FORMATS and format_ not in _SIGNING:
-        _tell_unsigned(captures, found, format_, runtime)
-    _write(row.write(found), output, runtime)
+        exported, code = redact_all(exported, target, runtime, as_capture=format_ == "capture")
+    elif format_ in REQUEST_FORMATS and format_ not in _SIGNING and not as_captured:
+        exported = _signed(found, exported, access, runtime)
+    _write(row.write(exported), output, runtime)
     if format_ == _PYTEST and find_spec("pytest") is None:  # port-hook is not in the environment of the tests
         needs = f"Your tests need port-hook in their environment. Install it there: {command_for_tests()}"
         tell(f"note: {needs}", runtime)
     return code
 
 
-async def _find_all(
-    names: list[str], target: str | None, rule: HandlerRule, finder: Finder, access: PortAccess
-) -> list[Exported]:
-    return [_exported(await finder.find_or_get(name, access), target, rule, finder) for name in names]
+def _needs(names: Sequence[str]) -> tuple[str, ...]:
+    return ALL_NEEDS if any(map(is_run_id, names)) else ONLY_THE_SECRET
+
+
+async def _find_all(names: Sequence[str], finder: Finder, access: PortAccess) -> list[FoundRequest]:
+    return [await finder.find_or_get(name, access) for name in names]
 
 
 def _exported(found: FoundRequest, target: str | None, rule: HandlerRule, finder: Finder) -> Exported:
-    if found.is_body_only:
-        raise StoreError(
-            f"{found.name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`."
-        )
-    capture = _unsent(source_of(found).invocation) if isinstance(found.content, Mapping) else found.capture
+    is_capture = isinstance(found.content, Capture | RawRequest)
+    capture = found.capture if is_capture else _unsent(source_of(found).invocation)
     path = require_whole(found.name, capture.invocation).target
     url = target_url(target or rule.url(handler_of(capture)) or "", path)
     return Exported(capture, url, _original(capture, finder))
 
 
 def _unsent(invocation: Invocation) -> Capture:
-    """Return Port's request for a run as a capture without an outcome."""
+    """Return a payload or Port's request for a run as a capture without an outcome."""
     payload = read_payload(invocation.body, invocation.headers)
     return Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
 
 
-def _tell_unsigned(names: list[str], found: list[Exported], format_: str, runtime: Runtime) -> None:
-    for name, one in zip(names, found, strict=True):
-        if one.capture.invocation.headers.get(SIGNATURE_HEADER) is None and one.capture.invocation.origin is None:
-            command = f"`port-hook sign {shell_quoted(name)} --format {format_}`"
-            tell(f"note: {brief(name)} has no signature. {command} signs it", runtime)
+def _signed(
+    found: Sequence[FoundRequest], exported: Sequence[Exported], access: PortAccess, runtime: Runtime
+) -> list[Exported]:
+    """Return the exports with a new signature. Without a client secret, return them unchanged and print a note."""
+    secret = access.settings.client_secret
+    if secret is None:
+        for one, export_ in zip(found, exported, strict=True):
+            tell(f"note: {_without_secret(one, export_.capture.invocation)}", runtime)
+        return list(exported)
+    rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=runtime.new_id)
+    signed = []
+    for source, export_ in zip(found, exported, strict=True):
+        ready = rewriter.prepare(source_of(source), export_.url)
+        for note in ready.notes:
+            tell(f"note: {brief(source.name)}: {note.text}", runtime)
+        signed.append(export_._replace(capture=_unsent(rewriter.finish(ready.draft))))
+    return signed
+
+
+def _without_secret(found: FoundRequest, invocation: Invocation) -> str:
+    has_one = invocation.headers.get(SIGNATURE_HEADER) is not None or invocation.origin is not None
+    state = "has its recorded signature" if has_one else "has no signature"
+    return f"{brief(found.name)} {state}, because no client secret is set"
 
 
 def _original(capture: Capture, finder: Finder) -> Capture | None:

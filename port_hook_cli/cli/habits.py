@@ -54,7 +54,7 @@ HABITS: Sequence[Habit] = (
         "Pass the file as an argument, and inputs with --input NAME=VALUE.",
         "--input",
     ),
-    Habit(("--raw",), "Pass --body to write the raw body.", "--file"),
+    Habit(("--raw",), "Pass --body to write the raw body.", commands=("show",)),
     Habit(
         ("--curl", "--httpie", "--har", "--postman", "--as", "--type"),
         "Pass the format with --format, such as --format curl.",

@@ -202,8 +202,7 @@ def _explaining(ready: ReadyReplay, captures: Sequence[str], timestamp: str, bod
     is_signed_alike = body == source.invocation.body and _is_as_port_writes(body)
     if is_signed_alike and (runtime.cwd / source.name).is_file():
         name = printable(shlex.quote(source.name))
-        sign = f"port-hook sign {name} --timestamp {timestamp} --format http"
-        return f"{sign} | port-hook verify - --signature S"
+        return f"port-hook verify --body {name} --timestamp {timestamp} --signature S"
     return "capture the request with `port-hook listen`, and run `port-hook verify last --signature S`"
 
 

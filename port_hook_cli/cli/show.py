@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.latest import parse_latest
+from port_hook_cli.captures.latest import LAST, parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
@@ -31,22 +31,19 @@ def show(
     capture: Annotated[
         str,
         argument(
-            help="A capture ID or its beginning, `last`, `last~1`, `last-replay`, or a run ID.",
+            help="A capture ID or its beginning, `last` (the default), `last~1`, `last-replay`, or a run ID.",
             metavar="ID|last",
             show_default=False,
             completes="captures",
         ),
-    ],
+    ] = LAST,
     body: Annotated[
         bool,
         option(
             "--body",
             help="Write the raw body to stdout. On a terminal, print its printable form.",
-            excludes=("--file", "--json"),
+            excludes=("--json",),
         ),
-    ] = False,
-    as_file: Annotated[
-        bool, option("--file", help="Write a capture file to stdout, for `replay` and `verify`.", excludes=("--json",))
     ] = False,
     store: options.Store = None,
     as_json: options.Json = False,
@@ -58,11 +55,14 @@ def show(
     _refuse_file(capture, runtime)
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), reads_files=False)) as finder:
         found = finder.find(capture).capture
-        replays = [] if body or as_file or as_json else list(_replays(found, finder.store()))
+        replays = [] if body or as_json else list(_replays(found, finder.store()))
     if body:
         return _write_body(found, runtime)
-    if as_file or as_json:
-        return _write_document(found, runtime, indented=as_file)
+    if as_json:
+        from port_hook_cli.captures.documents.capture_file import to_capture
+
+        emit(to_capture(found), runtime.stdout)
+        return ExitCode.OK
     return _show(found, replays, runtime)
 
 
@@ -91,19 +91,6 @@ def _write_body(found: Capture, runtime: Runtime) -> ExitCode:
         kept = f"the first {len(found.invocation.body):,} of {truncated.size:,} bytes"
         tell(f"note: the body is truncated: only {kept} were saved", runtime)
     write_content(found.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
-    return ExitCode.OK
-
-
-def _write_document(found: Capture, runtime: Runtime, *, indented: bool) -> ExitCode:
-    """Write the capture in ASCII, because the capture may contain any text, and the stream may have any encoding."""
-    import json
-
-    from port_hook_cli.captures.documents.capture_file import to_capture
-
-    if indented:
-        print(json.dumps(to_capture(found), indent=2), file=runtime.stdout)
-    else:
-        emit(to_capture(found), runtime.stdout)
     return ExitCode.OK
 
 

@@ -12,23 +12,20 @@ from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, argument, command, option
+from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import SourceError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
+from port_hook_cli.invocations.handlers import DEFAULT_HANDLER
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 from port_hook_cli.invocations.payload import is_run_id
-from port_hook_cli.invocations.snippets import REQUEST_FORMATS, SNIPPET_FORMATS, SignedRequest, format_headers
+from port_hook_cli.invocations.snippets import SignedRequest, format_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import CAPTURE_MARK, Signable, TimestampUnit, signable, signed_headers
-from port_hook_cli.terminal.console import emit, sayer, tell, write_bytes, write_content
+from port_hook_cli.terminal.console import emit, sayer, tell
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
-
-_DEFAULT_URL = "http://127.0.0.1:8000/"
-_HEADERS, _JSON = "headers", "json"
-_FORMATS = (_HEADERS, _JSON, *(name for name in REQUEST_FORMATS if name != _HEADERS))
 
 
 @command
@@ -45,36 +42,22 @@ def sign(
         ),
     ],
     timestamp: Annotated[
-        str | None, option("--timestamp", help="The value of the timestamp header. Default: now.", metavar="N")
-    ] = None,
-    unit: Annotated[
-        TimestampUnit,
-        options.TIMESTAMP_UNIT,
-        also(no_effect=(NoEffect("--timestamp sets the header's whole value", beside=("--timestamp",)),)),
-    ] = TimestampUnit.SECONDS,
-    raw: Annotated[bool, option("--raw", help="Sign the file's bytes unchanged, even if they are not JSON.")] = False,
-    output: Annotated[
-        str,
-        options.request_format(
-            _FORMATS, "What to print: the two headers, a record (json), or the request:", trust=ANY_VALUE
-        ),
-    ] = _HEADERS,
-    to: Annotated[
-        str,
+        str | None,
         option(
-            "--to",
-            help="The target of the printed request. If it has no path, port-hook uses a capture's path.",
-            metavar="URL|PORT",
+            "--timestamp",
+            help="The timestamp header: seconds, or 13 digits for milliseconds. Default: now.",
+            metavar="N",
         ),
-    ] = _DEFAULT_URL,
+    ] = None,
+    raw: Annotated[bool, option("--raw", help="Sign the file's bytes unchanged, even if they are not JSON.")] = False,
     store: options.Store = None,
     secret_file: options.SecretFile = None,
     org: options.Org = None,
+    json: options.Json = False,
 ) -> ExitCode:
     """Print the signature headers of a payload.
 
-    Signs the output of JSON.stringify, like Port. With --raw, signs the file's bytes unchanged. To print the recorded
-    signature of a capture, use `export`.
+    Signs the output of JSON.stringify, like Port. To print the whole request, run `port-hook export`.
     """
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
@@ -82,17 +65,15 @@ def sign(
     runtime: Runtime = ctx.obj
     needs = ALL_NEEDS if is_run_id(payload) else ONLY_THE_SECRET
     access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=needs)
-    chosen = _url(to)
     source = _source(payload, store, access, runtime, raw=raw)
     secret = access.secret
-    stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
+    stamp = TimestampUnit.SECONDS.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
     signed = _signable(source.body, name=payload, raw=raw)
     if signed.difference:
         tell(f"note: signed {printable(payload)} {signed.difference}. To sign the raw bytes, add --raw", runtime)
     fields = (("content-type", "application/json"), *signed_headers(signed.body, secret, stamp))
-    url = chosen if source.target is None else _with_path(chosen, source.target)
-    request = SignedRequest(url=url, headers=fields, body=signed.body, method=source.method)
-    _print(request, output, signed.form, runtime)
+    request = SignedRequest(url=_url(source.target), headers=fields, body=signed.body, method=source.method)
+    _print(request, signed.form, runtime, as_json=json)
     return ExitCode.OK
 
 
@@ -146,18 +127,12 @@ def _in_file(content: bytes, name: str, *, raw: bool) -> _Source:
     return _Source(content)
 
 
-def _url(to: str) -> str:
-    if to == _DEFAULT_URL:
-        return to
-    from port_hook_cli.invocations.targets import read_target
-
-    return read_target(to, "--to")
-
-
-def _with_path(url: str, target: str) -> str:
+def _url(target: str | None) -> str:
+    if target is None:
+        return f"{DEFAULT_HANDLER}/"
     from port_hook_cli.invocations.targets import target_url
 
-    return target_url(url.removesuffix("/") if url == _DEFAULT_URL else url, target)
+    return target_url(DEFAULT_HANDLER, target)
 
 
 def _stamp(text: str, runtime: Runtime) -> str:
@@ -179,31 +154,10 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
         ) from error
 
 
-def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> None:
-    if output == _JSON:
+def _print(request: SignedRequest, form: str, runtime: Runtime, *, as_json: bool) -> None:
+    if as_json:
         from port_hook_cli.signatures.view import signature_record
 
         emit(signature_record(request, form=form), runtime.stdout)
-        return
-    quick = {_HEADERS: format_headers, **{row.name: row.write for row in SNIPPET_FORMATS}}
-    if output in quick:  # needs no imports
-        # The output is always UTF-8, because the printed command must contain the signed bytes.
-        write_bytes(f"{quick[output](request)}\n".encode(), runtime.stdout)
     else:
-        write_content(_written(request, output, runtime), runtime.stdout)
-
-
-def _written(request: SignedRequest, output: str, runtime: Runtime) -> bytes:
-    from port_hook_cli.captures.exports.formats import write_request
-    from port_hook_cli.invocations.headers import Headers
-    from port_hook_cli.invocations.models import Invocation
-
-    invocation = Invocation(
-        id=runtime.new_id(),
-        received_at=runtime.now(),
-        method=request.method,
-        target="/",
-        headers=Headers(request.headers),
-        body=request.body,
-    )
-    return write_request(output, invocation, request.url)
+        print(format_headers(request), file=runtime.stdout)

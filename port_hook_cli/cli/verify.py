@@ -55,12 +55,19 @@ def verify(
     ] = None,
     body: Annotated[
         str | None,
-        option("--body", help="A file with the raw body, or - for stdin.", metavar="FILE|-", stdin="the body"),
+        option(
+            "--body",
+            is_common=True,
+            help="A file with the raw body, or - for stdin.",
+            metavar="FILE|-",
+            stdin="the body",
+        ),
     ] = None,
     signature: Annotated[
         str | None,
         option(
             "--signature",
+            is_common=True,
             help="The x-port-signature header's value. With a request: the signature that your code computed.",
             metavar="S",
             may_be_empty=True,
@@ -70,6 +77,7 @@ def verify(
         str | None,
         option(
             "--timestamp",
+            is_common=True,
             help="The x-port-timestamp header's value. With a request: the timestamp that your code signed.",
             metavar="T",
             may_be_empty=True,
@@ -78,13 +86,8 @@ def verify(
     tolerance: options.Tolerance = DEFAULT_TOLERANCE_S,
     now: Annotated[
         float | None,
-        option(
-            "--now", help="Check the age at this time: seconds since 1970.", metavar="N", excludes=("--received-at",)
-        ),
+        option("--now", help="Check the age at this time: seconds since 1970.", metavar="N"),
     ] = None,
-    received_at: Annotated[
-        bool, option("--received-at", help="Check a capture's age at the time it was received (the default).")
-    ] = False,
     redacted: Annotated[
         bool,
         option(
@@ -113,7 +116,7 @@ def verify(
     else:
         saved = _saved(request or "", store, runtime)
     computed = None if body is not None or signature is None else _computed(signature, timestamp)
-    clock = _clock(saved, now, runtime, received_at=received_at)
+    clock = _clock(saved, now, runtime)
     if redacted:
         keys, conflict, place = SigningKeys(_throwaway_secret(saved)), "", [_THROWAWAY]
     else:
@@ -197,11 +200,9 @@ def _read(name: str, runtime: Runtime) -> bytes:
     return read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
 
 
-def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
+def _clock(saved: SavedRequest, now: float | None, runtime: Runtime) -> float:
     if now is not None and not isfinite(now):
         raise UsageError(f"--now: {now} is not a point in time.", hint="Pass seconds since 1970.")
-    if received_at and saved.compared_at is None:
-        raise UsageError("The time at which this request was received is unknown.", hint="Pass --now SECONDS.")
     if now is not None:
         return now
     return runtime.now() if saved.compared_at is None else saved.compared_at

@@ -28,7 +28,7 @@ SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 _IDENTIFIER = b'"identifier"'
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
-KINDS = "Replay a payload as JSON, a file from `port-hook show ID --file`, or a raw HTTP request."
+KINDS = "Replay a payload as JSON, a file from `port-hook export ID --format capture`, or a raw HTTP request."
 
 
 @frozen(kw_only=True)

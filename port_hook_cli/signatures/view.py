@@ -92,7 +92,7 @@ def verdict_record(verdict: Verdict, side: Side = Side.SENDER) -> dict[str, Any]
 
 
 def signature_record(request: SignedRequest, *, form: str) -> dict[str, Any]:
-    """Return the record that `sign --format json` prints for a signed request.
+    """Return the record that `sign --json` prints for a signed request.
 
     `body` is None if the bytes are not UTF-8, and otherwise `body_base64` is None.
     """

@@ -391,8 +391,8 @@ def test_agent_rejects_unusable_options(run: Run, folder: Path) -> None:
         (("m.json", "--check", "map.json"), ", not both."),
         (("m.json", "--to", "8000"), "Nothing is sent without --send"),
         (("m.json", "--send", "--response", "200"), ", not both."),
-        (("m.json", "--response", "r.json"), "is neither a status nor @FILE"),
-        (("m.json", "--response", "600"), "is not from 200 to 599"),
+        (("m.json", "--response", "r.json"), "is neither a status from 200 to 599 nor @FILE"),
+        (("m.json", "--response", "600"), "is neither a status"),
         (("m.json", "--raw", "--json"), ", not both."),
         (("-", "--mapping", "-"), "cannot both use stdin"),
     ):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.defaults import default_map
 from port_hook_cli.cli.exit_codes import ExitCode
@@ -37,7 +39,7 @@ def test_flag_is_set_by_a_true_environment_variable(run: Run) -> None:
 
 
 def test_empty_environment_variable_is_ignored(run: Run) -> None:
-    assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": ""}).code == 0
+    assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TIMESTAMP": ""}).code == 0
 
 
 def test_variable_of_a_command_overrides_the_shared_variable(run: Run, folder: Path) -> None:
@@ -52,22 +54,25 @@ def test_variable_of_a_command_overrides_the_shared_variable(run: Run, folder: P
 def test_defaults_come_from_the_environment_then_the_current_directory_then_the_home(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=curl\n")
-    assert "curl --request POST" in run("sign", "-", stdin=b"{}", env=ENV).out
-    (folder / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")
-    assert run("sign", "-", stdin=b"{}", env=ENV).records
-    result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "headers"})
-    assert result.out.startswith("x-port-signature: ")
+    (home / ".env").write_text("PORT_HOOK_TRIGGER_TIMESTAMP_UNIT=ms\n")
+    triggered = ("trigger", "--dry-run", "--json", "--input", "title=a", "create_vm.json")
+    (folder / "create_vm.json").write_text(json.dumps(create_vm_action()))
+    lengths = [len(run(*triggered, env=ENV).records[0]["headers"]["x-port-timestamp"])]
+    (folder / ".env").write_text("PORT_HOOK_TRIGGER_TIMESTAMP_UNIT=s\n")
+    lengths.append(len(run(*triggered, env=ENV).records[0]["headers"]["x-port-timestamp"]))
+    exported = {**ENV, "PORT_HOOK_TRIGGER_TIMESTAMP_UNIT": "ms"}
+    lengths.append(len(run(*triggered, env=exported).records[0]["headers"]["x-port-timestamp"]))
+    assert lengths == [13, 10, 13]
 
 
 def test_invalid_value_of_a_variable_is_rejected_with_its_name(run: Run) -> None:
-    result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "xml"})
+    result = run("export", env={"PORT_HOOK_EXPORT_FORMAT": "xml"})
     assert result.code == ExitCode.USAGE
-    assert "Invalid value for PORT_HOOK_SIGN_FORMAT: 'xml' is not one of 'headers'" in result.err
+    assert "Invalid value for PORT_HOOK_EXPORT_FORMAT: 'xml' is not one of 'curl'" in result.err
 
 
 def test_help_works_when_a_dotenv_file_cannot_be_read(run: Run, folder: Path) -> None:
-    (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_FORMAT=\xff")
+    (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_JSON=\xff")
     assert run("sign", "--help").code == 0
 
 
@@ -161,12 +166,12 @@ def test_ignored_variable_is_reported_in_one_line_and_the_command_continues(run:
 
 
 def test_variable_overridden_by_the_command_line_or_the_environment_is_not_reported(run: Run, folder: Path) -> None:
-    (folder / ".env").write_text("PORT_HOOK_SIGN_TO=9\n")
-    assert run("sign", "-", "--to", "8", stdin=b"{}", env=ENV).err == ""
-    assert run("sign", "-", "--to=8", stdin=b"{}", env=ENV).err == ""
-    assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TO": "8"}).err == ""
-    assert run("sign", "--help").err == ""
-    assert "PORT_HOOK_SIGN_TO" in run("sign", "-", stdin=b"{}", env=ENV).err
+    (folder / ".env").write_text("PORT_HOOK_EXPORT_TO=9\n")
+    assert run("export", "-", "--to", "8", stdin=b"{}", env=ENV).err == ""
+    assert run("export", "-", "--to=8", stdin=b"{}", env=ENV).err == ""
+    assert run("export", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_EXPORT_TO": "8"}).err == ""
+    assert run("export", "--help").err == ""
+    assert "PORT_HOOK_EXPORT_TO" in run("export", "-", stdin=b"{}", env=ENV).err
 
 
 def test_dotenv_file_can_tighten_but_not_loosen_a_limit(run: Run, folder: Path) -> None:
@@ -196,7 +201,7 @@ def test_environment_overrides_the_dotenv_file_for_both_names_of_a_variable(run:
 def test_home_dotenv_file_is_read_when_the_current_directorys_file_is_unreadable(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")
-    (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_FORMAT=\xff")
+    (home / ".env").write_text("PORT_HOOK_SIGN_JSON=1\n")
+    (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_JSON=\xff")
     (record,) = run("sign", "-", stdin=b"{}", env=ENV).records
     assert (record["schema"], record["form"]) == ("port-hook/signature/1", "json-stringify")

@@ -15,16 +15,18 @@ from tests.options import command, options
 
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 ARGUMENTS = {
-    "port-agent": ("payload.json",),
+    "captures": ("create_vm",),
     "check": ("payload.json",),
     "decrypt": ("payload.json",),
     "diff": ("payload.json", "other.json"),
     "encrypt": ("value",),
     "export": ("missing",),
     "render": ("{{ .a }}",),
+    "port-agent": ("payload.json",),
     "replay": ("payload.json",),
     "report-run": (RUN_ID,),
     "restore": ("create_vm",),
+    "sandbox": ("missing",),
     "show": ("last",),
     "sign": ("payload.json",),
     "trigger": ("action.json",),

@@ -86,7 +86,6 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("listen --stric", "Did you mean --strict? Run `port-hook listen --help` for usage."),
         ("sing x", "Did you mean sign? Run `port-hook --help` for usage."),
         ("cap", "Did you mean captures? Run `port-hook --help` for usage."),
-        ("show", "Example: `port-hook show last`. Run `port-hook show --help` for usage."),
         ("listen --zzz", "Run `port-hook listen --help` for usage."),
         ("zzz", "Run `port-hook --help` for usage."),
     )

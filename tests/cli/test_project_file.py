@@ -37,7 +37,7 @@ from tests.options import options
 from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
-SIGN = ("sign", "-")
+EXPORT = ("export", "-")
 LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 
@@ -48,12 +48,12 @@ def write(folder: Path, text: str, name: str = "port-hook.toml") -> None:
 
 
 def test_pyproject_table_sets_the_default_of_an_option(run: Run, folder: Path) -> None:
-    write(folder, '[tool.port-hook.sign]\nformat = "json"\n', "pyproject.toml")
-    result = run(*SIGN, stdin=b"{}", env=ENV)
-    assert result.records
-    assert result.err == "note: from [tool.port-hook] in ./pyproject.toml: --format json\n"
-    write(folder, '[sign]\nformat = "headers"\n')  # port-hook.toml comes first
-    assert run(*SIGN, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
+    write(folder, '[tool.port-hook.export]\nformat = "har"\n', "pyproject.toml")
+    result = run(*EXPORT, stdin=b"{}", env=ENV)
+    assert "startedDateTime" in result.out
+    assert result.err == "note: from [tool.port-hook] in ./pyproject.toml: --format har\n"
+    write(folder, '[export]\nformat = "headers"\n')  # port-hook.toml comes first
+    assert run(*EXPORT, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
 
 
 def test_pyproject_of_another_tool_changes_nothing(run: Run, folder: Path) -> None:
@@ -64,13 +64,13 @@ def test_pyproject_of_another_tool_changes_nothing(run: Run, folder: Path) -> No
         "port-hook = [broken",
     ):
         write(folder, text, "pyproject.toml")
-        result = run(*SIGN, stdin=b"{}", env=ENV)
+        result = run(*EXPORT, stdin=b"{}", env=ENV)
         assert (result.code, result.err) == (ExitCode.OK, "")
 
 
 def test_invalid_pyproject_is_an_error_if_it_has_the_table(run: Run, folder: Path) -> None:
-    write(folder, "[tool.port-hook.sign]\nformat = [broken", "pyproject.toml")
-    result = run(*SIGN, stdin=b"{}", env=ENV)
+    write(folder, "[tool.port-hook.export]\nformat = [broken", "pyproject.toml")
+    result = run(*EXPORT, stdin=b"{}", env=ENV)
     assert result.code == ExitCode.SETTINGS
     assert "./pyproject.toml is invalid TOML" in result.err
 
@@ -78,35 +78,35 @@ def test_invalid_pyproject_is_an_error_if_it_has_the_table(run: Run, folder: Pat
 def test_project_file_comes_after_command_line_environment_and_dotenv(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=curl\n")
-    write(folder, '[sign]\nformat = "json"\n')
-    assert run(*SIGN, stdin=b"{}", env=ENV).records
-    write(folder, "PORT_HOOK_SIGN_FORMAT=headers\n", ".env")
-    shown = run(*SIGN, stdin=b"{}", env=ENV)
+    (home / ".env").write_text("PORT_HOOK_EXPORT_FORMAT=curl\n")
+    write(folder, '[export]\nformat = "har"\n')
+    assert "startedDateTime" in run(*EXPORT, stdin=b"{}", env=ENV).out
+    write(folder, "PORT_HOOK_EXPORT_FORMAT=headers\n", ".env")
+    shown = run(*EXPORT, stdin=b"{}", env=ENV)
     assert (shown.out[:17], shown.err) == ("x-port-signature:", "")
-    shown = run(*SIGN, stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "curl"})
+    shown = run(*EXPORT, stdin=b"{}", env={**ENV, "PORT_HOOK_EXPORT_FORMAT": "curl"})
     assert ("curl --request POST" in shown.out, shown.err) == (True, "")
-    shown = run(*SIGN, "--format", "curl", stdin=b"{}", env=ENV)
+    shown = run(*EXPORT, "--format", "curl", stdin=b"{}", env=ENV)
     assert ("curl --request POST" in shown.out, shown.err) == (True, "")
 
 
-PROFILES = '[sign]\nformat = "headers"\n[profiles.staging.sign]\nformat = "json"\n[profiles."other one".listen]\n'
+PROFILES = '[export]\nformat = "headers"\n[profiles.staging.export]\nformat = "har"\n[profiles."other one".listen]\n'
 
 
 def test_profile_overrides_the_table_of_the_command(run: Run, folder: Path) -> None:
     write(folder, PROFILES)
-    result = run("--profile", "staging", *SIGN, stdin=b"{}", env=ENV)
-    assert result.records
-    assert result.err == "note: from ./port-hook.toml (profile staging): --format json\n"
-    assert run("--profile=other one", *SIGN, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
+    result = run("--profile", "staging", *EXPORT, stdin=b"{}", env=ENV)
+    assert "startedDateTime" in result.out
+    assert result.err == "note: from ./port-hook.toml (profile staging): --format har\n"
+    assert run("--profile=other one", *EXPORT, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
 
 
 def test_unknown_profile_is_rejected_with_the_list_of_profiles(run: Run, folder: Path) -> None:
-    result = run("--profile", "staging", *SIGN, stdin=b"{}", env=ENV)
+    result = run("--profile", "staging", *EXPORT, stdin=b"{}", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "Profile not found: 'staging'. The current directory has no port-hook.toml." in result.err
     write(folder, PROFILES)
-    result = run("--profile", "prod", *SIGN, stdin=b"{}", env=ENV)
+    result = run("--profile", "prod", *EXPORT, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "Profile not found in ./port-hook.toml: 'prod'." in result.err
     assert "hint: Its profiles: staging, other one." in result.err
@@ -278,28 +278,28 @@ def test_invalid_project_file_is_an_error_with_its_name(run: Run, folder: Path) 
     for text, message in (
         ("[lisen]\n", "error: ./port-hook.toml: lisen is not a command.\nhint: Did you mean listen?"),
         ("[profiles.a.lisen]\n", "error: ./port-hook.toml: profiles.a.lisen is not a command."),
-        ("[sign]\nfromat = 1\n", "error: ./port-hook.toml: sign has no option fromat.\nhint: Did you mean format?"),
-        ("[sign]\nqqq = 1\n", "hint: `port-hook sign --help` lists the options."),
-        ("[sign]\nhelp = true\n", "sign has no option help."),
-        ("sign = 1\n", "error: ./port-hook.toml: sign is not a table."),
+        ("[export]\nfromat = 1\n", "error: ./port-hook.toml: export has no option fromat.\nhint: Did you mean format?"),
+        ("[export]\nqqq = 1\n", "hint: `port-hook export --help` lists the options."),
+        ("[export]\nhelp = true\n", "export has no option help."),
+        ("export = 1\n", "error: ./port-hook.toml: export is not a table."),
         ("handler = true\n", "error: ./port-hook.toml: handler is not a string or a number."),
         ("profiles = 1\n", "profiles is not a table."),
         ("[profiles]\na = 1\n", "profiles.a is not a table."),
-        ("[sign]\nformat = true\n", "./port-hook.toml: sign.format is not a string or a number."),
-        ("[sign]\nformat = 1979-05-27\n", "sign.format is not a string or a number."),
-        ("[sign]\nformat = 'xml'\n", "Invalid value for sign.format in ./port-hook.toml: 'xml' is not one of"),
-        ("[sign\n", "./port-hook.toml is invalid TOML: Expected ']'"),
+        ("[export]\nformat = true\n", "./port-hook.toml: export.format is not a string or a number."),
+        ("[export]\nformat = 1979-05-27\n", "export.format is not a string or a number."),
+        ("[export]\nformat = 'xml'\n", "Invalid value for export.format in ./port-hook.toml: 'xml' is not one of"),
+        ("[export\n", "./port-hook.toml is invalid TOML: Expected ']'"),
         (f"a = {'9' * 5000}\n", "./port-hook.toml is invalid TOML: Exceeds the limit"),
-        (f"[sign]\nformat = 0x{'f' * 9000}\n", "sign.format is too large."),
+        (f"[export]\nformat = 0x{'f' * 9000}\n", "export.format is too large."),
         (f"a{'.a' * 30000} = 1\n", "./port-hook.toml is not used: line 1 has more than 100 dots."),
         (f"a = {'[' * 30000}\n", "./port-hook.toml is nested too deeply."),
-        ('[sign]\n"\\u001b[2J" = 1\n', "sign has no option \\x1b[2J."),
+        ('[export]\n"\\u001b[2J" = 1\n', "export has no option \\x1b[2J."),
     ):
         write(folder, text)
-        result = run(*SIGN, stdin=b"{}", env=ENV)
+        result = run(*EXPORT, stdin=b"{}", env=ENV)
         assert result.code in {ExitCode.SETTINGS, ExitCode.USAGE}
         assert message in result.err
-        assert run("sign", "--help").code == ExitCode.OK
+        assert run("export", "--help").code == ExitCode.OK
 
 
 def test_default_switch_is_turned_off_by_the_file_or_the_command_line(run: Run, folder: Path) -> None:
@@ -321,16 +321,16 @@ def test_switch_is_an_error_unless_it_is_true_or_false(run: Run, folder: Path) -
 
 def test_binary_project_file_is_an_error(run: Run, folder: Path) -> None:
     (folder / "port-hook.toml").write_bytes(b"\xff\xfe")
-    result = run(*SIGN, stdin=b"{}", env=ENV)
+    result = run(*EXPORT, stdin=b"{}", env=ENV)
     assert (result.code, "./port-hook.toml is not UTF-8 text." in result.err) == (ExitCode.SETTINGS, True)
 
 
 def test_too_large_project_file_is_not_used(run: Run, folder: Path) -> None:
-    write(folder, '[sign]\nformat = "json"\n' + "#" * 65536)
-    result = run(*SIGN, stdin=b"{}", env=ENV)
-    assert result.out.startswith("x-port-signature: ")
+    write(folder, '[export]\nformat = "har"\n' + "#" * 65536)
+    result = run(*EXPORT, stdin=b"{}", env=ENV)
+    assert result.out.startswith("printf ")
     assert result.err == "warning: ./port-hook.toml is not used: it is larger than 64 KiB\n"
-    assert run("--profile", "a", *SIGN, stdin=b"{}", env=ENV).code == ExitCode.SETTINGS
+    assert run("--profile", "a", *EXPORT, stdin=b"{}", env=ENV).code == ExitCode.SETTINGS
 
 
 def test_option_of_the_file_yields_to_a_contradictory_option(run: Run, folder: Path) -> None:
@@ -343,10 +343,10 @@ def test_option_of_the_file_yields_to_a_contradictory_option(run: Run, folder: P
 
 @POSIX
 def test_project_file_is_not_used_when_others_can_write_it(run: Run, folder: Path) -> None:
-    write(folder, '[sign]\nformat = "json"\n')
+    write(folder, '[export]\nformat = "har"\n')
     (folder / "port-hook.toml").chmod(0o602)
-    result = run(*SIGN, stdin=b"{}", env=ENV)
-    assert result.out.startswith("x-port-signature: ")
+    result = run(*EXPORT, stdin=b"{}", env=ENV)
+    assert result.out.startswith("printf ")
     assert "warning: ./port-hook.toml is not used: others on this machine can write it" in result.err
 
 

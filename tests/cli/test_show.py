@@ -66,13 +66,6 @@ def test_show_json_prints_the_whole_capture_on_one_line(run: Run) -> None:
     assert read_capture(record) == CAPTURE
 
 
-def test_show_file_prints_a_capture_file(run: Run) -> None:
-    result = run("show", "01", "--file")
-    assert result.raw.isascii()
-    assert len(result.out.splitlines()) > 20
-    assert read_capture(json.loads(result.out)) == CAPTURE
-
-
 def test_show_of_a_file_suggests_verify_and_replay(run: Run, folder: Path) -> None:
     for name, options in (("capture.json", ()), ("a b.http", ("--store", "none.db"))):
         (folder / name).write_text("{}")
@@ -90,10 +83,9 @@ def test_show_reads_the_store_when_a_file_has_the_name_of_a_capture(run: Run, fo
 
 
 def test_show_rejects_two_output_forms(run: Run) -> None:
-    for options in (("--body", "--json"), ("--file", "--json"), ("--body", "--file")):
-        result = run("show", "last", *options)
-        assert result.code == ExitCode.USAGE
-        assert ", not both." in result.err
+    result = run("show", "--body", "--json")
+    assert result.code == ExitCode.USAGE
+    assert ", not both." in result.err
 
 
 def test_show_exits_8_when_no_capture_has_the_name(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from dataclasses import replace
@@ -48,7 +49,7 @@ def test_show_body_writes_a_truncated_body_with_a_note(run: Run) -> None:
 
 
 def test_truncated_body_is_not_verified_decrypted_or_sent(run: Run, folder: Path) -> None:
-    (folder / "cap.json").write_bytes(run("show", "aa", "--file").raw)
+    (folder / "cap.json").write_bytes(json.dumps(run("show", "aa", "--json").records[0]).encode())
     for source in ("last", "cap.json"):
         for line in ("verify", "decrypt", "replay --to 1", "replay --to 1 --as-captured --dry-run"):
             command, *options = line.split()

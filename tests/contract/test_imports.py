@@ -65,7 +65,7 @@ def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
     return packages_of(modules(folder, *arguments, stdin=stdin))
 
 
-@pytest.mark.parametrize("arguments", [("--version",), ("sign", "--help"), ("sign", "-", "--format", "curl")])
+@pytest.mark.parametrize("arguments", [("--version",), ("sign", "--help"), ("sign", "-", "--json")])
 def test_light_command_imports_no_heavy_library(folder: Path, arguments: tuple[str, ...]) -> None:
     packages = imported(folder, *arguments, stdin=b"{}")
     assert "typer" in packages

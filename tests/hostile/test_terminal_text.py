@@ -105,9 +105,9 @@ def planted(folder: Path) -> Path:
 
 COMMANDS = [
     ("sign", "payload.json"),
-    ("sign", "payload.json", "--format", "json"),
-    *(("sign", "payload.json", "--format", name) for name in REQUEST_FORMATS),
-    *(("sign", "last", "--format", name) for name in ("curl", "http")),
+    ("sign", "payload.json", "--json"),
+    *(("export", "payload.json", "--format", name) for name in REQUEST_FORMATS),
+    *(("export", "last", "--format", name) for name in ("curl", "http")),
     ("sign", "no-request"),
     ("render", "template.json", "--data", "data.json"),
     ("render", "template.json", "--data", "data.json", "--json"),
@@ -146,7 +146,7 @@ COMMANDS = [
     ("captures", "--json"),
     ("show", "last"),
     ("show", "last", "--body"),
-    ("show", "last", "--file"),
+    ("export", "last", "--format", "capture"),
     ("show", "last", "--json"),
     ("show", HOSTILE),
     ("decrypt", "last"),

@@ -1,4 +1,4 @@
-"""A capture as a portable JSON document, which `show --file` writes, and `replay` and `verify` read.
+"""A capture as a portable JSON document, which `export --format capture` writes, and `replay` and `verify` read.
 
 `body_base64` contains the raw body. If the body is UTF-8, `body` contains it as text, for people. A document written by
 hand may have only `body`. If both fields are present, they must agree, because port-hook cannot know which one was

@@ -56,7 +56,7 @@ def test_options_are_offered_unless_they_are_given_and_not_repeatable() -> None:
     names = offered("listen --forward-to 8000 --route a=b --")
     assert "--forward-to" not in names
     assert "--route" in names
-    assert offered("show --fi") == {"--file": "Write a capture file to stdout, for `replay` and `verify`."}
+    assert offered("show --bo") == {"--body": "Write the raw body to stdout. On a terminal, print its printable form."}
 
 
 @pytest.mark.usefixtures("here")
@@ -72,7 +72,7 @@ def test_completion_knows_every_option_of_a_command() -> None:
 
 
 def test_capture_ids_are_offered_with_time_and_action(here: Path) -> None:
-    for line in ("show ", "replay ", "verify ", "diff ", "diff last ", "export ", "decrypt ", "agent "):
+    for line in ("show ", "replay ", "verify ", "diff ", "diff last ", "export ", "decrypt ", "port-agent "):
         with_captures(here, "aaa", "bbb", *HOSTILE)
         found = offered(line)
         assert list(found)[:3] == ["last", "last-replay", "bbb"]
