@@ -5,6 +5,7 @@ This module is pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, HandlerCheck
@@ -39,6 +40,7 @@ _COUNTED = {
     CheckStatus.NOT_OBSERVED: ("not observed", "not observed"),
 }
 _GAP = "  "
+_ERROR = re.compile(r"traceback|error\b|exception|panic|fatal", re.IGNORECASE)
 
 
 def report_lines(report: CheckReport) -> Iterator[Styled]:
@@ -149,11 +151,10 @@ def _unproved_lines(report: CheckReport) -> Iterator[str]:
             yield f"hint: {printable(fix)}"
 
 
-def begin_text(url: str, works: int) -> str:
+def begin_text(verb: str, url: str, works: int) -> str:
     """Return a message with the approximate number of times that a handler without verification starts its work."""
-    return (
-        f"Sends requests to {printable(url)}. A handler that does not verify them starts real work about {works} times."
-    )
+    requests = f"requests to {printable(url)}"
+    return f"{verb} {requests}. A handler that does not verify them starts real work about {works} times."
 
 
 def output_lines(output: bytes, masker: Masker) -> list[Styled]:
@@ -161,6 +162,11 @@ def output_lines(output: bytes, masker: Masker) -> list[Styled]:
     lines = [line.rstrip() for line in plain_output(masker.content(output)).split("\n")]
     shown = [line for line in lines if line][-_MOST_LINES:]
     return [Styled(f"{_GAP}{printable(shorten(line, _MOST_COLUMNS))}", "dim") for line in shown]
+
+
+def has_error(line: str) -> bool:
+    """Return whether a line of a program's output looks like a part of a traceback or an error message."""
+    return _ERROR.search(line) is not None
 
 
 def check_table(slugs: frozenset[str], width: int | None) -> Iterator[Styled]:

@@ -144,7 +144,7 @@ async def _begin(begins: CheckBegins, *, screen: CheckScreen, runtime: Runtime, 
     """
     is_here = is_on_this_machine(begins.subject.url)
     if asks and not begins.starts_handler and (not is_here or can_ask(runtime)):
-        question = f"{begin_text(begins.url, begins.works)} Check this handler?"
+        question = f"{begin_text('Sends', begins.url, begins.works)} Check this handler?"
         if not await confirm_in_loop(question, runtime, default=False):
             hint = "Add the command that starts your handler: `-- COMMAND`." if is_here else _ELSEWHERE
             raise UsageError("Nothing was sent.", hint=hint)
@@ -156,7 +156,7 @@ def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runti
     screen.finish(report, strict=output.strict)
     outcome = report.outcome(strict=output.strict)
     if outcome is not CheckOutcome.PASSED:
-        screen.tell_output(report.output)
+        screen.tell_output(report.output, only_errors=True)
     if output.junit is not None:
         from port_hook_cli.check.junit import junit_report
 

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from port_hook_cli.check.catalog import CheckGroup, slugs_of
-from port_hook_cli.check.findings import NO_SANDBOX, CheckFinding, CheckReport, in_order
+from port_hook_cli.check.findings import CheckFinding, CheckReport, in_order
 from port_hook_cli.check.view import (
     FINDING_INDENT,
     begin_text,
     check_table,
+    has_error,
     output_lines,
     report_lines,
     summary_line,
@@ -53,13 +54,13 @@ class CheckScreen:
     def begin(self, begins: CheckBegins) -> None:
         """Print what the check sends. On a terminal, show the progress."""
         self.url, self._began = begins.url, time.perf_counter()
-        tell(begin_text(self.url, begins.works), self._runtime)
+        tell(begin_text("Sending", self.url, begins.works), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
         if not begins.sees_reports and expected & _ABOUT_REPORTS:
-            tell(f"note: {NO_SANDBOX}", self._runtime)
+            tell("note: without a sandbox, port-hook can't check reports or repeats", self._runtime)
             tell(
-                "hint: Add `-- COMMAND` so that port-hook starts the handler. Or run `port-hook sandbox`, and set the "
-                "variables that it prints for the handler and for this command.",
+                "hint: Add `-- COMMAND` so that port-hook starts the handler, or set the variables that "
+                "`port-hook sandbox` prints for both.",
                 self._runtime,
             )
         if shows_progress(self._runtime):
@@ -90,10 +91,11 @@ class CheckScreen:
             report = CheckReport(in_order(self._findings), time.perf_counter() - self._began, sent=0)
             self._print(report, is_whole=False)
 
-    def tell_output(self, output: bytes) -> None:
-        """Print the last lines that the command wrote."""
+    def tell_output(self, output: bytes, *, only_errors: bool = False) -> None:
+        """Print the last lines that the command wrote. With `only_errors`, they must hold a traceback or an error."""
         self.close()
-        if lines := output_lines(output, Masker(self._runtime.memory.secrets)):
+        lines = output_lines(output, Masker(self._runtime.memory.secrets))
+        if any(has_error(line.plain) for line in lines) or (lines and not only_errors):
             tell(_OUTPUT, self._runtime)
             stderr = Output(self._runtime.stderr, self._runtime.environ)
             stderr.print(*stderr.wrap(lines))

@@ -132,9 +132,15 @@ def test_mistake_is_printed_with_its_fix_and_the_saved_requests(checking: Checki
     assert ": 1 passed, 1 failed.  port-hook show " in last
     shown = run("show", saved.split()[4])
     assert "port-hook-check/old" in shown.out
-    # The receiver wrote its secret, and a color.
     assert "A handler that does not verify them starts real work about 7 times." in done.err
-    assert "The last lines of the command's output:\n  ***\n  listening on" in done.err
+    assert "The last lines" not in done.err  # they hold no error
+
+
+def test_last_lines_of_the_command_are_printed_if_they_hold_an_error(checking: Checking, folder: Path) -> None:
+    shows_error = (SHOWS_SECRET[0], f"print('ValueError: x', flush=True)\n    {SHOWS_SECRET[1]}")
+    done = checking("--only", "old", *receiver(folder, ACCEPTS_OLD, shows_error), code=1)
+    # The receiver also wrote its secret, and a color.
+    assert "The last lines of the command's output:\n  ValueError: x\n  ***\n  listening on" in done.err
 
 
 def test_handler_passes_when_it_closes_connections_unannounced(checking: Checking, folder: Path) -> None:
@@ -183,7 +189,7 @@ def test_correct_handler_passes_every_check_of_the_command_on_the_ci_page_and_is
     assert {each["status"] for each in findings if each["group"] == "reports"} == {"passed"}
     assert len({each["check"] for each in findings}) == len(findings) == summary["checks"] > 30
     assert summary["passed"] == sum(each["status"] == "passed" for each in findings)
-    assert f"Sends requests to http://127.0.0.1:{port}/. " in done.stderr
+    assert f"Sending requests to http://127.0.0.1:{port}/. " in done.stderr
     assert (folder / "check.xml").exists()
     assert not accepts_connections(port)
 
@@ -340,8 +346,8 @@ def test_reports_are_not_observed_without_a_sandbox_and_a_hint_explains_how(run:
         "  reports    ? terminal, once, after-work, failure-reported: not observed because no sandbox shows"
         in result.out
     )
-    assert "note: no sandbox shows what the handler reports" in result.err
-    assert "hint: Add `-- COMMAND` so that port-hook starts the handler." in result.err
+    assert "note: without a sandbox, port-hook can't check reports or repeats\n" in result.err
+    assert "hint: Add `-- COMMAND` so that port-hook starts the handler, or " in result.err
 
 
 def test_latest_valid_capture_is_the_request_except_requests_of_a_check(run: Run, folder: Path) -> None:

@@ -26,12 +26,15 @@ def is_bad(hint: str) -> bool:
 
 
 def hints() -> Iterator[tuple[str, str]]:
-    """Yield each literal value of an argument `hint` and its place. `…` stands for each computed part."""
+    """Yield each literal hint and its place. `…` stands for each computed part."""
     count = 0
     for source in sources():
         tree = ast.parse(source.code)
         assigned = [node for node in tree.body if isinstance(node, ast.Assign)]
         constants = {each.targets[0].id: each.value for each in assigned if isinstance(each.targets[0], ast.Name)}
+        for text in source.texts:
+            if text.value.startswith("hint: "):
+                yield f"{source.path.relative_to(PACKAGE)}:{text.first}", text.value.removeprefix("hint: ")
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "hint":
                 for hint in values(node.value, constants):
