@@ -287,7 +287,7 @@ class ReplaySources:
             "--since",
             is_common=True,
             metavar="TIME",
-            help="With --failed: 10m, 2h, 3d, or 2026-05-01T13:30.",
+            help="With --failed: 10m, 2h, yesterday, a date.",
             no_effect=(NoEffect("Nothing is searched", without=("--failed",)),),
         ),
     ] = None

@@ -22,7 +22,7 @@ from tests.conftest import Run
 from tests.factories import a_capture, an_invocation
 from tests.port_answers import TOKEN, token_answer
 from tests.servers import Handler, handler, open_port
-from tests.stores import keep
+from tests.stores import keep, project_file
 from tests.terminal_streams import Keyboard, Screen
 
 SECRET = "the-secret-of-this-test"
@@ -245,7 +245,7 @@ def test_doctor_shows_size_and_captures_of_the_store(run: Run, port: Handler, fo
     assert found["details"]["size_bytes"] > 4000
 
 
-def test_doctor_checks_the_handler_of_the_last_session(run: Run, port: Handler, folder: Path) -> None:
+def test_doctor_checks_the_known_handler(run: Run, port: Handler, folder: Path) -> None:
     with open_port() as target, open_store(None, folder, create=True) as store:
         url = f"http://127.0.0.1:{target.getsockname()[1]}"
         store.record_session(url)
@@ -254,6 +254,9 @@ def test_doctor_checks_the_handler_of_the_last_session(run: Run, port: Handler, 
         elsewhere = checks(run, env=environ(port))["handler"]
     assert (found["state"], found["details"]["target"]) == ("ok", url)
     assert elsewhere["state"] == "skipped"
+    project_file(folder, "handler = 1\n")
+    known = checks(run, env=environ(port))["handler"]
+    assert (known["state"], known["details"]["target"]) == ("warning", "http://127.0.0.1:1")
 
 
 def test_doctor_checks_the_handler_of_forward_to(run: Run, port: Handler) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
-from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.models import Delivery, Truncation
@@ -22,7 +21,7 @@ from tests.factories import RUN_ID, a_capture, an_invocation
 from tests.installed import needs
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
-from tests.stores import keep
+from tests.stores import keep, last_listener, project_file
 
 FORWARDED = a_capture(
     an_invocation(id="aa0000000001", target="/a"), delivery=Delivery(url="http://127.0.0.1:4000/hooks", status=200)
@@ -47,10 +46,11 @@ def test_export_writes_several_captures_for_where_each_was_forwarded_on_this_mac
     assert urls(result.out) == ["http://127.0.0.1:4000/hooks", "http://127.0.0.1:8000/b"]
 
 
-def test_export_uses_the_last_listen_target_for_an_unforwarded_capture(run: Run, folder: Path) -> None:
-    with open_store(None, folder) as store:
-        store.record_session("http://127.0.0.1:5000")
+def test_export_of_an_unforwarded_capture_uses_the_known_handler(run: Run, folder: Path) -> None:
+    last_listener(folder, "http://127.0.0.1:5000")
     assert urls(run("export", "last", "--format", "har").out) == ["http://127.0.0.1:5000/b"]
+    project_file(folder, "handler = 6000\n")
+    assert urls(run("export", "last", "--format", "har").out) == ["http://127.0.0.1:6000/b"]
 
 
 def test_export_reads_a_capture_file_without_a_store(run: Run, folder: Path) -> None:

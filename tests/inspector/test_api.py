@@ -18,6 +18,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.encryption import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.run_records import graph
+from port_hook_cli.invocations.handlers import Handler
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Capture,
@@ -393,7 +394,11 @@ async def test_capture_without_a_local_target_is_sent_to_the_target_of_the_last_
         async with over_store(runtime(), store) as client:
             assert (await client.get(f"/api/captures/{ID}"))["replay_to"].startswith(target.url)
             await client.post(f"/api/captures/{ID}/replay")
-        assert len(target.requests) == 1
+            assert len(target.requests) == 1
+        known = Handler("http://127.0.0.1:1", "the handler in ./port-hook.toml")
+        async with over_store(runtime(), store, handler=known) as client:
+            assert (await client.get(f"/api/captures/{ID}"))["replay_to"].startswith(known.url)
+            assert (await client.get("/api/check", capture=ID))["plan"]["target"].startswith(known.url)
 
 
 async def test_request_without_a_signature_is_not_sent_as_captured(runtime: MakeRuntime, store: Path) -> None:

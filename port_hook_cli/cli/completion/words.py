@@ -175,7 +175,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--method', '-X'), 'M', False, (), 'Send the request with this method.'),
             (('--header', '-H'), 'K:V', True, (), 'Set a header (repeatable). An empty value removes it.'),
             (('--failed',), '', False, (), 'Send all captures that failed, oldest first.'),
-            (('--since',), 'TIME', False, (), 'With --failed: 10m, 2h, 3d, or 2026-05-01T13:30.'),
+            (('--since',), 'TIME', False, (), 'With --failed: 10m, 2h, yesterday, a date.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--compare',), '', False, (), 'Compare with the recorded response; exit 1 if different.'),
             (('--ignore',), 'PATH|header:NAME', True, (), 'With --compare: ignore a value of the response body, or a header (repeatable).'),
