@@ -50,6 +50,7 @@ ABSURD = (
     "@missing",
 )
 SENDS_AS_OFTEN_AS_TOLD = ("replay", "--times")
+MOST_WORDS = 25  # of a hint
 SECRET = {"PORT_CLIENT_SECRET": "s" * 64}
 EXPECTED = set(ExitCode) - {ExitCode.BUG, ExitCode.INTERRUPTED}
 
@@ -89,12 +90,23 @@ def files(folder: Path) -> None:
 
 
 def unhelpful(results: Iterable[tuple[tuple[str, ...], Result]]) -> list[tuple[tuple[str, ...], int, str]]:
-    """Return the command lines with an unexplained failure or an undocumented exit code."""
+    """Return the command lines with an unexplained failure, an undocumented exit code or a bad hint."""
     return [
-        (words, result.code, result.err[:200])
+        (words, result.code, result.err[:400])
         for words, result in results
-        if result.code not in EXPECTED or "Traceback" in result.err or (result.code and not (result.err or result.out))
+        if result.code not in EXPECTED
+        or "Traceback" in result.err
+        or (result.code and not (result.err or result.out))
+        or has_bad_hints(result.err)
     ]
+
+
+def has_bad_hints(text: str) -> bool:
+    """Return whether a hint is too long, or a sentence of an error is printed twice."""
+    lines = [line for line in text.splitlines() if line.startswith(("error: ", "hint: "))]
+    sentences = [each for line in lines for each in line.partition(": ")[2].split(". ")]
+    hints = [line for line in lines if line.startswith("hint: ")]
+    return len(set(sentences)) < len(sentences) or any(len(line.split()) > MOST_WORDS + 1 for line in hints)
 
 
 def test_first_use_without_options_is_helpful(run: Run, bounds: dict[str, tuple[str, ...]]) -> None:
