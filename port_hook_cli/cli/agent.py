@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _WATCH_INTERVAL_S = 0.3
 _OTHER_SECRET = hint(
-    "Another client secret may have signed it: without --state, each start of a sandbox creates a new secret. To see "
-    "what would be sent, remove the two signature headers from the message."
+    "Without --state, each start of a sandbox creates a new secret. To see what would be sent, remove the two "
+    "signature headers from the message."
 )
 
 

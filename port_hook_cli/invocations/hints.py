@@ -64,8 +64,8 @@ TRIGGER_WORKFLOW_OPTIONS = _trigger_options(_SAMPLE)
 
 _SIGNATURE = "If the handler verifies signatures, {search} finds its mistake."
 _MESSAGE = (
-    "If the handler verifies signatures, let it verify the message without the two signature headers in its `headers`, "
-    "written as compact JSON without escapes (`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`)."
+    "Verify the message without its two signature headers, as compact JSON: "
+    "`json.dumps(message, separators=(',', ':'), ensure_ascii=False)`."
 )
 _REDIRECTED = "Set {target} to the final URL: Port does not follow redirects."
 REJECTED_BY_LISTEN = "`port-hook listen` rejected {request}, so the handler did not get it."

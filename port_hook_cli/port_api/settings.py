@@ -243,14 +243,14 @@ def _objection(api_url: Found, secret: Found, project_secret: str | None, runtim
     is_from_project = api_url.place == PROJECT_FILE and not is_ports_own(api_url.value)
     if is_from_project and secret.value != project_secret:
         variable = api_url.variable
-        unset = f"unset {SECRET_VARIABLE}" if secret.place == ENVIRONMENT else "put the same secret into ./.env,"
+        unset = f"unset {SECRET_VARIABLE}" if secret.place == ENVIRONMENT else "put the same secret into ./.env"
         problem = (
             f"port-hook does not send the client secret ({secret.source}) to {api_url.value}, "
             f"because this URL comes only from {variable} in ./.env."
         )
         return problem, (
-            f"If ./.env is left over from a sandbox, delete it. Otherwise export {variable} yourself if you trust it, "
-            f"or {unset} so that both come from ./.env."
+            f"If ./.env is left over from a sandbox, delete it. Otherwise {unset}, or export {variable} if you trust "
+            "it."
         )
     if sends_in_the_clear(api_url.value) and not _is_plain_http_allowed(runtime):
         address = f"{api_url.value} ({api_url.source})"

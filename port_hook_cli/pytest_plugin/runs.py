@@ -226,17 +226,16 @@ def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[st
     texts = (*(call.note for call in calls), *(write_json(run.output) for run in runs if run.output))
     if any(STRICT in text for text in texts):
         yield (
-            "Like Port, the sandbox rejects entities that do not match their blueprints. Declare the blueprint with "
-            "port_sandbox.add_blueprint or the setting port_hook_blueprints, and related entities with "
-            "port_sandbox.add_entity. Or set port_hook_strict = false."
+            "Declare blueprints (port_sandbox.add_blueprint or port_hook_blueprints) and related entities "
+            "(port_sandbox.add_entity), or set port_hook_strict = false."
         )
 
 
 def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str]:
     if run.handler_response is not None and run.handler_response.status in _REFUSED:
         yield (
-            "The request was signed like Port's, with the secret in port_sandbox.environ. Does the handler read "
-            "PORT_CLIENT_SECRET from there, and does it verify the raw bytes of the body instead of rewritten JSON?"
+            "Does the handler read PORT_CLIENT_SECRET from port_sandbox.environ, and does it verify the raw body "
+            "instead of rewritten JSON?"
         )
     elif run.handler_response is not None and not run.handler_response.ok:
         yield "A response that is not 2xx does not end the run in Port either. With `wait=False`, invoke does not wait."

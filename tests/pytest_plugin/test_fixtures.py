@@ -343,7 +343,7 @@ class TestInvoke:
         expected = str(caught.value)
         assert "stays so: the handler responded with 401" in expected
         assert "secret-or-body" in expected
-        assert "Does the handler read PORT_CLIENT_SECRET from there" in expected
+        assert "Does the handler read PORT_CLIENT_SECRET from port_sandbox.environ" in expected
         assert port_sandbox.client_secret not in expected
 
     async def test_ainvoke_fails_immediately_when_the_handler_rejects_the_request(

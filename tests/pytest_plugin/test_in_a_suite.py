@@ -149,7 +149,7 @@ def test_failure_report_shows_requests_and_responses_without_secrets(suite: pyte
         [
             '>*port_hook.invoke("create_vm", {"title": "x"}, to=url)',
             "E*RunNotEnded: The run r_* of create_vm has not ended. It is IN_PROGRESS and stays so: *with 401.",
-            "E*hint: The request was signed like Port's*",
+            "E*hint: Does the handler read PORT_CLIENT_SECRET from port_sandbox.environ*",
             "*port-hook*",
             "  request   POST http://127.0.0.1:*",
             "  responded 401*",
@@ -254,7 +254,7 @@ def test_rejection_of_an_entity_contains_its_blueprint_and_a_hint(pytester: pyte
     result.stdout.fnmatch_lines(
         [
             '*Blueprint with identifier "vm" was not found; the sandbox is strict*blueprint "vm"',
-            "hint: Like Port*port_sandbox.add_blueprint*port_hook_blueprints*port_hook_strict = false.",
+            "hint: Declare*port_sandbox.add_blueprint*port_hook_blueprints*port_hook_strict = false.",
             "*found 'b'; the sandbox is strict*blueprint \"team\"",
             "hint: Like Port*",
             '*Blueprint with identifier "cluster" was not found.',
