@@ -57,10 +57,7 @@ def test_secret_of_the_environment_is_not_sent_to_an_api_url_from_the_dotenv_fil
             "error: port-hook does not send the client secret (PORT_CLIENT_SECRET in the environment) to" in result.err
         )
         assert f"to {untrusted.url}, because this URL comes only from {variable} in ./.env." in result.err
-        assert (
-            f"delete it. Otherwise export {variable} yourself if you trust it, or unset PORT_CLIENT_SECRET"
-            in result.err
-        )
+        assert f"it. Otherwise unset PORT_CLIENT_SECRET, or export {variable} if you trust it.\n" in result.err
         assert REAL not in result.err
 
 

@@ -99,7 +99,7 @@ def test_delivery_has_hints_of_one_line_only_when_it_failed(
 def test_hint_describes_the_signed_form_when_a_handler_rejects_a_message() -> None:
     for status in [400, 401, 403]:
         (hint,) = delivery_hints(Delivery(url=URL, status=status), LISTEN_OPTIONS, is_message=True)
-        assert "without the two signature headers" in hint
+        assert "without its two signature headers" in hint
         assert "--find-fault" not in hint
 
 

@@ -256,7 +256,7 @@ def test_rejection_of_an_entity_contains_its_blueprint_and_a_hint(pytester: pyte
             '*Blueprint with identifier "vm" was not found; the sandbox is strict*blueprint "vm"',
             "hint: Declare*port_sandbox.add_blueprint*port_hook_blueprints*port_hook_strict = false.",
             "*found 'b'; the sandbox is strict*blueprint \"team\"",
-            "hint: Like Port*",
+            "hint: Declare*",
             '*Blueprint with identifier "cluster" was not found.',
             "*hint: Add its blueprint*",
         ]
