@@ -92,7 +92,7 @@ def trigger(
         runtime=ctx.obj,
         access=access,
         say=sayer(ctx.obj),
-        handler=handler_finder(ctx),
+        handler=handler_finder(ctx, sends=output.sends),
     )
     return asyncio.run(_trigger(source, asked))
 

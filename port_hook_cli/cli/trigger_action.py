@@ -85,7 +85,7 @@ async def _make(
     run_id, now = asked.run.run_id or make_run_id(secrets.choice), asked.runtime.now()
     if not asked.target.brokers and not action.is_message:
         target = asked.target.read()
-        uses_handler = asked.output.sends and not target.to_its_url
+        uses_handler = not target.to_its_url
         any_url = uses_handler or target.chosen(action.identifier) is not None
         return await make(action, data, invoker, run_id=run_id, now=now, any_url=any_url)
     if not asked.target.brokers and asked.output.sends:
@@ -103,7 +103,7 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     runtime, sends = asked.runtime, asked.output.sends
     for remark in made.remarks:
         asked.say(remark)
-    target = asked.targets() if sends else replace(asked.targets(), to_its_url=True)
+    target = replace(asked.targets(), is_lenient=not sends)
     signer = asked.signature.signer(asked.access)
     ready = address(made, target, signer, id=runtime.new_id(), now=runtime.now())
     if not sends:

@@ -338,7 +338,8 @@ def test_dry_run_of_a_url_from_a_secret_masks_only_the_secret(run: Run, folder: 
     ):
         secrets = write(folder, "secrets.json", {"U": secret})
         action = write(folder, "a.json", an_action(url="{{ .secrets.U }}/api"))
-        result = run("trigger", action, "--input", "title=a", "--with", f"secrets={secrets}", "--dry-run", env=ENV)
+        options = ("--input", "title=a", "--with", f"secrets={secrets}", "--to-its-url", "--dry-run")
+        result = run("trigger", action, *options, env=ENV)
         assert result.code == 0
         lines = result.out.splitlines()
         assert lines[:2] == [f"POST {target} HTTP/1.1", f"Host: {host}"]

@@ -54,7 +54,8 @@ def test_records_have_the_argument_of_trigger(run: Run, folder: Path) -> None:
         ("w.json#publish", "workflow-node", None, None, "org_1.runs"),
     ]
     shown = run("trigger", str(records[0]["argument"]), "--dry-run", "--no-sign", "--input", "title=a")
-    assert shown.out.startswith("PUT /x HTTP/1.1\r\nHost: a.example.com\r\n")
+    assert shown.out.startswith("PUT /x HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n")
+    assert "Would send to http://127.0.0.1:8000/ (default; --to changes it)\n" in shown.err
 
 
 def test_without_a_name_the_usual_directories_are_read(run: Run, folder: Path) -> None:
