@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,13 @@ def test_sandbox_sends_the_operation_and_the_inputs_where_handlers_read_them(
 
 @pytest.mark.parametrize(("operation", "code"), [("CREATE", ExitCode.OK), ("DELETE", ExitCode.FAILED)])
 def test_trigger_sends_the_operation_and_the_inputs_where_handlers_read_them(
-    run: Run, operation: str, code: ExitCode
+    run: Run, folder: Path, operation: str, code: ExitCode
 ) -> None:
+    action = json.loads(Path(ACTION).read_text("utf-8"))
+    action["trigger"]["operation"] = operation
+    (folder / "action.json").write_text(json.dumps(action), "utf-8")
     with a_program("operation_and_properties.py") as url:
-        result = run("trigger", ACTION, "--to", url, *VM, "--operation", operation, env=SIGNED_ALONE)
+        result = run("trigger", "action.json", "--to", url, *VM, env=SIGNED_ALONE)
     assert result.code == code
     assert ('"created": "zoë", "cpu": 2' if code is ExitCode.OK else "cannot do DELETE") in " ".join(result.out.split())
 
