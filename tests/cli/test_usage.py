@@ -12,6 +12,7 @@ def test_invalid_command_line_prints_one_error_and_one_hint(run: Run) -> None:
     for line, error, hint in (
         ("listen --port abc", "Invalid value for --port: 'abc' is not a whole number.", "listen --help"),
         ("listen --port 99999", "Invalid value for --port: 99999 is not from 0 to 65535.", "listen --help"),
+        ("inspect --port 99999", "Invalid value for --port: 99999 is not from 0 to 65535.", "inspect --help"),
         ("listen --delay x", "Invalid value for --delay: 'x' is not a number of seconds.", "listen --help"),
         ("listen --delay inf", "Invalid value for --delay: 'inf' is not a number of seconds.", "listen --help"),
         ("listen --tolerance nan", "Invalid value for --tolerance: nan is not a number of seconds.", "listen --help"),
@@ -23,7 +24,6 @@ def test_invalid_command_line_prints_one_error_and_one_hint(run: Run) -> None:
             "trigger --help",
         ),
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
-        ("show", "Missing argument ID|last.", "show --help"),
         ("listen --once=1", "--once does not take a value.", "listen --help"),
         ("replay x --times", "--times needs a value.", "replay --help"),
         ("--profile", "--profile needs a value.", "port-hook --help"),
@@ -117,7 +117,7 @@ def test_help_is_shown_despite_an_empty_value(run: Run) -> None:
 
 def test_stdin_can_be_used_only_once(run: Run) -> None:
     for line in (
-        "agent - --mapping -",
+        "port-agent - --mapping -",
         "decrypt - --private-key -",
         "decrypt - --secret-file -",
         "encrypt - --public-key -",
