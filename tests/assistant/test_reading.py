@@ -68,7 +68,7 @@ def test_list_finds_captures_matching_the_filter(assistant: Assistant) -> None:
 
 def test_unreadable_time_is_an_error(assistant: Assistant) -> None:
     assistant.save(*numbered(1))
-    assert "neither a duration nor a time" in assistant.error("list_captures", since="yesterday")
+    assert "neither a duration nor a time" in assistant.error("list_captures", since="last week")
 
 
 def test_list_reports_captures_when_jq_fails(assistant: Assistant) -> None:

@@ -187,7 +187,6 @@ def test_invalid_store_offers_nothing(here: Path) -> None:
 def test_tunnels_formats_and_other_fixed_values_are_offered() -> None:
     assert {"auto", "none", "ngrok", "cloudflared"} <= set(offered("listen --tunnel "))
     assert set(offered("export last --format po")) == {"postman"}
-    assert set(offered("replay last --as ")) == {"http", "lambda"}
     assert set(offered("captures --verdict s")) == {"stale"}
 
 
