@@ -72,13 +72,13 @@ def test_calls_of_trigger_and_replay_follow_the_api_document(
 ) -> None:
     (folder / "entity.json").write_text('{"identifier": "dev", "title": "Dev", "blueprint": "vm", "properties": {}}')
     (folder / "user.json").write_text('{"email": "me@example.com"}')
-    start = ("trigger", "create_vm", "--input", "title=é", "--input", "cpu=4", "--entity", "entity.json")
+    start = ("trigger", "create_vm", "--input", "title=é", "--input", "cpu=4", "--with", "entity=entity.json")
     with handler() as receiver, behind(prism, document) as (sandbox, env):
         action = create_vm_action()
         webhook = {**action["invocationMethod"], "url": receiver.url, "synchronized": True}
         trigger = {**action["trigger"], "operation": "DAY-2"}
         sandbox.add_action({**action, "trigger": trigger, "invocationMethod": webhook})
-        started = run(*start, "--user", "user.json", "--via-port", "--wait", "20", "--json", env=env)
+        started = run(*start, "--with", "user=user.json", "--via-port", "--wait", "20", "--json", env=env)
         assert (started.code, started.err) == (0, started.err)
         (record,) = started.records
         assert (record["status"], sandbox.runs[record["run_id"]].start.user_email) == ("SUCCESS", "me@example.com")

@@ -163,7 +163,7 @@ def test_trigger_via_port_follows_the_document(prism: Path, document: Path, run:
         (folder / "tell.json").write_text(json.dumps(workflow))
         started = run("trigger", "tell.json", "--via-port", "--input", "service=é", "--wait", "30", "--json", env=env)
         assert (started.code, started.records[-1]["result"]) == (0, "SUCCESS"), started.err
-        again = run("trigger", "tell.json#tell", "--outputs", "last", "--to", receiver.url, env=env)
+        again = run("trigger", "tell.json#tell", "--with", "outputs=last", "--to", receiver.url, env=env)
         assert again.code == 0, again.err
     assert [json.loads(request.body) for request in receiver.requests] == [{"service": "é"}] * 2
 

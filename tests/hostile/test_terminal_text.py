@@ -122,7 +122,7 @@ COMMANDS = [
     ("trigger", "odd-name.json", "--input", "title=a", "--dry-run"),
     ("trigger", "bad-url.json", "--input", "title=a", "--dry-run"),
     ("trigger", "failing.json", "--input", "title=a", "--dry-run"),
-    ("trigger", "automation.json", "--event", "event.json", "--dry-run"),
+    ("trigger", "automation.json", "--with", "event=event.json", "--dry-run"),
     ("trigger", "odd-name.json", "--via-port", "--input", "title=a"),
     ("verify", "capture.json"),
     ("verify", "request.http"),

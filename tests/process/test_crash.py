@@ -110,7 +110,17 @@ def test_report_masks_the_access_token(crash: Crash) -> None:
 def test_report_masks_the_secrets_of_a_trigger(crash: Crash, folder: Path) -> None:
     (folder / "action.json").write_text(json.dumps(create_vm_action()))
     (folder / "secrets.json").write_text('{"KEY": "a-secret-of-the-organization"}')
-    arguments = ("trigger", "action.json", "--to", "9", "--input", "title=a", "--secrets", "secrets.json", "--no-sign")
+    arguments = (
+        "trigger",
+        "action.json",
+        "--to",
+        "9",
+        "--input",
+        "title=a",
+        "--with",
+        "secrets=secrets.json",
+        "--no-sign",
+    )
     _, report = crash("it is a-secret-of-the-organization.", *arguments, env={})
     assert "it is ***." in report.read_text()
 

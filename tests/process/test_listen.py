@@ -427,7 +427,7 @@ def test_hanging_handler_is_waited_for_and_then_interrupted(folder: Path, run: R
     assert "stopped before the handler responded" in record["delivery"]["error"]
     assert record["response"] is None
     assert record["delivery"]["latency_ms"] >= 1_000  # it was waited for
-    assert run("captures").out.rstrip().endswith("interrupted")
+    assert "  -!  " in run("captures").out  # no answer
     assert re.search(r"  forwarded  http://\S+ interrupted after \d(\.\d)? s\n", run("show", "last").out)
     assert run("captures", "--failed", "--json").records[0]["delivery"]["latency_ms"] >= 1_000
 
