@@ -26,7 +26,7 @@ from port_hook_cli.invocations.headers import SIGNATURE_HEADER
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id, read_payload
-from port_hook_cli.invocations.probes import original_of_probe
+from port_hook_cli.invocations.probes import is_probe, original_of_probe
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.invocations.targets import read_target, target_url
 from port_hook_cli.port_api.access import PortAccess
@@ -110,7 +110,7 @@ def export(
     if redact:
         from port_hook_cli.cli.export_redacted import redact_all
 
-        exported, code = redact_all(exported, target, runtime, as_capture=format_ == "capture")
+        exported, code = redact_all(exported, target, access.settings, runtime, as_capture=format_ == "capture")
     elif format_ in REQUEST_FORMATS and format_ not in _SIGNING and not as_captured:
         exported = _signed(found, exported, access, runtime)
     _write(row.write(exported), output, runtime)
@@ -145,7 +145,10 @@ def _unsent(invocation: Invocation) -> Capture:
 def _signed(
     found: Sequence[FoundRequest], exported: Sequence[Exported], access: PortAccess, runtime: Runtime
 ) -> list[Exported]:
-    """Return the exports with a new signature. Without a client secret, return them unchanged and print a note."""
+    """Return the exports with a new signature. Without a client secret, return them unchanged and print a note.
+
+    Requests of `check` keep their signatures, which may be wrong on purpose.
+    """
     secret = access.settings.client_secret
     if secret is None:
         for one, export_ in zip(found, exported, strict=True):
@@ -154,6 +157,9 @@ def _signed(
     rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=runtime.new_id)
     signed = []
     for source, export_ in zip(found, exported, strict=True):
+        if is_probe(export_.capture.invocation.headers):
+            signed.append(export_)
+            continue
         ready = rewriter.prepare(source_of(source), export_.url)
         for note in ready.notes:
             tell(f"note: {brief(source.name)}: {note.text}", runtime)

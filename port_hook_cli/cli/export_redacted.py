@@ -14,25 +14,23 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.handlers import DEFAULT_HANDLER, handler_of
 from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.invocations.targets import target_url
-from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
+from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.causes import REPLAYED, UNDIAGNOSED
 from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
-from port_hook_cli.terminal.console import sayer, tell
+from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import brief
 
 
 def redact_all(
-    captures: Sequence[Exported], to: str | None, runtime: Runtime, *, as_capture: bool
+    captures: Sequence[Exported], to: str | None, settings: Settings, runtime: Runtime, *, as_capture: bool
 ) -> tuple[list[Exported], ExitCode]:
     """Return the redacted captures with common pseudonyms, and FAILED if a verdict could not be reproduced.
 
     Their URLs are at `to`. If `to` is None, the URLs are at the handler on this machine that received the captures, or
     at the default handler.
     """
-    settings = PortAccess(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     pseudonyms, redacted, code = Pseudonyms(), [], ExitCode.OK
     for one in captures:
         original = _received(one.capture, runtime)

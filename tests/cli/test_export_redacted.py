@@ -129,6 +129,8 @@ def test_capture_without_a_verdict_needs_the_client_secret(run: Run, folder: Pat
     result = run("export", "last", "--redact")
     assert (result.code, result.out) == (ExitCode.SETTINGS, "")
     assert "No client secret is set." in result.err
+    (folder / "secret").write_text(SECRET.reveal())
+    assert run("export", "last", "--redact", "--secret-file", "secret").code == 0
 
 
 def test_recorded_verdict_is_reproduced_when_the_secret_belongs_to_another_organization(run: Run, folder: Path) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.headers import SIGNATURE_HEADER
+from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from tests.conftest import Run
 from tests.factories import SECRET, a_capture, an_invocation
@@ -122,6 +122,12 @@ def test_export_signs_a_payload_and_a_raw_request_that_verify_accepts(run: Run, 
         request = run("export", name, "--format", "http", env=ENV).raw
         assert run("verify", "-", stdin=request, env=ENV).code == 0
     assert run("export", "p.json").err == "note: p.json has no signature, because no client secret is set\n"
+
+
+def test_export_keeps_the_signature_of_a_forged_request_of_check(run: Run, folder: Path) -> None:
+    headers = (("user-agent", "port-hook-check/other-secret"), (SIGNATURE_HEADER, "v1,forged"))
+    keep(folder, a_capture(an_invocation(headers=Headers(headers))))
+    assert f"{SIGNATURE_HEADER}: v1,forged" in run("export", "last-replay", env=ENV).out
 
 
 def test_export_rejects_an_invalid_target(run: Run) -> None:

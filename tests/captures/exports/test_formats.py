@@ -112,7 +112,7 @@ def a_hostile_capture(text: str, *, agent: str | None = None) -> Capture:
     body = a_body({"a": text, "action": text})
     invocation = an_invocation(body, headers=headers, method=text, target=f"/{text}?{text}", id=text)
     response = Response(status=200, headers=headers, body=text.encode())
-    return a_capture(invocation, delivery=Delivery(url=f"http://h/{text}", error=text), response=response)
+    return a_capture(invocation, delivery=Delivery(url=f"http://h/{text}", status=200, error=text), response=response)
 
 
 def run_shell(write: Write, folder: Path) -> None:
@@ -183,6 +183,7 @@ def test_export_to_pytest_rejects_a_status_of_the_listener() -> None:
             a_capture(verdict=INVALID, response=Response(status=401)),
             "the listener itself responded with 401 (invalid: undiagnosed)",
         ),
+        (a_capture(response=Response(status=200)), "the listener itself responded with 200"),
         (a_capture(simulated=Simulated(failure="fail-first"), response=Response(status=500)), on_purpose),
         (a_capture(simulated=Simulated(dropped=True)), on_purpose),
         (
