@@ -187,7 +187,7 @@ class _ActionCall:
                 raise UsageError(
                     f"The action {action.identifier} uses Kafka: Port publishes a message instead of sending a "
                     "request.",
-                    hint="`render_action` shows the message. `port-hook trigger --kafka` publishes it.",
+                    hint="`render_action` shows the message. `port-hook trigger --to kafka://HOST:PORT` publishes it.",
                 )
             made = await self._make(action, data, invoker, target)
             if isinstance(made, Unmet):

@@ -545,7 +545,6 @@ def test_read_only_store_of_another_user_is_shown_with_a_note_but_not_replayed_o
         folder,
         "captures",
         "replay last --to 1 --as-captured",
-        "trigger 0123456789ab --kafka 127.0.0.1:1 --no-sign",
         "inspect",
     )
     assert shown.code == 0
