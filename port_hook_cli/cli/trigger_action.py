@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.action import PortAction
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
+from port_hook_cli.cli.trigger_options import TriggerCommand, TriggerOutput, refuse_given
 from port_hook_cli.cli.trigger_view import message_lines, published_lines, request_lines, response_lines
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell, write_content
 from port_hook_cli.text.remark import MOST_ALIKE, Remark, note
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import LONGEST_CUT, Masker, masked_errors
 from port_hook_cli.trigger.action import (
-    Announce,
     Made,
     MadeMessage,
     RunRequest,
@@ -39,7 +39,6 @@ from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
     from port_hook_cli.engines.renderer import Renderer
-    from port_hook_cli.kafka.producer import Published
 
 
 async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Renderer) -> ExitCode:
@@ -59,19 +58,23 @@ async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Re
             from port_hook_cli.trigger.sandbox_run import require_sandbox
 
             await require_sandbox(asked.access)
-        for remark in (*action_remarks(action, data), *_visible_secrets(action, asked), *action_differences(action)):
+        for remark in (
+            *action_remarks(action, data),
+            *_visible_secrets(action, asked.run.typed_inputs),
+            *action_differences(action),
+        ):
             asked.say(remark)
         with invoking(lambda: asked.access.secret, strict=asked.run.strict, renderer=renderer) as invoker:
             made = await _make(action, data, invoker, asked)
         if isinstance(made, Unmet):
-            return tell_unmet(made, asked)
+            return tell_unmet(made, asked.runtime, as_json=asked.output.json)
         if isinstance(made, MadeMessage):
-            return await publish_message(made, asked)
+            return await _publish(made, asked)
         return await _send(made, asked)
 
 
-def _visible_secrets(action: PortAction, asked: TriggerCommand) -> Iterator[Remark]:
-    given = {text.partition("=")[0].removesuffix(":") for text in asked.run.typed_inputs}
+def _visible_secrets(action: PortAction, typed: Sequence[str]) -> Iterator[Remark]:
+    given = {text.partition("=")[0].removesuffix(":") for text in typed}
     declared = action.inputs or {}
     if any(
         name in given and isinstance(rules, Mapping) and rules.get("encryption") for name, rules in declared.items()
@@ -85,8 +88,7 @@ async def _make(
     run_id, now = asked.run.run_id or make_run_id(secrets.choice), asked.runtime.now()
     if not asked.target.brokers and not action.is_message:
         target = asked.target.read()
-        uses_handler = not target.to_its_url
-        any_url = uses_handler or target.chosen(action.identifier) is not None
+        any_url = not target.to_its_url or target.chosen(action.identifier) is not None
         return await make(action, data, invoker, run_id=run_id, now=now, any_url=any_url)
     if not asked.target.brokers and asked.output.sends:
         raise UsageError(
@@ -107,12 +109,12 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     signer = asked.signature.signer(asked.access)
     ready = address(made, target, signer, id=runtime.new_id(), now=runtime.now())
     if not sends:
-        _print_request(ready, asked)
+        _print_request(ready, asked.output, runtime)
         return ExitCode.OK
     asked.show(request_lines(ready))
     from port_hook_cli.http.client import HttpClient
 
-    announce = _announce(asked)
+    announce = asked.announce
     async with HttpClient(timeout_s=asked.target.timeout_s) as client:
         delivery = await dispatch(ready, client, announce)
     run_id, waits, ended = made.request.run_id, ready.fate(delivery) is RunFate.WAITS, None
@@ -120,7 +122,11 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
         from port_hook_cli.trigger.sandbox_run import ended_in_sandbox
 
         ended = await ended_in_sandbox(asked.access, run_id)
-    _show_response(ready, delivery, ended, asked)
+    if asked.output.json:
+        emit(invocation_record(ready, delivery, ended=ended), runtime.stdout)
+    else:
+        conflict = asked.signature.conflict(asked.access)
+        asked.show(response_lines(ready, delivery, conflict=conflict, ended=ended))
     if not (waits and asked.port.wait_s):
         return _exit_code(delivery)
     if not delivery.ok:
@@ -129,57 +135,44 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     return await _follow(made.action.identifier, run_id, asked)
 
 
-def _announce(asked: TriggerCommand) -> Announce | None:
-    """Return the function that announces a run to a sandbox, or None for a request without a signature."""
-    return None if asked.signature.no_sign and not asked.port.wait_s else asked.access.announce
-
-
 async def _follow(action: str, run_id: str, asked: TriggerCommand) -> ExitCode:
     from port_hook_cli.cli.trigger_in_port import follow_action_here
 
     return await follow_action_here(action, run_id, asked)
 
 
-def tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
+def tell_unmet(unmet: Unmet, runtime: Runtime, *, as_json: bool) -> ExitCode:
     """Print why an automation or workflow doesn't run for its event, and return the exit code."""
-    if asked.output.json:
-        emit(unmet_record(unmet), asked.runtime.stdout)
+    if as_json:
+        emit(unmet_record(unmet), runtime.stdout)
         return ExitCode.NOT_TRIGGERED
-    tell(f"The condition of {brief(unmet.action)} is not met, so no request is sent:", asked.runtime)
+    tell(f"The condition of {brief(unmet.action)} is not met, so no request is sent:", runtime)
     for each in unmet.expressions[:MOST_ALIKE]:
-        tell(f"  {brief(each.expression, LONGEST_CUT)} {brief(each.reason, LONGEST_CUT)}", asked.runtime)
+        tell(f"  {brief(each.expression, LONGEST_CUT)} {brief(each.reason, LONGEST_CUT)}", runtime)
     if (left_out := len(unmet.expressions) - MOST_ALIKE) > 0:
-        tell(f"note: {left_out} more expressions are not shown", asked.runtime)
+        tell(f"note: {left_out} more expressions are not shown", runtime)
     return ExitCode.NOT_TRIGGERED
 
 
-def _print_request(ready: RunRequest, asked: TriggerCommand) -> None:
+def _print_request(ready: RunRequest, output: TriggerOutput, runtime: Runtime) -> None:
     """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
     from port_hook_cli.invocations.targets import masked_url, sendable_url
 
-    runtime, shown, url = asked.runtime, ready.shown, masked_url(ready.url, ready.made.masker.text)
+    shown, url = ready.shown, masked_url(ready.url, ready.made.masker.text)
     if (shown.headers, shown.body, url) != (ready.invocation.headers, ready.invocation.body, ready.url):
         print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
-    if asked.output.json:
+    if output.json:
         emit(invocation_record(ready), runtime.stdout)
         return
-    if asked.output.output is not None:
+    if output.output is not None:
         from port_hook_cli.captures.exports.formats import write_request
 
-        write_content(write_request(asked.output.output, shown, sendable_url(url)), runtime.stdout)
+        write_content(write_request(output.output, shown, sendable_url(url)), runtime.stdout)
         return
     from port_hook_cli.invocations.view import request_text
 
     content = request_text(shown, sendable_url(url))
     write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
-
-
-def _show_response(ready: RunRequest, delivery: Delivery, ended: str | None, asked: TriggerCommand) -> None:
-    if asked.output.json:
-        emit(invocation_record(ready, delivery, ended=ended), asked.runtime.stdout)
-        return
-    conflict = asked.signature.conflict(asked.access)
-    asked.show(response_lines(ready, delivery, conflict=conflict, ended=ended))
 
 
 def _exit_code(delivery: Delivery) -> ExitCode:
@@ -188,43 +181,34 @@ def _exit_code(delivery: Delivery) -> ExitCode:
     return ExitCode.OK if delivery.ok else ExitCode.FAILED
 
 
-async def publish_message(made: MadeMessage, asked: TriggerCommand) -> ExitCode:
+async def _publish(made: MadeMessage, asked: TriggerCommand) -> ExitCode:
     """Publish or print the message for a run of an action."""
     message = made.signed(asked.signature.signer(asked.access)(), now=asked.runtime.now())
     for remark in failed_expressions(made.errors, made.masker):
         asked.say(remark)
-    return await _publish(message, asked)
-
-
-async def _publish(message: SignedMessage, asked: TriggerCommand) -> ExitCode:
     refuse_given(asked.target.chosen, "has no effect: a message is published to a topic, and no request is sent.")
     if not asked.output.sends:
-        _print_message(message, asked)
+        _print_message(message, asked.runtime, as_json=asked.output.json)
         return ExitCode.OK
     from port_hook_cli.trigger.publishing import open_topic, publish
 
     async with open_topic(asked.target.brokers, asked.access, asked.runtime, timeout_s=asked.target.timeout_s) as topic:
         asked.show(message_lines(message, topic.name))
-        published = await publish(message, topic, _announce(asked))
-    _show_published(message, published, asked)
-    if asked.port.wait_s:
-        return await _follow(message.made.action, message.made.run_id, asked)
-    return ExitCode.OK
-
-
-def _print_message(message: SignedMessage, asked: TriggerCommand) -> None:
-    runtime = asked.runtime
-    if message.shown != message.content:
-        print("note: secrets are masked, so this is not exactly what would be published", file=runtime.stderr)
-    if asked.output.json:
-        emit(message_record(message), runtime.stdout)
-    else:
-        write_content(message.shown, runtime.stdout, end="\n")
-
-
-def _show_published(message: SignedMessage, published: Published, asked: TriggerCommand) -> None:
+        published = await publish(message, topic, asked.announce)
     if asked.output.json:
         place = {"brokers": list(asked.target.brokers), **asdict(published)}
         emit(message_record(message, place), asked.runtime.stdout)
-        return
-    asked.show(published_lines(message.made, published))
+    else:
+        asked.show(published_lines(made, published))
+    if asked.port.wait_s:
+        return await _follow(made.action, made.run_id, asked)
+    return ExitCode.OK
+
+
+def _print_message(message: SignedMessage, runtime: Runtime, *, as_json: bool) -> None:
+    if message.shown != message.content:
+        print("note: secrets are masked, so this is not exactly what would be published", file=runtime.stderr)
+    if as_json:
+        emit(message_record(message), runtime.stdout)
+    else:
+        write_content(message.shown, runtime.stdout, end="\n")

@@ -21,6 +21,7 @@ from port_hook_cli.cli.trigger_view import (
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runs.updates import ended_status
 from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief, printable
@@ -60,7 +61,7 @@ async def run_action_in_port(action: PortAction, data: RunData, asked: TriggerCo
         asked.say(unpublished_remark("the action has `publish: false`"))
     screen, wait_s = ActionScreen(asked), asked.port.wait_s
     async with asked.access.client(on_retry=lambda text: asked.say(note(printable(text)))) as port:
-        run = await start_action_in_port(port, action, data, run_as=_email(data, asked))
+        run = await start_action_in_port(port, action, data, run_as=_email(data, asked.run.files.get("user")))
         page = run_page(asked.access.settings.app_url, str(run.get("id", "")))
         screen.begin(run, page)
         if wait_s:
@@ -120,9 +121,9 @@ class ActionScreen:
         self._asked.show([Styled(line)], indent=_CONTINUED)
 
 
-def _email(data: RunData, asked: TriggerCommand) -> str | None:
+def _email(data: RunData, file: str | None) -> str | None:
     """Return the email of the user in the user's file, or None without a file. Port needs a real user's email."""
-    if (file := asked.run.files.get("user")) is None:
+    if file is None:
         return None
     user = data.by.get("user")
     email = user.get("email") if isinstance(user, Mapping) else None
@@ -155,7 +156,7 @@ async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: Trigg
         if asked.port.wait_s:
             run = await follow_workflow(port, run, wait_s=asked.port.wait_s, on_event=screen.event)
     screen.end(run)
-    return _exit_code(run, asked)
+    return _exit_code(run, asked.port.wait_s, asked.runtime)
 
 
 class _WorkflowScreen:
@@ -231,8 +232,8 @@ class _WorkflowScreen:
                 self._new_logs.append(entry)
 
 
-def _exit_code(run: ShownRun, asked: TriggerCommand) -> ExitCode:
-    if not asked.port.wait_s:
+def _exit_code(run: ShownRun, wait_s: float, runtime: Runtime) -> ExitCode:
+    if not wait_s:
         return ExitCode.OK
     if not run.has_ended:
         current = run.current
@@ -241,5 +242,5 @@ def _exit_code(run: ShownRun, asked: TriggerCommand) -> ExitCode:
             if current is None
             else f": the node {brief(current.node)} ({brief(current.id)}) is {brief(current.status)}"
         )
-        tell(f"error: {brief(run.id)} did not end within {asked.port.wait_s:g} s{where}", asked.runtime)
+        tell(f"error: {brief(run.id)} did not end within {wait_s:g} s{where}", runtime)
     return ExitCode.OK if run.result == _SUCCESS and run.has_ended else ExitCode.FAILED

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.text.remark import Say
     from port_hook_cli.text.styled import Styled
-    from port_hook_cli.trigger.action import RunTarget
+    from port_hook_cli.trigger.action import Announce, RunTarget
     from port_hook_cli.trigger.outputs import GivenOutputs
     from port_hook_cli.workflows.workflow import Workflow
 
@@ -270,6 +270,11 @@ class TriggerCommand:
     def targets(self) -> RunTarget:
         """Return the targets, with the rule for the handler. Raises UsageError if one is invalid."""
         return replace(self.target.read(), handler=self.handler)
+
+    @property
+    def announce(self) -> Announce | None:
+        """The function that announces a run to a sandbox, or None for a request without a signature."""
+        return None if self.signature.no_sign and not self.port.wait_s else self.access.announce
 
     def show(self, lines: Iterable[Styled], *, indent: int | None = None) -> None:
         """Print lines for people. With --json, print nothing."""

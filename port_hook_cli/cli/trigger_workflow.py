@@ -42,7 +42,8 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
     The exit code is 1 if the run fails, or has not ended within --wait. Raises UsageError, RenderError and
     SettingsError.
     """
-    _refuse_options_of_actions(asked)
+    for_actions = {"--dry-run": asked.output.dry_run, "--format": asked.output.output}
+    refuse_given(for_actions, f"is for actions, and {asked.action} is a workflow.")
     if asked.port.via_port:
         found = await find_in_port(found, asked.access)
     elif found.is_in_port:
@@ -115,9 +116,9 @@ async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
             except NotTriggered as problem:
                 from port_hook_cli.cli.trigger_action import tell_unmet
 
-                return tell_unmet(problem.unmet, asked)
+                return tell_unmet(problem.unmet, asked.runtime, as_json=asked.output.json)
     show.end(run)
-    return _exit_code(run, asked)
+    return _exit_code(run, asked.port.wait_s, asked.runtime)
 
 
 def _asker(runtime: Runtime) -> Callable[[Node], Awaitable[str]]:
@@ -176,15 +177,10 @@ class _Shower:
             self._asked.show([sending_line(step, step.request, self._masker)])
 
 
-def _refuse_options_of_actions(asked: TriggerCommand) -> None:
-    given = {"--dry-run": asked.output.dry_run, "--format": asked.output.output}
-    refuse_given(given, f"is for actions, and {asked.action} is a workflow.")
-
-
-def _exit_code(run: WorkflowRun, asked: TriggerCommand) -> ExitCode:
+def _exit_code(run: WorkflowRun, wait_s: float, runtime: Runtime) -> ExitCode:
     if run.result is not None:
         return ExitCode.OK if run.result is NodeResult.SUCCESS else ExitCode.FAILED
-    if asked.port.wait_s and run.current is not None:
-        tell(f"error: {printable(run.current.id)} was not reported within {asked.port.wait_s:g} s", asked.runtime)
+    if wait_s and run.current is not None:
+        tell(f"error: {printable(run.current.id)} was not reported within {wait_s:g} s", runtime)
         return ExitCode.FAILED
     return ExitCode.OK
