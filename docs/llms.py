@@ -45,7 +45,7 @@ EXAMPLES = {
     "sandbox": "port-hook sandbox --env-file .env",
     "restore": "port-hook restore --dry-run",
     "login": "port-hook login",
-    "logout": "port-hook logout --org production",
+    "logout": "port-hook logout production",
     "doctor": "port-hook doctor --json",
 }
 _ABOUT = (

@@ -12,7 +12,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.defaults import default_map, given_options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.handlers import project_handler
-from port_hook_cli.cli.option_groups import HANDLER_HERE, command, option
+from port_hook_cli.cli.option_groups import HANDLER_HERE, command
 from port_hook_cli.cli.project_defaults import project_defaults
 from port_hook_cli.doctor.check import check_record, has_problem, result_lines
 from port_hook_cli.doctor.examination import Examination, examine
@@ -26,14 +26,12 @@ from port_hook_cli.terminal.prompts import can_ask
 @command
 def doctor(
     ctx: typer.Context,
-    forward_to: Annotated[
+    to: Annotated[
         str | None,
-        option(
-            "--forward-to",
-            help="The handler to check: a URL, host:port or port. Default: your handler in port-hook.toml, or the last "
-            "`listen` target.",
-            metavar="TARGET",
+        options.target(
+            "The handler to check. Default: your handler in port-hook.toml, or the last `listen` target.",
             trust=HANDLER_HERE,
+            is_common=True,
         ),
     ] = None,
     *,
@@ -50,7 +48,7 @@ def doctor(
     wanted = Examination(
         access=credentials.access(runtime),
         store=store,
-        handler=None if forward_to is None else read_target(forward_to, "--forward-to"),
+        handler=None if to is None else read_target(to, "--to"),
         project_handler=project_handler(ctx),
         tunnel=_default_tunnel(ctx),
         can_ask=can_ask(runtime),

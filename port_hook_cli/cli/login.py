@@ -9,7 +9,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import NoEffect, command, option, refuse_contradictions
+from port_hook_cli.cli.option_groups import NoEffect, also, argument, command, option
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortHookError, SettingsError, UsageError
 from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.port_api import logins
@@ -42,25 +42,26 @@ class KeepIn(StrEnum):
 @command
 def login(
     ctx: typer.Context,
-    org: Annotated[
-        str | None, option("--org", help="A name for the organization, for --org of other commands.", metavar="NAME")
-    ] = None,
-    client_id: Annotated[
-        str | None,
-        option("--client-id", help="The client ID. Default: asks for it.", metavar="ID", no_effect=(_ONLY_LISTS,)),
-    ] = None,
-    secret_file: options.SecretFile = None,
-    region: Annotated[
-        str | None,
-        option(
-            "--region",
-            help="The organization's region: eu or us. Default: the region that accepts the credentials.",
-            metavar="REGION",
-            parser=options.one_of(tuple(REGIONS)),
-            excludes=("--api-url",),
+    name: Annotated[
+        str,
+        argument(
+            help="A name for the organization, for --org of other commands.",
+            metavar="[NAME]",
+            name="NAME",
             no_effect=(_ONLY_LISTS,),
         ),
+    ] = logins.UNNAMED,
+    client_id: Annotated[
+        str | None,
+        option(
+            "--client-id",
+            help="The client ID. Default: asks for it.",
+            metavar="ID",
+            no_effect=(_ONLY_LISTS,),
+            is_common=True,
+        ),
     ] = None,
+    secret_file: Annotated[options.SecretFile, also(is_common=True)] = None,
     api_url: Annotated[
         str | None,
         option(
@@ -68,13 +69,14 @@ def login(
             help="Another API: an https:// URL, or a sandbox on this machine.",
             metavar="URL",
             no_effect=(_ONLY_LISTS,),
+            is_common=True,
         ),
     ] = None,
     keep_in: Annotated[
         KeepIn,
         option("--keep-in", help="Where to save the secret: auto (the keyring, otherwise a file), keyring or file."),
     ] = KeepIn.AUTO,
-    listing: Annotated[bool, option("--list", help="List the saved organizations.")] = False,
+    listing: Annotated[bool, option("--list", help="List the saved organizations.", is_common=True)] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Save an organization's credentials.
@@ -85,8 +87,8 @@ def login(
     runtime: Runtime = ctx.obj
     if listing:
         return _list(logins.read_logins(runtime.home), runtime, as_json=as_json)
-    name = logins.check_name(org or logins.UNNAMED)
-    addresses = _addresses(region, api_url)
+    name = logins.check_name(name)
+    addresses = _addresses(api_url)
     identity, secret = _client_id(client_id, runtime), _secret(secret_file, runtime)
 
     import asyncio  # `logout` and `--list` start faster without it
@@ -110,10 +112,8 @@ def login(
     return ExitCode.OK
 
 
-def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
+def _addresses(api_url: str | None) -> tuple[str, ...]:
     """Return the API URLs to try. Raises UsageError for a URL that would receive the secret unencrypted."""
-    if region is not None:
-        return (REGIONS[region],)
     if api_url is None:
         return tuple(REGIONS.values())
     try:
@@ -215,10 +215,15 @@ def _record(kind: str, login: Login, *, is_default: bool) -> dict[str, object]:
 @command
 def logout(
     ctx: typer.Context,
-    org: Annotated[
-        str | None, option("--org", help="The organization. Required if several are saved.", metavar="NAME")
+    name: Annotated[
+        str | None,
+        argument(
+            help="The organization. Required if several are saved.", metavar="[NAME]", name="NAME", excludes=("--all",)
+        ),
     ] = None,
-    all_of_them: Annotated[bool, option("--all", help="Delete the credentials of all organizations.")] = False,
+    all_of_them: Annotated[
+        bool, option("--all", help="Delete the credentials of all organizations.", is_common=True)
+    ] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Delete saved credentials.
@@ -229,26 +234,25 @@ def logout(
     logins.delete_leftovers(runtime.home)
     kept = logins.read_logins(runtime.home)
     logins.refuse_unused(kept)
-    chosen = _chosen(kept, org, ctx, all_of_them=all_of_them)
-    for name in chosen:
-        removed = logins.remove_login(runtime.home, name)
+    chosen = _chosen(kept, name, all_of_them=all_of_them)
+    for each in chosen:
+        removed = logins.remove_login(runtime.home, each)
         if as_json:
-            emit(_record("removed", removed, is_default=name == kept.default), runtime.stdout)
+            emit(_record("removed", removed, is_default=each == kept.default), runtime.stdout)
         else:
-            print(f"Logged out of organization {printable(name)!r}.", file=runtime.stdout)
+            print(f"Logged out of organization {printable(each)!r}.", file=runtime.stdout)
     if not chosen:
         tell("No logins are saved.", runtime)
     return ExitCode.OK
 
 
-def _chosen(kept: Logins, org: str | None, ctx: typer.Context, *, all_of_them: bool) -> tuple[str, ...]:
-    refuse_contradictions({"--org": options.is_given(ctx, "org"), "--all": all_of_them})
+def _chosen(kept: Logins, name: str | None, *, all_of_them: bool) -> tuple[str, ...]:
     if all_of_them:
         return tuple(kept.by_name)
-    if org is not None:
-        return (org,)
+    if name is not None:
+        return (name,)
     if len(kept.by_name) > 1:
         raise UsageError(
-            f"Several logins are saved: {printable(', '.join(kept.by_name))}.", hint="Pass --org NAME or --all."
+            f"Several logins are saved: {printable(', '.join(kept.by_name))}.", hint="Pass a name or --all."
         )
     return tuple(kept.by_name)

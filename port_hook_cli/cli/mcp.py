@@ -28,13 +28,18 @@ def mcp(
     ctx: typer.Context,
     allow_send: Annotated[
         bool,
-        option("--allow-send", help="Offer the tools that send requests: replay, trigger, check and report."),
+        option(
+            "--allow-send",
+            help="Offer the tools that send requests: replay, trigger, check and report.",
+            is_common=True,
+        ),
     ] = False,
     to: Annotated[
         str | None,
         options.target(
             "With --allow-send: the target of replays and triggers. It may be on another machine.",
             no_effect=(NoEffect("Nothing is sent", without=("--allow-send",)),),
+            is_common=True,
         ),
     ] = None,
     skill: Annotated[
@@ -43,6 +48,7 @@ def mcp(
             "--skill",
             help="Print SKILL.md, which teaches coding agents to use the commands, and exit.",
             excludes=("--allow-send",),
+            is_common=True,
         ),
     ] = False,
     store: options.Store = None,

@@ -8,7 +8,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, argument, command, option
+from port_hook_cli.cli.option_groups import ANY_VALUE, argument, command, option
 from port_hook_cli.errors import SourceError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.runtime import Runtime
@@ -16,6 +16,9 @@ from port_hook_cli.terminal.console import emit, tell, write_json_text
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.templates import Rendering
+
+_TIMEOUT_S = 5.0
+"""For all expressions together."""
 
 
 @command
@@ -32,22 +35,17 @@ def render(
     data: Annotated[
         str,
         option(
-            "--data", help="A file with JSON for the expressions, or - for stdin.", metavar="FILE|-", stdin="the data"
+            "--data",
+            help="A file with JSON for the expressions, or - for stdin.",
+            metavar="FILE|-",
+            stdin="the data",
+            is_common=True,
         ),
     ],
     strict: Annotated[
-        bool, option("--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE)
+        bool,
+        option("--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE, is_common=True),
     ] = False,
-    timeout: Annotated[
-        float,
-        options.seconds(
-            "--within",
-            "Stop after S seconds in total, for all expressions.",
-            least=0.001,
-            trust=Trust(0.001, 5.0),
-            old=("--timeout",),
-        ),
-    ] = 5.0,
     json: options.Json = False,
 ) -> ExitCode:
     """Render a template with jq, like Port.
@@ -61,7 +59,7 @@ def render(
     from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.files.documents import read_data, read_template
 
-    with Renderer(timeout_s=timeout) as renderer:
+    with Renderer(timeout_s=_TIMEOUT_S) as renderer:
         parsed = read_template(_text(template, runtime), name=_name(template))
         document = read_data(read_input(data, cwd=runtime.cwd, stdin=runtime.stdin), name=_name(data))
         rendering = renderer.render_and_tell(parsed, document, strict=strict)

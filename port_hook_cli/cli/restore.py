@@ -35,12 +35,15 @@ def restore(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, option("--dry-run", help="Show what would be restored, without changing anything.")
+        bool,
+        option("--dry-run", help="Show what would be restored, without changing anything.", is_common=True),
     ] = False,
-    overwrite: Annotated[bool, option("--overwrite", help="Restore even if someone else changed it since.")] = False,
+    overwrite: Annotated[
+        bool, option("--overwrite", help="Restore even if someone else changed it since.", is_common=True)
+    ] = False,
     yes: Annotated[
         bool,
-        option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay."),
+        option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay.", is_common=True),
     ] = False,
     as_json: options.Json = False,
     *,

@@ -165,7 +165,7 @@ class JqWorker:
         if code == _timeout_code():
             return ExpressionStoppedError(
                 f"{shown} was stopped: rendering took longer than {self._timeout_s:g} s.",
-                hint="Check the expression for an endless loop. `port-hook render --within` allows more time.",
+                hint="Check the expression for an endless loop.",
             )
         return ExpressionStoppedError(
             f"{shown} was stopped: jq ran out of memory.",

@@ -203,4 +203,4 @@ async def find_api(
 
 def _with_options(hint: str) -> str:
     """Return a hint of the API client with the options of `login` instead of the variables, which `login` ignores."""
-    return hint.replace("PORT_API_URL", "--api-url").replace("PORT_REGION", "--region")
+    return hint.replace(" or PORT_REGION", "").replace("PORT_API_URL", "--api-url")

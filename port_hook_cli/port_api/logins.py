@@ -296,7 +296,7 @@ def _keyring_error(done: str, unusable: KeyringUnusable) -> SettingsError:
 
 
 def _again(login: Login) -> str:
-    return f"Log in again: port-hook login --org {login.name}"
+    return f"Log in again: port-hook login {login.name}"
 
 
 def refuse_unused(logins: Logins) -> None:

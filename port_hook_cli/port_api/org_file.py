@@ -50,7 +50,7 @@ class OrgFile:
         if wanted is None or wanted in self.orgs:
             return wanted
         listed = f"It has: {', '.join(self.orgs)}." if self.orgs else "Add it under `organizations:`."
-        login = " Or log in with `port-hook login --org NAME`." if name else ""
+        login = " Or log in with `port-hook login NAME`." if name else ""
         raise CredentialsError(f"Organization not found in {self.path}: {wanted!r}.", hint=listed + login)
 
 

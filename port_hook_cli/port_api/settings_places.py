@@ -82,7 +82,7 @@ class SettingsPlaces:
             return None
         found, gaps = self._login(logins.by_name[name], with_secret=not self._secret_file)
         if not found:
-            raise CredentialsError(gaps[0], hint=f"Or log in again: port-hook login --org {name} --keep-in file")
+            raise CredentialsError(gaps[0], hint=f"Or log in again: port-hook login {name} --keep-in file")
         return found, gaps
 
     def _logins(self) -> Logins | None:

@@ -46,7 +46,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     },
     "sign": {"json": ANY},
     "export": {"format": ANY},
-    "render": {"strict": ANY, "within": (0.001, 5), "json": ANY},
+    "render": {"strict": ANY, "json": ANY},
     "trigger": {"strict": ANY, "timestamp-unit": ANY, "timeout": (0.001, 40), "json": ANY},
     "port-agent": {"json": ANY},
     "verify": {"tolerance": (0, 300), "json": ANY},
@@ -76,8 +76,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
 # `port-hook.toml` may also set handlers on this machine: routes, and `handler` for the other options.
 HANDLER_OPTIONS: Mapping[str, set[str]] = {
     "listen": {"forward-to", "route"},
-    "doctor": {"forward-to"},
-    **{name: {"to"} for name in ("replay", "trigger", "check", "export")},
+    **{name: {"to"} for name in ("replay", "trigger", "check", "export", "doctor")},
 }
 
 # The variables that set an option of several commands.
@@ -98,7 +97,6 @@ _BY_OPTION = {
     ("check", "timeout"): "2",
     ("trigger", "format"): "httpie",
     ("export", "format"): "har",
-    ("login", "region"): "us",
 }
 
 

@@ -92,7 +92,7 @@ def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> N
     page = (Path(__file__).parents[2] / "docs" / "reference" / "json-records.md").read_text("utf-8")
     section = page.split("## `port-hook/check/1`")[1].split("\n## ")[0]
     rows = dict(re.findall(r"(?m)^\| `(\w+)` \| (.*) \|$", section))
-    for record in checks(run, "--forward-to", "1", env=environ(port)).values():
+    for record in checks(run, "--to", "1", env=environ(port)).values():
         described = set(re.findall("`([^`]+)`", rows[record["check"]]))
         assert record["details"].keys() <= described
 
@@ -261,9 +261,9 @@ def test_doctor_checks_the_known_handler(run: Run, port: Handler, folder: Path) 
 
 def test_doctor_checks_the_handler_of_forward_to(run: Run, port: Handler) -> None:
     with open_port() as target:
-        assert checks(run, "--forward-to", str(target.getsockname()[1]), env=environ(port))["handler"]["state"] == "ok"
-    assert checks(run, "--forward-to", "1", env=environ(port))["handler"]["state"] == "problem"
-    assert run("doctor", "--forward-to", "ftp://x", env=environ(port)).code == ExitCode.USAGE
+        assert checks(run, "--to", str(target.getsockname()[1]), env=environ(port))["handler"]["state"] == "ok"
+    assert checks(run, "--to", "1", env=environ(port))["handler"]["state"] == "problem"
+    assert run("doctor", "--to", "ftp://x", env=environ(port)).code == ExitCode.USAGE
 
 
 def test_doctor_reports_unrestored_actions_of_a_killed_listener(run: Run, port: Handler, tmp_path: Path) -> None:

@@ -16,13 +16,16 @@ from tests.options import command, options
 RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 ARGUMENTS = {
     "captures": ("create_vm",),
+    "init": ("8000",),
+    "login": ("staging",),
+    "logout": ("staging",),
+    "port-agent": ("payload.json",),
     "check": ("payload.json",),
     "decrypt": ("payload.json",),
     "diff": ("payload.json", "other.json"),
     "encrypt": ("value",),
     "export": ("missing",),
     "render": ("{{ .a }}",),
-    "port-agent": ("payload.json",),
     "replay": ("payload.json",),
     "report-run": (RUN_ID,),
     "restore": ("create_vm",),

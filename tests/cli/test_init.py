@@ -34,59 +34,45 @@ def test_init_writes_the_defaults_without_a_terminal(run: Run, folder: Path) -> 
     result = run("init")
     assert (result.code, result.err) == (ExitCode.OK, "")
     assert result.out == "Created ./port-hook.toml. Start with `port-hook listen`.\n"
-    assert written(folder) == {"handler": 8000, "listen": {"port": 8787, "compact": False}}
+    assert written(folder) == {"handler": 8000}
     assert [path.name for path in folder.iterdir()] == ["port-hook.toml"]
 
 
 def test_init_writes_the_options_without_a_terminal(run: Run, folder: Path) -> None:
-    assert run("init", "--forward-to", 'localhost:80/"a b"'.replace(" ", ""), "--port", "0", "--compact").code == 0
-    assert written(folder) == {"handler": 'http://localhost:80/"ab"', "listen": {"port": 0, "compact": True}}
+    assert run("init", 'localhost:80/"ab"', "--port", "0").code == 0
+    assert written(folder) == {"handler": 'http://localhost:80/"ab"', "listen": {"port": 0}}
 
 
 @POSIX
 def test_file_of_init_is_used_by_listen(run: Run, folder: Path) -> None:
-    run("init", "--port", "0", "--compact")
+    run("init", "--port", "0")
     (folder / "port-hook.toml").write_text(
         (folder / "port-hook.toml").read_text().replace("# [", "[").replace('# "', '"').replace("# c", "c")
     )
     result = run("listen", "--tunnel", "none", "--stop-after", "0", "--no-verify")
     assert result.code == ExitCode.OK
-    taken = "handler 8000, --port 0, --compact, --route deploy_service#deploy=8001, --route create_vm=8002"
+    taken = "handler 8000, --port 0, --route deploy_service#deploy=8001, --route create_vm=8002"
     assert f"note: from ./port-hook.toml: {taken}\n" in result.err
 
 
-def test_init_asks_three_questions_on_a_terminal(runtime: Callable[..., Runtime], folder: Path) -> None:
-    code, shown = answer(runtime, b"9000/hook\n9001\ny\n")
-    assert code == ExitCode.OK
-    assert shown == "Your handler [8000]: The port to listen on [8787]: Show one line per invocation? [y/N] "
-    assert written(folder) == {"handler": "http://127.0.0.1:9000/hook", "listen": {"port": 9001, "compact": True}}
-
-
-def test_init_does_not_ask_for_values_of_options(runtime: Callable[..., Runtime], folder: Path) -> None:
-    assert answer(runtime, b"", "--port", "1", "--forward-to", "2", "--compact") == (ExitCode.OK, "")
-    assert written(folder) == {"handler": 2, "listen": {"port": 1, "compact": True}}
-
-
-def test_init_writes_nothing_for_an_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
-    for typed in (b"example.com\n", b"x y\n", b"\n65536\n", b"\n-1\n", "\n\u0663\n".encode()):
-        assert answer(runtime, typed)[0] == ExitCode.USAGE
-        assert list(folder.iterdir()) == []
+def test_init_asks_for_the_handler_on_a_terminal(runtime: Callable[..., Runtime], folder: Path) -> None:
+    code, shown = answer(runtime, b"9000/hook\n")
+    assert (code, shown) == (ExitCode.OK, "Your handler [8000]: ")
+    assert written(folder) == {"handler": "http://127.0.0.1:9000/hook"}
+    assert answer(runtime, b"", "2", "--force") == (ExitCode.OK, "")
+    assert written(folder) == {"handler": 2}
 
 
 def test_init_asks_again_after_an_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
-    code, shown = answer(runtime, b"example.com\nx y\n9000\n65536\n9001\n\n")
+    code, shown = answer(runtime, b"example.com\nx y\n9000\n")
     assert code == ExitCode.OK
     assert shown.count("Your handler [8000]: ") == 3
-    assert shown.count("The port to listen on [8787]: ") == 2
-    assert " The port to listen on is not a number from 0 to 65535.\n" in shown
-    assert " Enter a free port, or 0 to choose any free port.\n" in shown
-    assert written(folder) == {"handler": 9000, "listen": {"port": 9001, "compact": False}}
+    assert written(folder) == {"handler": 9000}
 
 
-def test_init_ends_after_the_third_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
-    code, shown = answer(runtime, b"\nx\ny\nz\n9001\n")
-    assert code == ExitCode.USAGE
-    assert shown.count("The port to listen on [8787]: ") == shown.count(" The port to listen on is not ") == 3
+def test_init_writes_nothing_after_the_third_invalid_answer(runtime: Callable[..., Runtime], folder: Path) -> None:
+    code, shown = answer(runtime, b"x y\nexample.com\n ftp://x\n9001\n")
+    assert (code, shown.count("Your handler [8000]: ")) == (ExitCode.USAGE, 3)
     assert list(folder.iterdir()) == []
 
 
@@ -97,9 +83,9 @@ def test_init_ends_when_stdin_ends_after_an_invalid_answer(runtime: Callable[...
 
 
 def test_init_rejects_a_handler_on_another_machine(run: Run) -> None:
-    result = run("init", "--forward-to", "https://example.com")
+    result = run("init", "https://example.com")
     assert result.code == ExitCode.USAGE
-    assert "--forward-to is not on this machine" in result.err
+    assert "error: The handler is not on this machine." in result.err
 
 
 def test_init_overwrites_a_file_only_with_force(run: Run, folder: Path) -> None:

@@ -131,15 +131,15 @@ def test_login_removes_white_space_around_the_secret(run: Run, port: Handler) ->
 
 def test_login_rejects_an_unprintable_name(run: Run, port: Handler) -> None:
     for name in ("", " ", "a\nb", "x" * 101):
-        result = log_in(run, port, f"--org={name}")
+        result = log_in(run, port, name)
         assert result.code == ExitCode.USAGE
         assert port.requests == []
 
 
 def test_login_lists_organizations_and_marks_the_default(run: Run, port: Handler) -> None:
     assert "No logins are saved." in run("login", "--list").err
-    log_in(run, port, "--org", "staging")
-    log_in(run, port, "--org", "production")
+    log_in(run, port, "staging")
+    log_in(run, port, "production")
     assert run("login", "--list").out.splitlines() == [
         f"staging  {port.url}  client ID an-id  secret in the file",
         f"production  {port.url}  client ID an-id  secret in the file  (default)",
@@ -159,8 +159,8 @@ def test_login_lists_organizations_and_marks_the_default(run: Run, port: Handler
 
 
 def test_report_run_uses_the_login_of_org(run: Run, port: Handler) -> None:
-    log_in(run, port, "--org", "a", secret="the-secret-of-a")
-    log_in(run, port, "--org", "b", secret="the-secret-of-b")
+    log_in(run, port, "a", secret="the-secret-of-a")
+    log_in(run, port, "b", secret="the-secret-of-b")
     run("report-run", RUN_ID, "--label", "x", "--org", "a")
     assert json.loads(port.requests[2].body) == {"clientId": "an-id", "clientSecret": "the-secret-of-a"}
     run("report-run", RUN_ID, "--label", "x", env={"PORT_HOOK_ORG": "a", "PORT_CLIENT_SECRET": "another-secret"})
@@ -239,11 +239,11 @@ def test_logout_deletes_the_only_login(run: Run, port: Handler, logins: Path) ->
 
 def test_logout_needs_an_organization_when_several_are_saved(run: Run, port: Handler) -> None:
     for name in ("a", "b", "c"):
-        log_in(run, port, "--org", name)
+        log_in(run, port, name)
     assert run("logout").code == ExitCode.USAGE
-    assert run("logout", "--org", "c", "--all").code == ExitCode.USAGE
-    assert run("logout", "--org", "x").code == ExitCode.SETTINGS
-    assert run("logout", "--org", "c", "--json").records[0]["type"] == "removed"
+    assert run("logout", "c", "--all").code == ExitCode.USAGE
+    assert run("logout", "x").code == ExitCode.SETTINGS
+    assert run("logout", "c", "--json").records[0]["type"] == "removed"
     assert "Several logins are saved (a, b), but none is the default" in run("sign", "-", stdin=b"{}").err
     assert run("logout", "--all").out.count("Logged out") == 2
 
@@ -273,7 +273,7 @@ def test_logins_file_is_not_used_when_others_can_write_it(run: Run, port: Handle
 
 
 def test_login_json_prints_one_record_and_the_notes_on_stderr(run: Run, port: Handler) -> None:
-    result = log_in(run, port, "--json", "--org", "production")
+    result = log_in(run, port, "--json", "production")
     (record,) = result.records
     assert (record["type"], record["organization"], record["is_default"]) == ("login", "production", True)
     assert SECRET not in result.out
@@ -299,6 +299,6 @@ def test_error_suggests_doctor_only_for_credentials_and_tunnels(runtime: Callabl
 
 
 def test_errors_of_login_and_logout_do_not_suggest_doctor(run: Run) -> None:
-    for command in (("login", "--client-id", "i", "--secret-file", "missing"), ("login",), ("logout", "--org", "acme")):
+    for command in (("login", "--client-id", "i", "--secret-file", "missing"), ("login",), ("logout", "acme")):
         result = run(*command)
         assert (result.code, "port-hook doctor" in result.err) == (ExitCode.SETTINGS, False)

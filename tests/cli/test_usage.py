@@ -98,7 +98,7 @@ def test_empty_value_is_reported_with_a_hint_about_unset_variables(run: Run) -> 
         (("sign", ""), "The name of a file is empty."),
         (("trigger", "", "--to", "8000"), "The name of a file is empty."),
         (("report-run", "", "--log", "done"), "The run ID is empty."),
-        (("doctor", "--forward-to", " "), "--forward-to: the target is empty."),
+        (("doctor", "--to", " "), "--to: the target is empty."),
         (("listen", "--only", "a", "--only="), "The value of --only is empty."),
         (("--profile", "", "captures"), "The value of --profile is empty."),
         (("restore", "create_vm", ""), "The name of an action is empty."),

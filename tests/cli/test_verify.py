@@ -189,7 +189,7 @@ def test_verify_diagnoses_an_empty_header(run: Run, folder: Path) -> None:
 
 def test_verify_finds_the_matching_secret_of_another_login(run: Run, folder: Path) -> None:
     with handler(token_answer()) as port:
-        login = ("login", "--org", "staging", "--client-id", "i", "--secret-file", "-", "--api-url", port.url)
+        login = ("login", "staging", "--client-id", "i", "--secret-file", "-", "--api-url", port.url)
         run(*login, "--keep-in", "file", stdin=b"the-secret-of-staging")
     keep(folder, a_capture(headers=signed(a_body(), secret=Secret("the-secret-of-staging"))))
     result = run("verify", "last", env=ENV)

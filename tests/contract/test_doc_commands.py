@@ -64,7 +64,7 @@ NOT_RUN = {
     r"\bpytest examples": "tests/process/test_example_suites.py runs it",
     r"^(git |repositories)": "tests/process/test_readme_commands.py types it, after the commands before it",
     r"ngrok config": "needs an account of ngrok",
-    r"port-hook login|--org production": "needs an account of Port: tests/cli/test_login.py",
+    r"port-hook (login|logout)|--org production": "needs an account of Port: tests/cli/test_login.py",
     r"trigger .*kafka://": "needs a broker: tests/cli/test_trigger_kafka.py",
     r"lambda://": "needs a runtime of Lambda: tests/cli/test_replay_lambda.py",
     r"--edit\b": "needs a terminal: tests/cli/test_replay.py",

@@ -99,7 +99,7 @@ WITHOUT = [
     ("replay", "000000000000", "--to", "URL", "--compare"),
     ("verify", "last"),
     ("verify", "request.http"),
-    ("doctor", "--forward-to", "URL"),
+    ("doctor", "--to", "URL"),
 ]
 COMMANDS = [
     ("trigger", "action.json", "--input", "title=a", "--to", "URL"),

@@ -232,7 +232,7 @@ def test_unknown_organization_error_lists_the_known_organizations(load: Load) ->
     with pytest.raises(SettingsError) as error:
         load(org="test")
     assert error.value.message == f"Organization not found in {path}: 'test'."
-    assert error.value.hint == "It has: production, staging. Or log in with `port-hook login --org NAME`."
+    assert error.value.hint == "It has: production, staging. Or log in with `port-hook login NAME`."
     load.config("default_org: test\norganizations: {a: {client_secret: s}}")
     with pytest.raises(SettingsError) as error:
         load().require_secret()

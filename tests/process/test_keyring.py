@@ -49,7 +49,7 @@ def kept(home: Path) -> str:
 
 
 def test_login_saves_the_secret_in_the_keyring_with_its_id_and_url(tmp_path: Path, port: Handler) -> None:
-    done = log_in(tmp_path, "InFile", port, "--org", "production")
+    done = log_in(tmp_path, "InFile", port, "production")
     assert done.returncode == 0
     assert done.stderr.startswith("note: the secret is in the keyring (a keyring for tests)\n")
     assert SECRET not in kept(tmp_path)
@@ -84,7 +84,7 @@ def test_login_uses_the_file_when_the_keyring_cannot_be_used(
     assert done.returncode == 0
     assert f"(mode 0600), because {reason}" in done.stderr
     assert SECRET not in done.stdout + done.stderr
-    refused = log_in(tmp_path, backend, port, "--keep-in", "keyring", "--org", "other")
+    refused = log_in(tmp_path, backend, port, "--keep-in", "keyring", "other")
     assert (refused.returncode, "other" in kept(tmp_path)) == (ExitCode.SETTINGS, False)
     assert f"was not saved in the keyring: {reason}." in refused.stderr
     assert SECRET not in refused.stderr

@@ -341,12 +341,11 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'login': (
         "Save an organization's credentials.",
         (
+            ('name', '[NAME]', False, 'A name for the organization, for --org of other commands.'),
         ),
         (
-            (('--org',), 'NAME', False, (), 'A name for the organization, for --org of other commands.'),
             (('--client-id',), 'ID', False, (), 'The client ID. Default: asks for it.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
-            (('--region',), 'REGION', False, (), "The organization's region: eu or us. Default: the region that accepts the credentials."),
             (('--api-url',), 'URL', False, (), 'Another API: an https:// URL, or a sandbox on this machine.'),
             (('--keep-in',), 'auto|keyring|file', False, ('auto', 'keyring', 'file'), 'Where to save the secret: auto (the keyring, otherwise a file), keyring or file.'),
             (('--list',), '', False, (), 'List the saved organizations.'),
@@ -359,7 +358,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
         ),
         (
-            (('--forward-to',), 'TARGET', False, (), 'The handler to check: a URL, host:port or port. Default: your handler in port-hook.toml, or the last `listen` target.'),
+            (('--to',), 'URL|PORT', False, (), 'The handler to check. Default: your handler in port-hook.toml, or the last `listen` target.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
@@ -399,11 +398,10 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'init': (
         'Create port-hook.toml, or a handler with its test.',
         (
+            ('handler', '[HANDLER]', False, 'Your handler on this machine: a port or URL. Default: 8000.'),
         ),
         (
-            (('--forward-to',), 'URL|PORT', False, (), 'Your handler on this machine. Default: 8000.'),
-            (('--port', '-p'), 'N', False, (), 'The port to listen on. Default: 8787.'),
-            (('--compact',), '', False, (), 'Show one line per invocation.'),
+            (('--port', '-p'), 'N', False, (), 'The port to listen on.'),
             (('--force',), '', False, (), 'Overwrite the file if it exists.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
@@ -411,9 +409,9 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'logout': (
         'Delete saved credentials.',
         (
+            ('name', '[NAME]', False, 'The organization. Required if several are saved.'),
         ),
         (
-            (('--org',), 'NAME', False, (), 'The organization. Required if several are saved.'),
             (('--all',), '', False, (), 'Delete the credentials of all organizations.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
@@ -482,7 +480,6 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
             (('--data',), 'FILE|-', False, (), 'A file with JSON for the expressions, or - for stdin.'),
             (('--strict',), '', False, (), 'Fail if an expression fails, instead of using null.'),
-            (('--within',), 'S', False, (), 'Stop after S seconds in total, for all expressions.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
