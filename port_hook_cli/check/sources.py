@@ -65,9 +65,9 @@ class SubjectSource:
     """Finds the request under check.
 
     `run_data` returns the run data for an action, or for a workflow's form as an action. `outputs` are the outputs of a
-    workflow's other nodes. Without `reads_definitions`, a name can mean only a capture or a payload. `accepts` raises
-    UsageError for a capture or a payload that must not be signed. `invoker` creates requests. Without `invoker`, an
-    invoker is opened.
+    workflow's other nodes. With `uses_last_outputs`, they come from the workflow's latest run instead. Without
+    `reads_definitions`, a name can mean only a capture or a payload. `accepts` raises UsageError for a capture or a
+    payload that must not be signed. `invoker` creates requests. Without `invoker`, an invoker is opened.
     """
 
     finder: Finder
@@ -77,6 +77,7 @@ class SubjectSource:
     target: RunTarget
     run_data: Callable[[PortAction], RunData] = lambda _: RunData()
     outputs: Mapping[str, Mapping[str, Any]] | None = None
+    uses_last_outputs: bool = False
     reads_definitions: bool = True
     accepts: Callable[[FoundRequest], None] = lambda _: None
     invoker: Invoker | None = None
@@ -245,6 +246,7 @@ class _NodeRequest:
 
         Raises UsageError for a node without a request.
         """
+        from port_hook_cli.trigger.outputs import last_outputs
         from port_hook_cli.trigger.workflow import walk_workflow
         from port_hook_cli.trigger.workflow_effects import Outside
         from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
@@ -254,7 +256,10 @@ class _NodeRequest:
         form = form_of_workflow(found.workflow, node)
         data = source.run_data_of(form)
         data = replace(data, properties=_completed(form, data))
-        start = WorkflowStart(workflow=found.workflow, node=node, data=data, outputs=source.outputs or {})
+        outputs = source.outputs or {}
+        if source.uses_last_outputs:
+            outputs = (await last_outputs(found.workflow, source.access, source.say)).outputs
+        start = WorkflowStart(workflow=found.workflow, node=node, data=data, outputs=outputs)
         outside = Outside(
             runtime=source.runtime,
             access=source.access,

@@ -32,7 +32,7 @@ from port_hook_cli.terminal.prompts import ask_for, can_ask, confirm_in_loop
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.trigger.action_files import read_object
-from port_hook_cli.trigger.outputs import read_outputs
+from port_hook_cli.trigger.outputs import LAST, read_outputs
 
 if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
@@ -83,7 +83,8 @@ def _check(asked: CheckCommand, target: RunTarget) -> ExitCode:
 
         check_replaceable(output.junit, "a JUnit report", is_junit, cwd=runtime.cwd)
     screen = CheckScreen(asked.plan, runtime, as_json=output.json, starts_handler=bool(asked.words))
-    forms = _Forms(asked.run, runtime)
+    forms, outputs = _Forms(asked.run, runtime), asked.run.files.get("outputs")
+    uses_last_outputs = outputs == LAST
     with (
         unwinding_on_sigterm(),
         closing(Finder(output.store, runtime, CaptureUse.SEND, sayer(runtime), kinds=KINDS)) as finder,
@@ -98,7 +99,8 @@ def _check(asked: CheckCommand, target: RunTarget) -> ExitCode:
             say=sayer(runtime),
             target=replace(target, handler=HandlerRule(project=asked.handler, last=finder.last_target).url),
             run_data=forms.read,
-            outputs=read_object(asked.run.files.get("outputs"), runtime, read_outputs) or {},
+            outputs=None if uses_last_outputs else read_object(outputs, runtime, read_outputs),
+            uses_last_outputs=uses_last_outputs,
         )
         session = CheckSession(
             name=asked.source,

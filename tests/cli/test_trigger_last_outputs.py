@@ -1,4 +1,4 @@
-"""`trigger WORKFLOW#NODE --with outputs=last`: with the outputs of the latest run in a sandbox."""
+"""`trigger WORKFLOW#NODE --with outputs=last`, and `check` alike: with the outputs of the latest run in a sandbox."""
 
 from __future__ import annotations
 
@@ -58,6 +58,14 @@ def test_node_uses_the_outputs_of_the_latest_run(run: Run, handler: Reporting, w
     assert (result.code, handler.paths) == (0, ["/ship"])
     assert json.loads(handler.requests[0][1]) == {"version": "2", "ready": "soon"}
     assert f"note: the outputs come from the run {latest}  SUCCESS  20" in result.err
+
+
+def test_check_uses_the_outputs_of_the_latest_run(run: Run, handler: Reporting) -> None:
+    run_in_sandbox(run, handler, "two", "2")
+    options = ("--with", "outputs=last", "--input", "version=3", "--only", "valid", "--to", handler.url)
+    result = run("check", "two.json#ship", *options, env=handler.api)
+    assert "note: the outputs come from the run " in result.err
+    assert json.loads(handler.requests[0][1]).items() >= {"version": "3", "ready": True}.items()
 
 
 def test_input_and_output_options_override_the_last_run(run: Run, handler: Reporting) -> None:
