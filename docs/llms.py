@@ -32,6 +32,7 @@ EXAMPLES = {
     "replay": "port-hook replay last --set payload.properties.cpu=4",
     "check": "port-hook check --to 8000 --only signature",
     "report-run": "port-hook report-run last --status success --log 'VM created' --dry-run",
+    "runs": "port-hook runs --active --json",
     "captures": "port-hook captures --failed --since 2h --json",
     "show": "port-hook show last --json",
     "diff": "port-hook diff 3f2a last",

@@ -47,6 +47,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "export": "Print a request as curl, pytest or Postman, or to share it.",
     },
     "Runs in Port": {
+        "runs": "Show the state, log and result of runs.",
         "report-run": "Report a run's progress and result.",
     },
     "Without Port": {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,11 +13,11 @@ from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
-from port_hook_cli.errors import PortApiError, RunEndedError, StoreError, UsageError
+from port_hook_cli.cli.run_names import find_run
+from port_hook_cli.errors import PortApiError, RunEndedError, UsageError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.reporting.report import log_batches, planned_calls, send_report
-from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runs.output_options import read_output
 from port_hook_cli.runs.updates import (
     Call,
@@ -189,7 +188,7 @@ def report_run(
     access = credentials.access(runtime, needs=("api_url",) if dry_run else None)
     if pending:
         _ = access.settings  # read first, as for other reports
-        named = None if run_id is None else _find_run(run_id, store, runtime)
+        named = None if run_id is None else find_run(run_id, store, runtime)
         return _report_pending(named, access, runtime, as_json=as_json)
     if run_id is None:
         raise UsageError("Missing argument RUN_ID.", hint="Pass a run ID, such as r_…, or `last`.")
@@ -199,7 +198,7 @@ def report_run(
             "The report is empty.",
             hint="Add --status, --log, --summary, --label, --link, --output, or a command after `--`.",
         )
-    plan = plan_report(_find_run(run_id, store, runtime), report)
+    plan = plan_report(find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
         _note(remark, runtime)
     if words:
@@ -339,24 +338,6 @@ def _print_calls(calls: list[Call], run_id: str, api_url: str, runtime: Runtime,
         return
     for call in calls:
         print(format_call(call, api_url), file=runtime.stdout)
-
-
-def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
-    latest = parse_latest(name)
-    if latest is None:
-        run_id = check_run_id(name)
-        if doubt := doubt_about(run_id):
-            _note(doubt, runtime)
-        return run_id
-    from port_hook_cli.captures.store.finder import open_captures
-
-    with open_captures(store, runtime, sayer(runtime)) as captures:
-        recent = captures.latest(with_run=True, originals=not latest.replays, back=latest.back)
-    if recent is None or recent.payload.run_id is None:
-        what = name if latest.back else "replay" if latest.replays else "captured request"
-        raise StoreError(f"The store has no {what} with a run ID.", hint="Pass a run ID, such as r_….")
-    _note(f"{name} is {recent.payload.run_id}", runtime)
-    return check_run_id(recent.payload.run_id)
 
 
 def _text(given: str | None, runtime: Runtime) -> str | None:

@@ -52,6 +52,7 @@ FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "verify": {"tolerance": (0, 300), "json": ANY},
     "replay": {"timestamp-unit": ANY, "rate": ANY, "expect-status": ANY, "timeout": (0.001, 40), "json": ANY},
     "check": {"within": (10, 60), "timeout": (1, 5), "strict": ANY, "json": ANY},
+    "runs": {"limit": (1, 1000), "json": ANY},
     "report-run": {"json": ANY},
     "captures": {"limit": (1, 1000), "json": ANY},
     "show": {"json": ANY},

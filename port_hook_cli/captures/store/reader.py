@@ -209,6 +209,13 @@ class StoreReader:
         rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
         return {name: bool(succeeded) for name, succeeded in rows if isinstance(name, str)}
 
+    def runs_among(self, run_ids: Iterable[str]) -> set[str]:
+        """Return the run IDs that have captures, among `run_ids`. Raises StoreError."""
+        import json  # few commands need it
+
+        rows = self._rows(statements.RUNS_AMONG, [json.dumps(list(run_ids))])
+        return {name for (name,) in rows if isinstance(name, str)}
+
     def last_number(self) -> int:
         """Return the number of the latest capture, or 0 for an empty store. Raises StoreError."""
         return int(self._rows(statements.LATEST, [])[0][0] or 0)

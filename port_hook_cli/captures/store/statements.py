@@ -95,6 +95,8 @@ SAVED_MESSAGES = portable(
     "WHERE kafka IS NOT NULL ORDER BY seq DESC LIMIT ?"
 )
 
+RUNS_AMONG = "SELECT DISTINCT run_id FROM captures WHERE run_id IN (SELECT value FROM json_each(?))"
+
 LATEST = "SELECT max(seq) FROM captures"
 # Two subqueries, because SQLite would scan a whole index for `SELECT min(seq), max(seq)`.
 OLDEST_AND_LATEST = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"

@@ -282,6 +282,24 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
+    'runs': (
+        'Show the state, log and result of runs.',
+        (
+            ('run_id', 'RUN_ID|last', False, 'An action run (r_…), workflow run (wfr_…) or node run (wfnr_…), or `last`: the run of the latest received request. Default: list the latest runs.', 'runs_to_report'),
+        ),
+        (
+            (('--watch',), '', False, (), 'Follow the run until it ends. Exits with code 1 unless it ends as SUCCESS.'),
+            (('--active',), '', False, (), "List only runs that haven't ended."),
+            (('--action',), 'NAME', False, (), 'List only runs of this action or workflow.', 'captured_actions'),
+            (('--since',), 'TIME', False, (), 'List only runs that started since this time: 10m, 2h, 3d, or 2026-05-01T13:30.'),
+            (('--limit', '-L'), 'N', False, (), 'List at most N runs.'),
+            (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
+            (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
+            (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
+            (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
+            (('--help', '-h'), '', False, (), 'Show the help and exit.'),
+        ),
+    ),
     'report-run': (
         "Report a run's progress and result.",
         (

@@ -1,0 +1,34 @@
+"""The run that a command's argument names: a run ID, or `last` for the run of the latest capture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from port_hook_cli.captures.latest import parse_latest
+from port_hook_cli.errors import StoreError
+from port_hook_cli.runs.ids import check_run_id, doubt_about
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import sayer, tell
+from port_hook_cli.text.safe import printable
+
+
+def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
+    """Return the run ID that a name means, and print what `last` and unusual IDs mean.
+
+    Raises UsageError for an invalid name, and StoreError if the store has no such run.
+    """
+    latest = parse_latest(name)
+    if latest is None:
+        run_id = check_run_id(name)
+        if doubt := doubt_about(run_id):
+            tell(f"note: {printable(doubt)}", runtime)
+        return run_id
+    from port_hook_cli.captures.store.finder import open_captures
+
+    with open_captures(store, runtime, sayer(runtime)) as captures:
+        recent = captures.latest(with_run=True, originals=not latest.replays, back=latest.back)
+    if recent is None or recent.payload.run_id is None:
+        what = name if latest.back else "replay" if latest.replays else "captured request"
+        raise StoreError(f"The store has no {what} with a run ID.", hint="Pass a run ID, such as r_….")
+    tell(f"note: {printable(f'{name} is {recent.payload.run_id}')}", runtime)
+    return check_run_id(recent.payload.run_id)

@@ -1,0 +1,255 @@
+"""The command `port-hook runs`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from port_hook_cli.cli import options
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.cli.option_groups import NoEffect, Trust, argument, command, option
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.terminal.console import Output, emit, sayer, tell
+from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store.reader import StoreReader
+    from port_hook_cli.invocations.models import Capture
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.port_api.client import PortApi
+    from port_hook_cli.port_api.runs import RunList, SeenRun
+    from port_hook_cli.runs.port_run import PortRun
+
+_RUN = "a RUN_ID"
+_ONE = NoEffect("A RUN_ID selects one run", beside=(_RUN,))
+
+
+class _ListOptions(NamedTuple):
+    """What to list. `since_s` is in seconds since the epoch."""
+
+    action: str | None
+    is_active: bool
+    since_s: float | None
+    limit: int
+
+
+@command
+def runs(
+    ctx: typer.Context,
+    run_id: Annotated[
+        str | None,
+        argument(
+            name=_RUN,
+            help="An action run (r_…), workflow run (wfr_…) or node run (wfnr_…), or `last`: the run of the latest "
+            "received request. Default: list the latest runs.",
+            metavar="RUN_ID|last",
+            completes="runs_to_report",
+        ),
+    ] = None,
+    watch: Annotated[
+        bool,
+        option(
+            "--watch",
+            help="Follow the run until it ends. Exits with code 1 unless it ends as SUCCESS.",
+            no_effect=(NoEffect("There is no run to follow", without=(_RUN,)),),
+            is_common=True,
+        ),
+    ] = False,
+    active: Annotated[
+        bool, option("--active", help="List only runs that haven't ended.", no_effect=(_ONE,), is_common=True)
+    ] = False,
+    action: Annotated[
+        str | None,
+        option(
+            "--action",
+            help="List only runs of this action or workflow.",
+            metavar="NAME",
+            completes="captured_actions",
+            no_effect=(_ONE,),
+            is_common=True,
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        option(
+            "--since",
+            help="List only runs that started since this time: 10m, 2h, 3d, or 2026-05-01T13:30.",
+            metavar="TIME",
+            no_effect=(_ONE,),
+            is_common=True,
+        ),
+    ] = None,
+    limit: Annotated[
+        int,
+        option(
+            "--limit",
+            "-L",
+            help="List at most N runs.",
+            metavar="N",
+            min=1,
+            max=1000,
+            trust=Trust(1.0, 1000.0),
+            no_effect=(_ONE,),
+            is_common=True,
+        ),
+    ] = 20,
+    as_json: options.Json = False,
+    *,
+    credentials: options.CredentialOptions,
+    store: options.Store = None,
+) -> ExitCode:
+    """Show the state, log and result of runs.
+
+    Only reads from Port's API. For a run that is IN_PROGRESS, explains what it waits for, whether its request was
+    captured here, and how the handler responded.
+    """
+    from port_hook_cli.text.durations import parse_since
+
+    runtime: Runtime = ctx.obj
+    since_s = None if since is None else parse_since(since, now=runtime.now())
+    access = credentials.access(runtime)
+    _ = access.settings  # its problems are reported before those of the store
+    if run_id is None:
+        wanted = _ListOptions(action, active, since_s, limit)
+        return _list(wanted, access, store, runtime, as_json=as_json)
+    from port_hook_cli.cli.run_names import find_run
+    from port_hook_cli.invocations.payload import is_workflow_run_id
+
+    wanted_run = run_id if is_workflow_run_id(run_id) else find_run(run_id, store, runtime)
+    return _show(wanted_run, access, store, runtime, watch=watch, as_json=as_json)
+
+
+def _list(wanted: _ListOptions, access: PortAccess, store: Path | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
+    from port_hook_cli.runs.run_view import run_record, runs_table
+
+    with _captures(store, runtime) as kept:
+        found, captured = asyncio.run(_find(wanted, access, kept, runtime))
+    if not found:
+        tell("No runs match." if any(wanted[:3]) else "Port has no runs.", runtime)
+    elif as_json:
+        for run in found:
+            emit(run_record(run, {}, app_url=access.settings.app_url, captured=captured), runtime.stdout)
+    else:
+        output = Output(runtime.stdout, runtime.environ)
+        width = output.width if output.is_terminal else None
+        output.print(*runs_table(found, captured, now=runtime.now(), width=width))
+    return ExitCode.OK
+
+
+async def _find(
+    wanted: _ListOptions, access: PortAccess, kept: StoreReader | None, runtime: Runtime
+) -> tuple[Sequence[PortRun], set[str]]:
+    """Return the listed runs, and the run IDs that have captures."""
+    from port_hook_cli.port_api.runs import PortRuns
+
+    async with _client(access, runtime) as api:
+        listed = await PortRuns(api).list_all(name=wanted.action, is_active=wanted.is_active)
+    _tell_gaps(listed, runtime)
+    found = [run for run in listed.runs if wanted.since_s is None or (run.started_s or 0.0) >= wanted.since_s]
+    captured = kept.runs_among(each for run in found for each in run.request_ids) if kept else set()
+    return found[: wanted.limit], captured
+
+
+def _tell_gaps(listed: RunList, runtime: Runtime) -> None:
+    if listed.problem:
+        tell(f"note: workflow runs are not listed: {printable(listed.problem)}", runtime)
+    if listed.is_cut:
+        text = "note: Port has more runs than one call returns, so runs may be missing. Use --action or --active."
+        tell(text, runtime)
+
+
+def _show(
+    run_id: str, access: PortAccess, store: Path | None, runtime: Runtime, *, watch: bool, as_json: bool
+) -> ExitCode:
+    with _captures(store, runtime) as kept:
+        screen = _RunScreen(kept, access, runtime, as_json=as_json)
+        try:
+            run = asyncio.run(_look(run_id, screen, access, runtime, watch=watch))
+        except KeyboardInterrupt:
+            return ExitCode.INTERRUPTED
+    return ExitCode.FAILED if watch and run.state != "SUCCESS" else ExitCode.OK
+
+
+async def _look(run_id: str, screen: _RunScreen, access: PortAccess, runtime: Runtime, *, watch: bool) -> PortRun:
+    from port_hook_cli.port_api.runs import PortRuns, RunWatch
+
+    async with _client(access, runtime) as api:
+        watched = RunWatch(PortRuns(api), run_id, workflow_run=screen.workflow_run_of(run_id))
+        if watch:
+            return await watched.until_end(screen.show)
+        seen = await watched.look()
+        screen.show(seen)
+        return seen.run
+
+
+class _RunScreen:
+    """Prints one run: in full when it is first seen, and then its changes and new log entries."""
+
+    def __init__(self, kept: StoreReader | None, access: PortAccess, runtime: Runtime, *, as_json: bool) -> None:
+        self._kept, self._access, self._runtime, self._as_json = kept, access, runtime, as_json
+        self._shown = ""
+
+    def workflow_run_of(self, run_id: str) -> str | None:
+        """Return the workflow run in the captured payload of a node run, or None."""
+        capture = self._capture_of(run_id)
+        return capture.payload.workflow_run if capture else None
+
+    def show(self, seen: SeenRun) -> None:
+        """Print a run and its new log entries, unless nothing has changed."""
+        from port_hook_cli.runs.run_view import change_text, log_lines, run_lines, run_record
+        from port_hook_cli.text.styled import Styled
+
+        run, runtime, change = seen.run, self._runtime, change_text(seen.run)
+        if seen.problem:
+            self._tell_once(f"note: the log is not shown: {printable(seen.problem)}")
+        if change == self._shown and not seen.entries:
+            return
+        app_url, output = self._access.settings.app_url, Output(runtime.stdout, runtime.environ)
+        if self._as_json:
+            captures = self._captures_of(run)
+            entries = None if seen.problem else seen.entries
+            emit(run_record(run, captures, app_url=app_url, entries=entries), runtime.stdout)
+        else:
+            lines = [*log_lines(seen.entries, run.node_runs, now=runtime.now())]
+            if not self._shown:
+                lines = [*run_lines(run, self._captures_of(run), now=runtime.now(), app_url=app_url), *lines]
+            elif change != self._shown:
+                lines.append(Styled(change, "bold"))
+            output.print(*output.fit(lines))
+            runtime.stdout.flush()
+        self._shown = change
+
+    def _captures_of(self, run: PortRun) -> Mapping[str, Capture]:
+        found = {each: self._capture_of(each) for each in run.request_ids}
+        return {name: capture for name, capture in found.items() if capture is not None}
+
+    def _capture_of(self, run_id: str) -> Capture | None:
+        if self._kept is None:
+            return None
+        return self._kept.latest(run_id=run_id, originals=True) or self._kept.latest(run_id=run_id)
+
+    def _tell_once(self, line: str) -> None:
+        if self._runtime.memory.is_new(line):
+            tell(line, self._runtime)
+
+
+def _client(access: PortAccess, runtime: Runtime) -> PortApi:
+    return access.client(on_retry=lambda words: tell(f"note: {printable(words)}", runtime))
+
+
+@contextmanager
+def _captures(store: Path | None, runtime: Runtime) -> Iterator[StoreReader | None]:
+    """Yield the open store, or None if the current directory has no store and the user chose none."""
+    from port_hook_cli.captures.database.opening import store_path
+    from port_hook_cli.captures.store.finder import open_captures
+
+    if store is None and not store_path(None, runtime.cwd).exists():
+        yield None
+        return
+    with open_captures(store, runtime, sayer(runtime), show_only=True) as kept:
+        yield kept

@@ -1,0 +1,166 @@
+"""`runs`, with a sandbox in place of Port."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.sandbox import ApiEvent, Sandbox
+from tests.cli.test_trigger_workflow_in_port import INPUTS, deploy_service
+from tests.cli.workflow_handler import NodeHandler, serving
+from tests.conftest import Run
+from tests.factories import RUN_ID, a_capture, an_invocation
+from tests.flaky_port import Fault, a_flaky_port
+from tests.sandboxes import a_sandbox, environ_of
+from tests.stores import keep
+
+OTHER_RUN = "r_" + "b" * 16
+REQUEST = {"type": "WEBHOOK", "url": "https://x.example/hook", "method": "POST", "synchronized": False, "body": {}}
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with a_sandbox(runs=[RUN_ID, OTHER_RUN]) as running:
+        running.runs[RUN_ID].invocation.payload = dict(REQUEST)
+        yield running
+
+
+@pytest.fixture
+def ask(run: Run, sandbox: Sandbox) -> Callable[..., Any]:
+    return lambda *args: run("runs", *args, env=environ_of(sandbox))
+
+
+def end(sandbox: Sandbox, run_id: str, status: str = "SUCCESS") -> None:
+    sandbox.runs[run_id].update({"status": status}, time.time())
+
+
+def test_run_in_progress_says_what_ends_it_and_how_the_handler_responded(
+    ask: Callable[..., Any], sandbox: Sandbox, folder: Path
+) -> None:
+    delivery = Delivery(url="http://127.0.0.1:8000/", status=202)
+    keep(folder, a_capture(an_invocation(id="a" * 12), delivery=delivery))
+    sandbox.runs[RUN_ID].logs.append({"message": "one\x1b[2J\ntwo", "createdAt": "2026-05-01T00:00:00Z"})
+    result = ask(RUN_ID)
+    assert (result.code, result.err) == (0, "")
+    head, *lines = result.out.splitlines()
+    assert head == f"{RUN_ID}  create_vm  IN_PROGRESS"
+    assert "  request    POST https://x.example/hook" in lines
+    assert "  captured   aaaaaaaaaaaa, signature valid, handler 202" in lines
+    waits = "The handler responded with 202. The run stays IN_PROGRESS until the handler reports its result."
+    assert f"  waits      {waits}" in lines
+    assert lines[lines.index(f"  waits      {waits}") + 1].strip() == f"port-hook report-run {RUN_ID} --status success"
+    assert lines[-2].endswith("one\\x1b[2J")
+    assert lines[-1].strip() == "two"
+
+
+def test_record_of_the_last_run_has_its_capture_and_its_log(
+    ask: Callable[..., Any], sandbox: Sandbox, folder: Path
+) -> None:
+    keep(folder, a_capture(an_invocation(id="a" * 12)))
+    sandbox.runs[RUN_ID].logs += [{"message": str(number)} for number in range(120)]
+    (record,) = ask("last", "--json").records
+    assert (record["run_id"], record["capture"]["id"], record["synchronized"]) == (RUN_ID, "a" * 12, False)
+    assert [entry["message"] for entry in record["log"]] == [str(number) for number in range(120)]
+    assert record["ends_with"] == [{"run_id": RUN_ID, "what": "report"}]
+
+
+def test_list_shows_captured_runs_and_filters(ask: Callable[..., Any], sandbox: Sandbox, folder: Path) -> None:
+    keep(folder, a_capture())
+    sandbox.runs[OTHER_RUN].start.action = "other"
+    sandbox.runs[OTHER_RUN].created_at += 60
+    end(sandbox, OTHER_RUN)
+    other, first = ask("--json").records
+    assert (other["run_id"], other["captured"], other["log"]) == (OTHER_RUN, False, None)
+    assert (first["run_id"], first["captured"]) == (RUN_ID, True)
+    header, *rows = ask().out.splitlines()
+    assert header.split() == ["started", "run", "state", "action", "captured"]
+    assert [row.split()[-4:] for row in rows] == [
+        [OTHER_RUN, "SUCCESS", "other", "no"],
+        [RUN_ID, "IN_PROGRESS", "create_vm", "yes"],
+    ]
+    listed: list[tuple[tuple[str, ...], list[str]]] = [
+        (("--active",), [RUN_ID]),
+        (("--action", "other"), [OTHER_RUN]),
+        (("--limit", "1"), [OTHER_RUN]),
+        (("--since", "2099-01-01"), []),
+    ]
+    for args, expected in listed:
+        assert [each["run_id"] for each in ask(*args, "--json").records] == expected, args
+    assert "No runs match." in ask("--since", "2099-01-01").err
+
+
+@pytest.mark.parametrize(("status", "code"), [("SUCCESS", ExitCode.OK), ("FAILURE", ExitCode.FAILED)])
+def test_watch_follows_a_run_until_it_ends(run: Run, status: str, code: ExitCode) -> None:
+    reads: list[ApiEvent] = []
+
+    def on_event(event: ApiEvent) -> None:
+        if "/logs" in event.path:
+            reads.append(event)
+            port.runs[RUN_ID].logs.append({"message": f"entry {len(reads)}"})
+            if len(reads) == 2:
+                end(port, RUN_ID, status)
+
+    with a_sandbox(runs=[RUN_ID], on_event=on_event) as port:
+        result = run("runs", RUN_ID, "--watch", env=environ_of(port))
+    assert result.code == code
+    assert [line for line in result.out.splitlines() if "entry" in line or RUN_ID in line] == [
+        f"{RUN_ID}  create_vm  IN_PROGRESS",
+        f"             port-hook report-run {RUN_ID} --status success",
+        "  log          entry 1",
+        "  log          entry 2",
+        f"{RUN_ID} {status}",
+    ]
+
+
+def test_options_of_another_kind_of_listing_are_rejected(ask: Callable[..., Any]) -> None:
+    assert ask("--watch").code == ExitCode.USAGE
+    assert ask(RUN_ID, "--active").code == ExitCode.USAGE
+    assert ask("r_1/../x").code == ExitCode.USAGE
+
+
+@pytest.fixture
+def workflow_run(run: Run) -> Iterator[Callable[..., Any]]:
+    """`runs` for a sandbox with one workflow run, whose asynchronous node waits for a report."""
+    with (
+        serving(NodeHandler()) as handler,
+        Renderer() as renderer,
+        a_sandbox(workflows=[deploy_service(handler.url)], renders=renderer) as sandbox,
+    ):
+        env = environ_of(sandbox)
+        run("trigger", "deploy_service", "--via-port", *INPUTS, env=env)
+        while "/deploy" not in handler.paths:  # each look is a call, which takes its time
+            run("runs", env=env)
+        yield lambda *args: run("runs", *args, env=env)
+
+
+def test_workflow_run_and_node_run_say_which_node_waits(workflow_run: Callable[..., Any]) -> None:
+    (listed,) = workflow_run("--json").records
+    name, node_run = listed["run_id"], listed["node_runs"][-1]["node_run_id"]
+    assert (listed["kind"], listed["name"], listed["status"]) == ("workflow-run", "deploy_service", "IN_PROGRESS")
+    assert "deploy_service#deploy" in workflow_run("--active").out
+    shown = workflow_run(name).out
+    assert "deploy: The request was not captured here. A synchronized node (the default) ends with" in shown
+    assert f"port-hook report-run {node_run} --status success" in shown
+    assert workflow_run(name, "--json").records[0]["ends_with"] == [{"run_id": node_run, "what": "response-or-report"}]
+    (node,) = workflow_run(node_run, "--json").records
+    assert (node["kind"], node["name"], node["node_runs"]) == ("node-run", "deploy", [])
+    missing = workflow_run("wfnr_" + "z" * 16)
+    assert missing.code == ExitCode.PORT_API
+    assert "is not in the 200 latest workflow runs" in missing.err
+
+
+def test_organization_without_workflows_lists_its_action_runs(run: Run) -> None:
+    listed = json.dumps({"ok": True, "runs": [{"id": RUN_ID, "status": "NEW\x1b[2J"}, {"id": 7}, []]}).encode()
+    with a_flaky_port((Fault(status=200, body=listed), Fault(status=403))) as port:
+        env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": port.url}
+        result = run("runs", env=env)
+    assert result.out.splitlines()[1].split() == ["-", RUN_ID, "NEW\\x1b[2J", "(no", "action)", "no"]
+    assert "note: workflow runs are not listed: Port's API responded with 403" in result.err
