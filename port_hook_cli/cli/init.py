@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import UsageError
+from port_hook_cli.files.example_handlers import HANDLERS, PATH, write_handler
 from port_hook_cli.files.project_file import check_no_project_file, write_project_file
 from port_hook_cli.files.settings_file import PROJECT_CONFIG
 from port_hook_cli.invocations.targets import is_on_this_machine, read_target
@@ -46,25 +48,59 @@ def init(
     ctx: typer.Context,
     handler: Annotated[
         str | None,
-        argument(help="Your handler on this machine: a port or URL. Default: 8000.", metavar="[HANDLER]"),
+        argument(
+            help="Your handler on this machine: a port or URL. Default: 8000.",
+            metavar="[HANDLER]",
+            name="HANDLER",
+            excludes=("--handler",),
+        ),
     ] = None,
     port: Annotated[
         int | None,
         option("--port", "-p", metavar="N", help="The port to listen on.", min=0, max=65535, is_common=True),
     ] = None,
-    force: Annotated[bool, option("--force", help="Overwrite the file if it exists.", is_common=True)] = False,
+    force: Annotated[bool, option("--force", help="Overwrite port-hook.toml if it exists.", is_common=True)] = False,
+    example: Annotated[
+        str | None,
+        option(
+            "--handler",
+            help=f"Instead, write a correct handler with its test to new files: {', '.join(HANDLERS)}.",
+            metavar="NAME",
+            parser=options.one_of(tuple(HANDLERS)),
+            choices=tuple(HANDLERS),
+            excludes=("--port", "--force"),
+            is_common=True,
+        ),
+    ] = None,
 ) -> ExitCode:
     """Create port-hook.toml, or a handler with its test.
 
     On a terminal, asks for the handler if you don't pass it.
     """
     runtime: Runtime = ctx.obj
+    if example is not None:
+        return _write_handler(example, runtime)
     if not force:
         check_no_project_file(runtime.cwd)
     chosen = _handler(runtime) if handler is None else _read_handler(handler)
     text = _FILE.format(handler=chosen, listen=_NO_PORT if port is None else f"[listen]\nport = {port}")
     write_project_file(runtime.cwd, text, overwrites=force)
     print(f"Created ./{PROJECT_CONFIG}. Start with `port-hook listen`.", file=runtime.stdout)
+    return ExitCode.OK
+
+
+def _write_handler(name: str, runtime: Runtime) -> ExitCode:
+    written = write_handler(name, cwd=runtime.cwd)
+    steps = {
+        "Install": written.install,
+        "Start": f"{written.start}   (with PORT_CLIENT_ID and PORT_CLIENT_SECRET)",
+        "Check": f"port-hook check create_vm.yaml --to http://127.0.0.1:8000{PATH}",
+        "Test": f"{written.test}   (with port-hook's pytest extra)",
+    }
+    print(f"Created {', '.join(written.files)}.", file=runtime.stdout)
+    for title, line in steps.items():
+        if line:
+            print(f"{title + ':':<9}{line}", file=runtime.stdout)
     return ExitCode.OK
 
 

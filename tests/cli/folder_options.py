@@ -96,6 +96,7 @@ _BY_OPTION = {
     ("check", "skip"): "old",
     ("check", "within"): "30",
     ("check", "timeout"): "2",
+    ("init", "handler"): "flask",
     ("trigger", "format"): "httpie",
     ("export", "format"): "har",
 }

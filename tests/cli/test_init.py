@@ -1,21 +1,32 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import stat
+import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.files.example_handlers import HANDLERS, PATH
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
+from tests.processes import NO_OTHER_PLUGINS, PYTEST
+from tests.sandboxes import a_sandbox, environ_of
+from tests.sockets import free_port
 from tests.terminal_streams import Keyboard, Screen
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and pseudo terminals are POSIX")
 
 
@@ -126,3 +137,69 @@ def test_init_reports_an_unwritable_file(run: Run, folder: Path) -> None:
     assert result.code == ExitCode.STORE
     assert "./port-hook.toml cannot be written: " in result.err
     assert [path.name for path in folder.iterdir()] == ["port-hook.toml"]
+
+
+def test_init_writes_an_example_handler_and_its_test(run: Run, folder: Path) -> None:
+    for name, handler in HANDLERS.items():
+        result = run("init", "--handler", name)
+        assert result.code == ExitCode.OK
+        assert result.out.startswith(f"Created {', '.join(handler.files)}.\n")
+        assert {each.name for each in folder.iterdir()} == set(handler.files)
+        for file in handler.files:
+            assert (folder / file).read_bytes() == (EXAMPLES / name / file).read_bytes()
+            (folder / file).unlink()
+
+
+def test_init_writes_no_handler_over_an_existing_file(run: Run, folder: Path) -> None:
+    (folder / "create_vm.yaml").write_text("mine")
+    result = run("init", "--handler", "flask")
+    assert (result.code, result.err.splitlines()[0]) == (ExitCode.STORE, "error: create_vm.yaml already exists.")
+    assert [each.name for each in folder.iterdir()] == ["create_vm.yaml"]
+    assert run("init", "8000", "--handler", "flask").code == ExitCode.USAGE
+
+
+def test_wheel_contains_the_files_of_the_example_handlers() -> None:
+    project = tomllib.loads((EXAMPLES.parent / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    files = {f"examples/{name}/{file}" for name, handler in HANDLERS.items() for file in handler.files}
+    assert included == {file: f"port_hook_cli/{file}" for file in files}
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("name", HANDLERS)
+def test_written_handler_passes_its_test_and_every_check(name: str, run: Run, folder: Path) -> None:
+    assert run("init", "--handler", name).code == ExitCode.OK
+    if name == "express":
+        modules = EXAMPLES / "express" / "node_modules"
+        if not modules.is_dir():
+            pytest.skip("Express is not installed")
+        (folder / "node_modules").symlink_to(modules)
+    environ = {**os.environ, **NO_OTHER_PLUGINS}
+    words = [*PYTEST, "-rs", *HANDLERS[name].test.split()[1:]]
+    done = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, timeout=170, check=False)
+    if skipped := re.search(r"SKIPPED .*?: (.*)", done.stdout):
+        pytest.skip(skipped[1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    program, *arguments = HANDLERS[name].start.replace("8000", str(port := free_port())).split()
+    if program != "node" and find_spec(program) is None:
+        pytest.skip(f"{program} is not installed")
+    command = ["node", *arguments] if program == "node" else [sys.executable, "-m", program, *arguments]
+    with a_sandbox() as sandbox:
+        variables = environ_of(sandbox)
+        with subprocess.Popen(command, cwd=folder, env={**environ, **variables}, stderr=subprocess.DEVNULL) as handler:
+            try:
+                wait_for_port(port)
+                url = f"http://127.0.0.1:{port}{PATH}"
+                checked = run("check", "create_vm.yaml", "--to", url, "--strict", "--json", env=variables)
+            finally:
+                handler.kill()
+    assert checked.code == ExitCode.OK, checked.out + checked.err
+
+
+def wait_for_port(port: int) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)  # nothing tells of it
+    pytest.fail(f"nothing listens on port {port}")

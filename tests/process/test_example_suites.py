@@ -22,6 +22,7 @@ SUITES = {
     "express": 10,
     "fastapi": 10,
     "flask": 7,
+    "node": 4,
     "s3-bucket": 12,
     "software-template": 12,
     "workflows": 9,

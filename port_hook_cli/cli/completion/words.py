@@ -420,7 +420,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
         (
             (('--port', '-p'), 'N', False, (), 'The port to listen on.'),
-            (('--force',), '', False, (), 'Overwrite the file if it exists.'),
+            (('--force',), '', False, (), 'Overwrite port-hook.toml if it exists.'),
+            (('--handler',), 'NAME', False, ('fastapi', 'flask', 'express', 'node'), 'Instead, write a correct handler with its test to new files: fastapi, flask, express, node.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
     ),
