@@ -27,7 +27,7 @@ user to run `port-hook listen --forward-to PORT` and the workflow or action, or 
 2. `port-hook verify last --json` explains why the signature of the latest request is invalid (`causes`, each with a \
 `fix`). `last` is the latest request that arrived. A replay never changes what it means.
 3. If the signature is valid but the handler rejects it, pass the signature S that the handler's code computed: \
-`port-hook verify last --signature S` says what that code did. `port-hook replay last --to PORT --find-fault` finds \
+`port-hook verify last --signature S` says what that code did. `port-hook check last --to PORT` finds \
 the mistake without a change to the code. An accepted request can start the handler's real work: ask the user first.
 4. `port-hook show last` shows the request, the handler's response and what Port does with it.
 5. Fix the handler. `port-hook replay last --json` sends the request again, newly signed. \

@@ -39,12 +39,16 @@ from port_hook_cli.check.valid_request import check_second, check_valid
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
 """A callback for findings. It gets each finding when the finding is settled, not in the order of the table."""
 
+OnSearch: TypeAlias = Callable[[int, str], None]
+"""A callback for the search for the reason why a handler rejects valid requests: the number and kind of a request."""
+
 
 async def check(
     subject: CheckSubject,
     means: CheckMeans,
     plan: CheckPlan,
     on_finding: OnFinding = lambda _: None,
+    on_search: OnSearch = lambda _number, _what: None,
     *,
     original: str | None = None,
 ) -> CheckReport:
@@ -56,7 +60,11 @@ async def check(
     began = asyncio.get_running_loop().time()
     slugs = plan.expected(subject, starts_handler=means.handler is not None)
     exam = HandlerExam(
-        prober=Prober(subject, means, plan.limits), slugs=slugs, on_finding=on_finding, original=original
+        prober=Prober(subject, means, plan.limits),
+        slugs=slugs,
+        on_finding=on_finding,
+        on_search=on_search,
+        original=original,
     )
     limit = asyncio.timeout(plan.limits.within_s + plan.limits.waits.overtime_s)
     try:
@@ -80,6 +88,7 @@ async def check(
         duration_s=asyncio.get_running_loop().time() - began,
         sent=exam.prober.sent,
         output=exam.output or b"",
+        fault=exam.fault,
     )
 
 

@@ -6,17 +6,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.effects import NOT_SEEN, FirstRun
-from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
+from port_hook_cli.check.findings import CheckFinding, CheckStatus, found, not_observed, passed
 from port_hook_cli.check.languages import fix_in
 from port_hook_cli.check.pace import TIME_UP, LeftHandler
 from port_hook_cli.check.probing import Prober
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.runs.seen_calls import SeenCall
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.fault import FoundFault
 
 LOST = "the sandbox stopped responding"
 UNRESPONSIVE = "the handler did not respond to earlier requests"
@@ -33,6 +36,11 @@ _UNLOCK = (
     "Verify the signature before you store anything of a request. Do not lock out senders, because anyone can send."
 )
 _LEAST_LATE_S, _MOST_LATE_S = 1.0, 5.0
+
+
+def _is_always_told(slug: str, severity: CheckSeverity | None) -> bool:
+    """Return whether a finding is told although its check is not wanted: without a valid request, nothing is proved."""
+    return slug == "valid" and severity is None
 
 
 class PassedSoFar(NamedTuple):
@@ -57,12 +65,14 @@ class HandlerExam:
     that the handler verified, but whose work failed. The checks in `passed_so_far` are judged again at the end. With
     `is_strict`, the handler rejects unknown fields. With `hides_rejections`, it rejects requests with a 2xx status.
     With `works_once`, it accepted only the first of several identical requests. With `takes_more`, it accepted two of
-    them. `second` is the second of them. `output` is the output of the handler's process.
+    them. `second` is the second of them. `output` is the output of the handler's process. `fault` is the result of the
+    search for the reason why it rejected the valid request.
     """
 
     prober: Prober
     slugs: frozenset[str]
     on_finding: Callable[[CheckFinding], None]
+    on_search: Callable[[int, str], None] = lambda _number, _what: None
     original: str | None = None
     control: Probe | None = None
     baseline: Probe | None = None
@@ -75,6 +85,7 @@ class HandlerExam:
     mark: int = 0
     first_run: FirstRun = NOT_SEEN
     output: bytes | None = None
+    fault: FoundFault | None = None
     findings: dict[str, CheckFinding] = field(default_factory=dict)
     passed_so_far: list[PassedSoFar] = field(default_factory=list)
 
@@ -184,7 +195,7 @@ class HandlerExam:
         part_of: str = "",
     ) -> None:
         """Settle a check that the handler did not pass, and save the requests that prove the finding."""
-        if slug not in self.slugs or slug in self.findings:
+        if slug in self.findings or not (slug in self.slugs or _is_always_told(slug, severity)):
             return
         if slug in _NEEDS_A_RUNNING_HANDLER and any(probe.slug != slug for probe in self.stops):
             self.cannot_tell(_STOPPED, slug)
@@ -192,9 +203,12 @@ class HandlerExam:
         finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)
         finding = finding._replace(fix=fix_in(self.prober.means.language, finding.fix), part_of=part_of)
         if finding.is_wrong:
-            captures = await self.prober.save(list(probes), await self._original())
-            finding = finding._replace(captures=captures)
+            finding = finding._replace(captures=await self.save(list(probes)))
         self._settle(finding)
+
+    async def save(self, probes: Sequence[Probe]) -> tuple[str, ...]:
+        """Save requests that prove a finding, and return their IDs."""
+        return await self.prober.save(probes, await self._original())
 
     async def accepts_again(self, slug: str, after: Probe) -> bool:
         """Return whether the handler still accepts an ordinary request after `after`, a request of a check.
@@ -245,7 +259,7 @@ class HandlerExam:
 
     def _settle(self, finding: CheckFinding) -> None:
         slug = finding.check.slug
-        if slug in self.slugs and slug not in self.findings:
+        if slug not in self.findings and (slug in self.slugs or finding.status is CheckStatus.FAILED):
             masker = self.prober.means.masker
             finding = finding._replace(seen=masker.text(finding.seen), failure=masker.text(finding.failure))
             self.findings[slug] = finding

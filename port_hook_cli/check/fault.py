@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from enum import Enum, StrEnum, auto
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from port_hook_cli.check.reactions import blames_authentication, blames_content, said, seems_rejected
 from port_hook_cli.check.subject import document_of
@@ -30,6 +30,7 @@ from port_hook_cli.signatures.wrong_ways import (
     ports_way,
     wrong_ways,
 )
+from port_hook_cli.text.secret import Secret
 
 MOST_REQUESTS = 64
 """The maximum number of requests in one search."""
@@ -51,9 +52,7 @@ _NOT_THE_SIGNATURE = {
     415: "Accept the content-type of the request.",
     _RATE_LIMITED: "Raise the limit of the handler, or of a proxy before it.",
 }
-_OWN_PAYLOAD = (
-    "Use a payload of your own action: `port-hook trigger FILE --dry-run | port-hook replay - --to 8000 --find-fault`."
-)
+_OWN_PAYLOAD = "Use your own action, or a capture: `port-hook check FILE`."
 _FAILURES = 500
 _REDIRECTS = range(300, 400)
 
@@ -79,11 +78,25 @@ class FaultKind(StrEnum):
 
 
 class FaultDelivery(NamedTuple):
-    """A request that the result depends on, and its response. `what` is the slug of a way, `forged`, or `plain`."""
+    """A request that the result depends on, and its response. `what` is the slug of a way, `forged`, or `plain`.
+
+    `capture` is the ID under which the request was saved, or "".
+    """
 
     what: str
     request: Invocation
     delivery: Delivery
+    capture: str = ""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The record of the request, in the field `fault`."""
+        return {
+            "what": self.what,
+            "status": self.delivery.status,
+            "error": self.delivery.error,
+            "capture": self.capture or None,
+        }
 
 
 class FaultSearch(NamedTuple):
@@ -109,7 +122,7 @@ class FoundFault:
     is the way of signing that the handler expects. `rewrites_too` means that there is a second mistake: the handler
     also changes the body before it verifies the signature. `sent` is the number of requests, and `tried` contains the
     slugs of all tried ways. `requests` are the requests that the result depends on, such as the accepted request and
-    the same request with another secret.
+    the same request with another secret. `secret` signed the valid request.
     """
 
     kind: FaultKind
@@ -120,6 +133,21 @@ class FoundFault:
     sent: int = 0
     tried: tuple[str, ...] = ()
     requests: tuple[FaultDelivery, ...] = ()
+    secret: Secret | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The field `fault` in the summary of `check --json`."""
+        return {
+            "kind": str(self.kind),
+            "way": None if self.way is None else self.way.slug,
+            "rewrites_body": self.kind is FaultKind.REWRITES or self.rewrites_too,
+            "message": self.sentence,
+            "fix": self.fix or None,
+            "sent": self.sent,
+            "tried": list(self.tried),
+            "requests": [each.record for each in self.requests],
+        }
 
 
 async def find_fault(search: FaultSearch) -> FoundFault:
@@ -313,10 +341,10 @@ class _Run:
         )
         status = self._deciding[1].delivery.status
         if status is not None and status < _FAILURES:
-            sentence = f"The handler rejected the valid request, and the same request signed in {ways} other ways."
+            sentence = f"The handler rejected the valid request, and {ways} wrong ways to sign it."
             return FaultKind.NOT_FOUND, sentence, compare
         does = "closes the connection after" if status is None else f"responds with {format_status(status)} to"
-        sentence = f"The handler {does} the valid request, and the same request signed in {ways} other ways."
+        sentence = f"The handler {does} the valid request, and {ways} wrong ways to sign it."
         fix = (
             "Find the error in the handler's log. It may fail after verification, for example in a call to Port's API."
         )
@@ -477,6 +505,7 @@ class _Run:
             sent=self._sent,
             tried=tuple(self._tried),
             requests=tuple(self._deciding),
+            secret=self._search.keys.secret,
         )
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, CheckSeverity, HandlerCheck
 from port_hook_cli.text.safe import printable, shorten
+
+if TYPE_CHECKING:
+    from port_hook_cli.check.fault import FoundFault
 
 HANDLER_CHECK = "port-hook/handler-check/1"
 NO_SANDBOX = "no sandbox shows what the handler reports"
@@ -147,12 +150,16 @@ def in_order(findings: Iterable[CheckFinding]) -> tuple[CheckFinding, ...]:
 
 
 class CheckReport(NamedTuple):
-    """The findings in the order of the table, and the duration. `sent` is the number of requests."""
+    """The findings in the order of the table, and the duration. `sent` is the number of requests.
+
+    `fault` is the result of the search for the reason why the handler rejected the valid request.
+    """
 
     findings: tuple[CheckFinding, ...]
     duration_s: float
     sent: int
     output: bytes = b""
+    fault: FoundFault | None = None
 
     def __repr__(self) -> str:
         """Return the text that Python and pytest show for a report."""
@@ -169,6 +176,12 @@ class CheckReport(NamedTuple):
     def has_results(self) -> bool:
         """Whether at least one check was observed."""
         return any(finding.status is not CheckStatus.NOT_OBSERVED for finding in self.findings)
+
+    @property
+    def has_only_a_fault(self) -> bool:
+        """Whether nothing has a result except the search for the reason why the handler rejected the valid request."""
+        observed = [each.check.slug for each in self.findings if each.status is not CheckStatus.NOT_OBSERVED]
+        return self.fault is not None and observed == ["valid"]
 
     @property
     def unproved(self) -> tuple[CheckFinding, ...]:
@@ -208,4 +221,5 @@ class CheckReport(NamedTuple):
             **{name.replace("-", "_"): count for name, count in self.counts.items()},
             "requests": self.sent,
             "duration_s": round(self.duration_s, 3),
+            "fault": None if self.fault is None else self.fault.record,
         }

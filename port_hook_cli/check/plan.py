@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from port_hook_cli.check.catalog import BY_SLUG, CHECKS, HandlerCheck, selected
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, REJECTED, CheckGroup, HandlerCheck, selected, slugs_of
 from port_hook_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 WITHIN_S = 60.0
 TIMEOUT_S = 5.0
-_FIRST = 3
+ABOUT_REPORTS = frozenset(slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)) - {"order"}
+"""The checks that need a sandbox, which shows what the handler reports."""
+
+_FORGED = frozenset({check.slug for check in CHECKS if check.expected == REJECTED} | {"rejection-status", "survives"})
+_FIRST, _FIRST_VALID = 3, 2
 """The badly signed request and the two valid requests with which every check begins."""
 
 
@@ -88,6 +92,14 @@ class CheckPlan(NamedTuple):
         """Return approximately how often a handler that does not verify signatures starts its work."""
         slugs = self.expected(subject, starts_handler=starts_handler)
         return _FIRST + sum(BY_SLUG[slug].starts for slug in slugs)
+
+    def valid_requests(self, subject: CheckSubject, *, starts_handler: bool, sees_reports: bool) -> int:
+        """Return approximately how many valid requests a handler gets. Each may start its work."""
+        slugs = self.expected(subject, starts_handler=starts_handler)
+        if not sees_reports:
+            slugs -= ABOUT_REPORTS
+        accepted = (BY_SLUG[slug] for slug in slugs if slug not in _FORGED)
+        return _FIRST_VALID + sum(check.starts for check in accepted)
 
 
 def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:

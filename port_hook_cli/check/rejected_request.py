@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.effects import rejected, work_of
 from port_hook_cli.check.exam import HandlerExam
-from port_hook_cli.check.fault import FaultKind, FaultSearch, FoundFault, find_fault
+from port_hook_cli.check.fault import FaultDelivery, FaultKind, FaultSearch, FoundFault, find_fault
+from port_hook_cli.check.languages import fix_in
+from port_hook_cli.check.pace import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.report_checks import seen_run
 from port_hook_cli.check.subject import document_of
+from port_hook_cli.invocations.masking import masked_delivery
 from port_hook_cli.invocations.payload import find_run_id
-from port_hook_cli.signatures.plain_body import plain_form
 from port_hook_cli.signatures.signing import SigningKeys, TimestampUnit
 from port_hook_cli.signatures.way_rows import MILLISECONDS
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _WORK_FAILED = 500
 _UNEXPLAINED = frozenset({FaultKind.NOT_FOUND, FaultKind.PATH, FaultKind.REQUEST})
+_ABOUT_SIGNING = frozenset({FaultKind.WRONG_WAY, FaultKind.REWRITES})
+_UNAUTHORIZED = frozenset({401, 403})
 _END_S = 1.0
 NO_RESPONSE = "does not respond to a valid request"
 _FAILS = "fails on a valid request"
@@ -44,6 +48,13 @@ _WORK_S, _FAILED_WORK_S = 0.5, 2.0
 _MOST_WORKS = 5
 _LOOK = "Respond to each request with a complete HTTP response. See the handler's log for the error."
 _VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
+
+
+class _Sent(NamedTuple):
+    """A request of the search, and the request that was sent for it."""
+
+    request: Invocation
+    probe: Probe
 
 
 class _Working(Exception):
@@ -71,14 +82,12 @@ def _has_worked(calls: Sequence[SeenCall], probe: Probe) -> bool:
 
 async def name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) -> None:
     """Find out why the handler rejected the valid request with the body `trying`, and settle the check."""
-    fault = await _found_fault(exam, refused, trying)
+    fault, proof = await _found_fault(exam, refused, trying)
     if fault is None:
         await judge_failed_work(exam, refused)
-    elif fault.way is not None and fault.way.slug == MILLISECONDS:
-        await _accept_milliseconds(exam, refused, fault)
-    elif fault.kind is FaultKind.REWRITES:
-        await exam.fails("valid", refused.seen, [refused], failure=_clause(fault), fix=fault.fix)
-        await _go_on_with_plain_body(exam)
+    elif fault.way is not None and fault.way.slug == MILLISECONDS and not fault.rewrites_too:
+        exam.fault = fault
+        await _accept_milliseconds(exam, refused, fault, proof)
     elif fault.kind is FaultKind.WORK:
         await _judge_work(exam, refused)
     elif fault.kind is FaultKind.NOTHING:
@@ -86,21 +95,46 @@ async def name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) -> 
         again = f"{refused.seen}, but the handler accepted the request the second time"
         exam.misses(again, "valid", fix="Run the check again.")
     elif fault.kind not in _UNEXPLAINED or not await _blames_another_process(exam, refused):
-        is_unknown = fault.kind is FaultKind.NOT_FOUND and exam.prober.means.handler is not None
-        fix = f"{fault.fix} {_VARIABLE}" if is_unknown else fault.fix
+        exam.fault = fault
         failure = NO_RESPONSE if fault.kind is FaultKind.NO_RESPONSE else _clause(fault)
-        await exam.fails("valid", refused.seen, [refused], failure=failure, fix=fix or _LOOK)
+        await exam.fails("valid", refused.seen, proof, failure=failure, fix=fault.fix)
+        if fault.kind in _ABOUT_SIGNING or refused.delivery.status in _UNAUTHORIZED:
+            raise LeftHandler(exam.never_accepted)
 
 
-async def _found_fault(exam: HandlerExam, refused: Probe, trying: bytes) -> FoundFault | None:
-    """Return the handler's mistake, or None if the handler works for the requests that it seems to reject."""
+async def _found_fault(exam: HandlerExam, refused: Probe, trying: bytes) -> tuple[FoundFault | None, Sequence[Probe]]:
+    """Return the handler's mistake and the requests that prove it: first the valid request.
+
+    The mistake is None if the handler works for the requests that it seems to reject.
+    """
+    sent = list[_Sent]()
     try:
-        fault = await find_fault(_search(exam, trying))
+        fault = await find_fault(_search(exam, trying, sent))
     except _Working:
         await has_worked_for(exam, refused)
-        return None
+        return None, []
     # The work may have taken as long as the search.
-    return None if fault.kind is FaultKind.NOT_FOUND and await has_worked_for(exam, refused) else fault
+    if fault.kind is FaultKind.NOT_FOUND and await has_worked_for(exam, refused):
+        return None, []
+    if fault.kind is FaultKind.NOT_FOUND and exam.prober.means.handler is not None:
+        fault = replace(fault, fix=f"{fault.fix} {_VARIABLE}")
+    proof = [probe for each in fault.requests for request, probe in sent if request is each.request]
+    return await _kept(exam, replace(fault, fix=fault.fix or _LOOK), proof), proof[1:]
+
+
+async def _kept(exam: HandlerExam, fault: FoundFault, proof: Sequence[Probe]) -> FoundFault:
+    """Return a fault for display: with its requests saved, secrets masked, and the fix in the handler's language."""
+    means, requests = exam.prober.means, list[FaultDelivery]()
+    for each, probe in zip(fault.requests, proof, strict=True):
+        captures = await exam.save([probe])
+        delivery = masked_delivery(each.delivery, means.masker)
+        requests.append(each._replace(delivery=delivery, capture="".join(captures)))
+    return replace(
+        fault,
+        sentence=means.masker.text(fault.sentence),
+        fix=fix_in(means.language, fault.fix),
+        requests=tuple(requests),
+    )
 
 
 async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
@@ -125,50 +159,36 @@ async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
     return True
 
 
-def _search(exam: HandlerExam, body: bytes) -> FaultSearch:
+def _search(exam: HandlerExam, body: bytes, sent: list[_Sent]) -> FaultSearch:
+    """Return the search, which adds its requests to `sent`."""
     prober, means = exam.prober, exam.prober.means
-    sent = list[Probe]()
 
     async def send(request: Invocation) -> Delivery:
         run_id = find_run_id(document_of(request.body), request.headers)
         probe = await prober.send("valid", "a request signed in another way", request, run_id or prober.new_run_id())
-        sent.append(probe)
+        sent.append(_Sent(request, probe))
         if means.watch is not None:
             calls = await means.watch.calls(exam.mark)
-            if sum(_has_worked(calls, each) for each in sent) >= _MOST_WORKS:
+            if sum(_has_worked(calls, each.probe) for each in sent) >= _MOST_WORKS:
                 raise _Working
         return replace(probe.delivery, fault="unreachable") if probe.died else probe.delivery
 
     keys = SigningKeys(means.secret, means.client_id, means.other_secret, means.other_secret_place)
-    return FaultSearch(lambda: prober.draft("valid", body=body)[1], keys, means.now, send)
+    return FaultSearch(lambda: prober.draft("valid", body=body)[1], keys, means.now, send, exam.on_search)
 
 
-async def _accept_milliseconds(exam: HandlerExam, refused: Probe, fault: FoundFault) -> None:
+async def _accept_milliseconds(exam: HandlerExam, refused: Probe, fault: FoundFault, proof: Sequence[Probe]) -> None:
     """Continue with milliseconds, which several sample handlers that Port published expect."""
     exam.prober.unit = TimestampUnit.MILLISECONDS
     probe = await exam.prober.accept("valid", "a valid request with a timestamp in milliseconds")
     if probe.is_accepted:
         exam.accepts(probe)
-    elif fault.rewrites_too:
-        await _go_on_with_plain_body(exam)
-    if probe.is_accepted or fault.rewrites_too:
-        severity = CheckSeverity.FAILURE if fault.rewrites_too else CheckSeverity.WARNING
-        await exam.fails("valid", refused.seen, [refused], severity=severity, failure=_clause(fault), fix=fault.fix)
+        warning = CheckSeverity.WARNING
+        await exam.fails("valid", refused.seen, proof, severity=warning, failure=_clause(fault), fix=fault.fix)
         return
     exam.work_status = probe.delivery.status
     failure = f"{_clause(fault)}, and then fails on a valid request"
-    await exam.fails("valid", f"{refused.seen}, and {probe.seen}", [refused, probe], failure=failure, fix=fault.fix)
-
-
-async def _go_on_with_plain_body(exam: HandlerExam) -> None:
-    """Continue with a plain body, which every serializer writes in the same way."""
-    prober = exam.prober
-    probe = await prober.accept("valid", "a valid request without unusual characters")
-    if not probe.is_accepted:
-        prober.subject = exam.subject.with_body(plain_form(exam.subject.request.body))
-        probe = await prober.accept("valid", "a valid request with a plain body")
-    if probe.is_accepted:
-        exam.accepts(probe)
+    await exam.fails("valid", f"{refused.seen}, and {probe.seen}", [*proof[:1], probe], failure=failure, fix=fault.fix)
 
 
 async def _judge_work(exam: HandlerExam, refused: Probe) -> None:

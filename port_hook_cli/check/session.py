@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from port_hook_cli.check.checking import OnFinding, check
+from port_hook_cli.check.checking import OnFinding, OnSearch, check
 from port_hook_cli.check.findings import CheckReport
 from port_hook_cli.check.languages import language_of
 from port_hook_cli.check.means import CheckMeans
@@ -43,13 +43,14 @@ class CheckBegins(NamedTuple):
     """The event that a check is about to send its first request.
 
     `url` is the handler's URL with secrets masked. `works` is how often a handler that does not verify signatures
-    starts real work. `sees_reports` means that a sandbox shows the handler's reports. `starts_handler` means that the
-    check started the handler.
+    starts real work, and `valid_requests` is how often another handler does. `sees_reports` means that a sandbox shows
+    the handler's reports. `starts_handler` means that the check started the handler.
     """
 
     subject: CheckSubject
     url: str
     works: int
+    valid_requests: int
     sees_reports: bool
     starts_handler: bool
 
@@ -85,7 +86,10 @@ class CheckSession:
     keep: Callable[[Secret, Masker], Keep] | None = None
 
     async def run(
-        self, on_begin: Callable[[CheckBegins], Awaitable[None]], on_finding: OnFinding = lambda _: None
+        self,
+        on_begin: Callable[[CheckBegins], Awaitable[None]],
+        on_finding: OnFinding = lambda _: None,
+        on_search: OnSearch = lambda _number, _what: None,
     ) -> CheckReport:
         """Check the handler and return the findings.
 
@@ -111,6 +115,7 @@ class CheckSession:
                     found.subject,
                     url,
                     self.plan.works(found.subject, starts_handler=starts),
+                    self.plan.valid_requests(found.subject, starts_handler=starts, sees_reports=side.watch is not None),
                     side.watch is not None,
                     starts,
                 )
@@ -120,7 +125,7 @@ class CheckSession:
             if not is_ready_first:
                 await self._require_ready(found.subject.url, url)
             plan = self.plan.without(asyncio.get_running_loop().time() - began)
-            return await check(found.subject, means, plan, on_finding, original=found.original)
+            return await check(found.subject, means, plan, on_finding, on_search, original=found.original)
 
     async def _require_ready(self, url: str, shown: str) -> None:
         """Raise TargetError if a running handler does not accept connections, or if TLS fails."""

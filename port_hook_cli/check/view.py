@@ -151,10 +151,16 @@ def _unproved_lines(report: CheckReport) -> Iterator[str]:
             yield f"hint: {printable(fix)}"
 
 
-def begin_text(verb: str, url: str, works: int) -> str:
-    """Return a message with the approximate number of times that a handler without verification starts its work."""
-    requests = f"requests to {printable(url)}"
-    return f"{verb} {requests}. A handler that does not verify them starts real work about {works} times."
+def fault_summary(report: CheckReport) -> Styled:
+    """Return the last line of a report that shows only why the handler rejects valid requests."""
+    left = report.count(CheckStatus.NOT_OBSERVED)
+    more = f" {left} other check{' needs' if left == 1 else 's need'} an accepted request." if left else ""
+    return Styled(f"{report.sent} requests sent.{more}")
+
+
+def begin_text(url: str, valid_requests: int) -> str:
+    """Return a message with the approximate number of valid requests that the handler gets."""
+    return f"Sending about {valid_requests} valid requests to {printable(url)}. Each may start real work."
 
 
 def output_lines(output: bytes, masker: Masker) -> list[Styled]:

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
+from port_hook_cli.check.fault import FaultKind
 from port_hook_cli.check.findings import CheckOutcome
 from port_hook_cli.check.session import CheckSession
 from port_hook_cli.check.sources import NoHandler, SubjectSource
-from port_hook_cli.check.view import begin_text, outcome_lines
+from port_hook_cli.check.view import outcome_lines
 from port_hook_cli.cli.check_options import CheckCommand, CheckOutput
 from port_hook_cli.cli.check_output import CheckScreen
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import MissingCredentialsError, UsageError
+from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.files.user_files import check_replaceable, replace_file
 from port_hook_cli.invocations.handlers import HandlerRule
 from port_hook_cli.invocations.targets import is_on_this_machine, read_target
@@ -114,7 +116,12 @@ def _check(asked: CheckCommand, target: RunTarget) -> ExitCode:
             keep=saver.keep_with,
         )
         report = _checked(session, partial(_begin, screen=screen, runtime=runtime, asks=not asked.target.yes), screen)
-    return ExitCode.INTERRUPTED if report is None else _finish(report, output, screen, runtime)
+    if report is None:
+        return ExitCode.INTERRUPTED
+    is_unknown = report.fault is not None and report.fault.kind is FaultKind.NOT_FOUND
+    if is_unknown and not asked.words and (place := access.settings.secret_place) != PROJECT_FILE:
+        tell(f"note: client secret from {printable(place)}", runtime)
+    return _finish(report, output, screen, runtime)
 
 
 def _checked(
@@ -124,7 +131,7 @@ def _checked(
     from port_hook_cli.check.handler_process import NotReadyError
 
     try:
-        return asyncio.run(session.run(begin, screen.add))
+        return asyncio.run(session.run(begin, screen.add, screen.tell_search))
     except KeyboardInterrupt:
         screen.interrupt()
         return None
@@ -146,7 +153,8 @@ async def _begin(begins: CheckBegins, *, screen: CheckScreen, runtime: Runtime, 
     """
     is_here = is_on_this_machine(begins.subject.url)
     if asks and not begins.starts_handler and (not is_here or can_ask(runtime)):
-        question = f"{begin_text('Sends', begins.url, begins.works)} Check this handler?"
+        work = f"Each of about {begins.valid_requests} valid requests may start real work."
+        question = f"{work} Check {printable(begins.url)}?"
         if not await confirm_in_loop(question, runtime, default=False):
             hint = "Add the command that starts your handler: `-- COMMAND`." if is_here else _ELSEWHERE
             raise UsageError("Nothing was sent.", hint=hint)

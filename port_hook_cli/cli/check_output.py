@@ -7,17 +7,21 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from port_hook_cli.check.catalog import CheckGroup, slugs_of
+from port_hook_cli.check.fault import MOST_REQUESTS
+from port_hook_cli.check.fault_view import FAULT_INDENT, fault_lines
 from port_hook_cli.check.findings import CheckFinding, CheckReport, in_order
+from port_hook_cli.check.plan import ABOUT_REPORTS
 from port_hook_cli.check.view import (
     FINDING_INDENT,
     begin_text,
     check_table,
+    fault_summary,
     has_error,
     output_lines,
     report_lines,
     summary_line,
 )
+from port_hook_cli.terminal.coding_agent import coding_agent
 from port_hook_cli.terminal.console import Output, emit, rich_console, shows_progress, tell
 from port_hook_cli.text.secret import Masker
 
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
     from port_hook_cli.check.session import CheckBegins
     from port_hook_cli.runtime import Runtime
 
-_ABOUT_REPORTS = frozenset(slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS))
 _OUTPUT = "The last lines of the command's output:"
 
 
@@ -48,15 +51,16 @@ class CheckScreen:
         self._began = time.perf_counter()
         self._progress = ExitStack()
         self._advance: Callable[[CheckFinding], None] = lambda _: None
+        self._show_search: Callable[[int, str], None] = lambda _number, _what: None
         self.close = self._progress.close
         self.url = ""
 
     def begin(self, begins: CheckBegins) -> None:
         """Print what the check sends. On a terminal, show the progress."""
         self.url, self._began = begins.url, time.perf_counter()
-        tell(begin_text("Sending", self.url, begins.works), self._runtime)
+        tell(begin_text(self.url, begins.valid_requests), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
-        if not begins.sees_reports and expected & _ABOUT_REPORTS:
+        if not begins.sees_reports and expected & ABOUT_REPORTS:
             tell("note: without a sandbox, port-hook can't check reports or repeats", self._runtime)
             tell(
                 "hint: Add `-- COMMAND` so that port-hook starts the handler, or set the variables that "
@@ -72,6 +76,10 @@ class CheckScreen:
         if self._as_json:
             emit(finding.record, self._runtime.stdout)
         self._advance(finding)
+
+    def tell_search(self, number: int, what: str) -> None:
+        """On a terminal, show the progress of the search for the reason why the handler rejects valid requests."""
+        self._show_search(number, what)
 
     def finish(self, report: CheckReport, *, strict: bool) -> None:
         """Print the report, or the remaining records with --json."""
@@ -102,6 +110,12 @@ class CheckScreen:
 
     def _print(self, report: CheckReport, *, is_whole: bool = True) -> None:
         output = Output(self._runtime.stdout, self._runtime.environ)
+        if report.fault is not None and report.has_only_a_fault:
+            # A coding agent's transcript leaves this machine.
+            shows_digest = output.is_terminal and not coding_agent(self._runtime.environ)
+            lines = fault_lines(report.fault, shows_digest=shows_digest, starts_handler=self._starts)
+            output.print(*output.fit(lines, indent=FAULT_INDENT), *output.wrap([fault_summary(report)]))
+            return
         output.print(*output.fit(report_lines(report), indent=FINDING_INDENT))
         output.print(*output.wrap([summary_line(report, is_whole=is_whole)]))
 
@@ -114,4 +128,7 @@ class CheckScreen:
         task = progress.add_task("", total=total)
         self._advance = lambda finding: progress.update(
             task, advance=1, description=f"{finding.check.group}: {finding.check.slug}"
+        )
+        self._show_search = lambda number, what: progress.update(
+            task, description=f"{number} of at most {MOST_REQUESTS}: {what}"
         )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _NEXT = """\
 Next:
-{path}  port-hook replay --find-fault --to 8000
+{path}  port-hook check --to 8000
         finds the mistake in a handler with the secret in PORT_CLIENT_SECRET
   port-hook listen --forward-to 8000
         opens a public URL for a workflow node or action of your organization

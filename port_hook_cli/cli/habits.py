@@ -105,8 +105,8 @@ HABITS: Sequence[Habit] = (
     Habit(_BODIES, "Pass the file as an argument: `port-hook {command} FILE`.", commands=("sign",)),
     Habit(
         ("--find-fault", "--findfault"),
-        "Run `port-hook replay --find-fault --to 8000`.",
-        commands=("trigger", "verify", "check", "sign", "listen"),
+        "Run `port-hook check --to 8000`.",
+        commands=("trigger", "verify", "sign", "listen"),
     ),
     Habit(("--all",), "Run `port-hook {command} --help --all` to show all options.", commands=("listen",)),
     Habit(("--file", "-f"), "Pass the file as an argument: `port-hook {command} FILE`.", commands=_FILED),
@@ -123,7 +123,10 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("get", "view", "cat", "describe", "print"), "Run `port-hook show last`."),
     **dict.fromkeys(("curl", "httpie", "har", "postman"), "Run `port-hook export last --format FORMAT`."),
     **dict.fromkeys(("ui", "web", "dashboard", "open", "browse"), "Run `port-hook inspect`."),
-    **dict.fromkeys(("test", "lint", "audit"), "Run `port-hook check --to 8000` to check your handler."),
+    **dict.fromkeys(
+        ("test", "lint", "audit", "find-fault", "debug", "fix", "fault"),
+        "Run `port-hook check --to 8000` to check your handler.",
+    ),
     **dict.fromkeys(("report", "update-run", "finish", "log-run"), "Run `port-hook report-run RUN_ID`."),
     **dict.fromkeys(
         ("config", "configure", "settings"), "Run `port-hook init` for defaults, `port-hook login` for credentials."
@@ -134,9 +137,6 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("clean", "clear", "delete", "rm", "purge"), "Run `port-hook prune`."),
     **dict.fromkeys(("completion", "completions"), "Run `port-hook --install-completion`."),
     **dict.fromkeys(("compare",), "Run `port-hook diff`."),
-    **dict.fromkeys(
-        ("find-fault", "debug", "fix", "fault"), "Run `port-hook replay --find-fault --to 8000` to check your handler."
-    ),
     **dict.fromkeys(("explain", "why", "validate"), "Run `port-hook verify last`."),
     **dict.fromkeys(("example", "tutorial", "quickstart"), "Run `port-hook demo`."),
 }

@@ -27,9 +27,7 @@ from port_hook_cli.cli.replay_options import (
 )
 from port_hook_cli.cli.replay_output import ReplayReport, print_requests, tell_failed, tell_notes
 from port_hook_cli.errors import UsageError
-from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.invocations.payload import is_run_id
-from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, SeriesRewriter, UnsignedReplay
@@ -38,9 +36,8 @@ from port_hook_cli.replay.sources import KINDS, ReplaySource
 from port_hook_cli.replay.store import ReplayKeeper, find_failed, find_source
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
-from port_hook_cli.terminal.console import sayer, tell
+from port_hook_cli.terminal.console import sayer
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
-from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
@@ -77,8 +74,7 @@ def replay(
     """
     runtime: Runtime = ctx.obj
     sources = sources or []
-    uses_sample = signature.find_fault and not sources
-    _refuse_sources(sources, is_needed=not (places.failed or uses_sample), finds_fault=signature.find_fault)
+    _refuse_sources(sources, is_needed=not places.failed)
     repeated.refuse_unused(ctx, has_several=places.failed or len(sources) > 1)
     to, series, expectation = target.url(), repeated.series(), responses.expectation()
     since_s, ignoring = places.since_s(runtime), responses.ignoring()
@@ -95,15 +91,11 @@ def replay(
         sayer(runtime),
         org=signature.org,
         secret_file=signature.secret_file,
-        needs=ALL_NEEDS if target.brokers else _needs(sources, finds_fault=signature.find_fault),
+        needs=ALL_NEEDS if target.brokers or any(map(is_run_id, sources)) else ONLY_THE_SECRET,
     )
     # During editing, the payload is in a temporary file, which only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
-        if uses_sample:
-            from port_hook_cli.cli.replay_fault import sample_source
-
-            found = [sample_source(to, access, places.store, runtime)]
-        elif places.failed:
+        if places.failed:
             found = _failed(places.store, since_s, ignoring, runtime)
         else:
             found = _found(sources, places.store, access, runtime)
@@ -127,8 +119,6 @@ def replay(
             requests = [(rewriter.finish(ready.draft), ready.url) for ready in readies]
             print_requests(requests, runtime, as_lambda=target.is_lambda)
             return ExitCode.OK
-        if signature.find_fault:
-            return _find_fault(readies[0], rewriter, access, places.store, runtime, target, as_json=output.json)
         asyncio.run(announce(readies, access))
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
@@ -145,14 +135,12 @@ def replay(
         return ExitCode.INTERRUPTED if is_interrupted else code
 
 
-def _refuse_sources(sources: list[str], *, is_needed: bool, finds_fault: bool) -> None:
-    """Raise UsageError for missing, empty or too many sources."""
+def _refuse_sources(sources: list[str], *, is_needed: bool) -> None:
+    """Raise UsageError for missing or empty sources."""
     if is_needed and not sources:
         raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
     if "" in sources:
         raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
-    if finds_fault and len(sources) > 1:
-        raise UsageError("--find-fault accepts only one SOURCE.", hint="Leave out the others.")
 
 
 def _keeper(store: Path | None, secret: Secret | None, runtime: Runtime) -> closing[ReplayKeeper]:
@@ -160,44 +148,6 @@ def _keeper(store: Path | None, secret: Secret | None, runtime: Runtime) -> clos
     from port_hook_cli.captures.database.opening import store_path
 
     return closing(ReplayKeeper(store_path(store, runtime.cwd), secret))
-
-
-def _needs(sources: list[str], *, finds_fault: bool) -> tuple[str, ...]:
-    """Return the required settings. A search for a fault needs the client ID, which a handler may use as its secret."""
-    if any(map(is_run_id, sources)):
-        return ALL_NEEDS
-    return ("client_id", "client_secret") if finds_fault else ONLY_THE_SECRET
-
-
-def _find_fault(
-    ready: ReadyReplay,
-    rewriter: Rewriter,
-    access: PortAccess,
-    store: Path | None,
-    runtime: Runtime,
-    target: ReplayTarget,
-    *,
-    as_json: bool,
-) -> ExitCode:
-    from port_hook_cli.cli.replay_fault import report_fault, search_fault
-
-    keys = access.settings.signing_keys()
-    if (place := access.settings.secret_place) != PROJECT_FILE:  # that place has been reported already
-        tell(f"note: client secret from {printable(place)}", runtime)
-    found = search_fault(
-        ready,
-        rewriter,
-        keys,
-        access,
-        runtime,
-        timeout_s=target.timeout_s,
-        as_lambda=target.is_lambda,
-        new_runs=is_on_this_machine(access.settings.api_url),
-    )
-    if found is None:
-        return ExitCode.INTERRUPTED
-    with _keeper(store, keys.secret, runtime) as keeper:
-        return report_fault(ready, found, keeper, keys.secret, runtime, as_json=as_json)
 
 
 def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: float, *, as_lambda: bool) -> bool:

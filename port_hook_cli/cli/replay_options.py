@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _LAMBDA = "lambda://"
 _CAPTURED = NoEffect("--as-captured sends the captured request unchanged", beside=("--as-captured",))
-_SEARCH = NoEffect("--find-fault sends one request at a time until it finds the mistake", beside=("--find-fault",))
 _DRY = NoEffect("--dry-run does not send requests", beside=("--dry-run",))
 
 
@@ -88,7 +87,7 @@ class ReplayResponses:
             no_effect=(NoEffect("Nothing is compared", without=("--compare",)),),
         ),
     ] = None
-    expect_status: Annotated[options.ExpectStatus, also(no_effect=(_SEARCH,), is_common=True)] = None
+    expect_status: Annotated[options.ExpectStatus, also(is_common=True)] = None
 
     def expectation(self) -> Expectation | None:
         """Return the expected status, or None without --expect-status.
@@ -190,18 +189,9 @@ class ReplaySignature:
 
     secret_file: options.SecretFile = None
     org: options.Org = None
-    unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=(_CAPTURED, _SEARCH))] = TimestampUnit.SECONDS
+    unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=(_CAPTURED,))] = TimestampUnit.SECONDS
     as_captured: Annotated[
         bool, option("--as-captured", help="Send the captured body, timestamp and signature. Doesn't need a secret.")
-    ] = False
-    find_fault: Annotated[
-        bool,
-        option(
-            "--find-fault",
-            help="Find out why the handler rejects a valid request: sign it in common wrong ways until the handler "
-            "accepts it. Without a SOURCE, send a sample request.",
-            excludes=("--as-captured", "--failed", "--times", "--dry-run", "--compare"),
-        ),
     ] = False
 
 
@@ -222,7 +212,7 @@ class ReplaySeries:
     ] = 1
     concurrency: Annotated[
         int,
-        option("--concurrency", metavar="N", min=1, help="Send N requests at a time.", no_effect=(_SEARCH, _DRY)),
+        option("--concurrency", metavar="N", min=1, help="Send N requests at a time.", no_effect=(_DRY,)),
     ] = 1
     rate: Annotated[
         str | None,
@@ -231,7 +221,7 @@ class ReplaySeries:
             metavar="N/s",
             help="Send at most N requests a second (N/s) or a minute (N/m), evenly spaced.",
             trust=ANY_VALUE,
-            no_effect=(_SEARCH, _DRY),
+            no_effect=(_DRY,),
         ),
     ] = None
 

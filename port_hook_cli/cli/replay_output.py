@@ -79,6 +79,7 @@ class ReplayReport:
         self._ignoring = ignoring
         self._counter = DeliveryCounter()
         self._last: Delivery | None = None
+        self._source = ""
         self._are_same: list[bool] = []
         self._began = self._ended = time.perf_counter()
         self._advance: Callable[[], None] = lambda: None
@@ -102,7 +103,7 @@ class ReplayReport:
     def add(self, ready: ReadyReplay, sent: SentReplay) -> None:
         """Count a result, and print its record or its comparison."""
         self._ended = time.perf_counter()
-        self._last = sent.delivery
+        self._last, self._source = sent.delivery, ready.source.name
         self._counter.add(sent.delivery)
         if sent.kept.problem:
             tell(f"warning: the responses were not saved: {sent.kept.problem}", self._runtime)
@@ -145,7 +146,7 @@ class ReplayReport:
 
             print(summary_line(self._are_same), file=runtime.stdout)
         elif self._total == 1:
-            _show_one(last, runtime, conflict)
+            _show_one(last, runtime, conflict, self._source)
         else:
             rich_console(runtime.stdout, runtime.environ).print(tally_view(tally), format_latencies(tally))
 
@@ -155,11 +156,11 @@ class ReplayReport:
             print(f"error: {message}", file=self._runtime.stderr)
 
 
-def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
+def _show_one(delivery: Delivery, runtime: Runtime, conflict: str, source: str) -> None:
     if delivery.status is None:
         tell(f"error: {printable(delivery.error or 'no response')}", runtime)
     else:
         output = Output(runtime.stdout, runtime.environ)
         output.print(*output.fit(delivery_lines(delivery), indent=BODY_INDENT))
-    if hints := delivery_hints(delivery, REPLAY_OPTIONS, conflict=conflict):
+    if hints := delivery_hints(delivery, REPLAY_OPTIONS, conflict=conflict, source=source):
         tell(f"hint: {' '.join(hints)}", runtime)

@@ -126,7 +126,7 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
         emit(invocation_record(ready, delivery, ended=ended), runtime.stdout)
     else:
         conflict = asked.signature.conflict(asked.access)
-        asked.show(response_lines(ready, delivery, conflict=conflict, ended=ended))
+        asked.show(response_lines(ready, delivery, source=asked.action, conflict=conflict, ended=ended))
     if not (waits and asked.port.wait_s):
         return _exit_code(delivery)
     if not delivery.ok:

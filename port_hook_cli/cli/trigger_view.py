@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.view.parts import payload_lines, what_it_is
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, TRIGGER_WORKFLOW_OPTIONS, delivery_hints
+from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.statuses import format_status
@@ -61,12 +61,12 @@ def request_lines(ready: RunRequest) -> Iterator[Text]:
 
 
 def response_lines(
-    ready: RunRequest, delivery: Delivery, *, conflict: str = "", ended: str | None = None
+    ready: RunRequest, delivery: Delivery, *, source: str, conflict: str = "", ended: str | None = None
 ) -> Iterator[Text]:
     """Yield the lines of the response or the error, and the effect on the run in Port, with secrets masked.
 
-    `conflict` is a hint about two places with different secrets, for a handler that rejected the signature. `ended` is
-    the status of an ended run in the sandbox.
+    `source` is the user's name for the action. `conflict` is a hint about two places with different secrets, for a
+    handler that rejected the signature. `ended` is the status of an ended run in the sandbox.
     """
     masker, fate, run_id = ready.made.masker, ready.fate(delivery), ready.made.request.run_id
     if delivery.status is None:
@@ -77,7 +77,8 @@ def response_lines(
         yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(masker.content(delivery.body))
     url = masker.text(ready.url)
-    for number, hint in enumerate(delivery_hints(delivery, TRIGGER_OPTIONS, conflict=conflict, url=url)):
+    hints = delivery_hints(delivery, TRIGGER_OPTIONS, conflict=conflict, url=url, source=source)
+    for number, hint in enumerate(hints):
         yield _line("" if number else "hint", Text(hint))
     if ended is not None:
         yield from _ended_lines(ended)
@@ -165,10 +166,11 @@ def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:
     return Text.assemble((brief(step.node.identifier), "bold"), f"  {request.method} {url}  ({kind})")
 
 
-def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]:
+def step_lines(step: Step, masker: Masker, conflict: str = "", *, source: str) -> Iterator[Text]:
     """Yield the outcome of a node: response, result, output, behavior that Port does not document, and next steps.
 
-    `conflict` is a hint about two places with different secrets, for a handler that rejected the signature.
+    `conflict` is a hint about two places with different secrets, for a handler that rejected the signature. `source` is
+    the user's name for the workflow, without a node.
     """
     from port_hook_cli.workflows.shown_run import show_node_run
 
@@ -178,7 +180,8 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
     if step.delivery is not None:
         yield _delivery_line(step.delivery, masker)
         url = masker.text(step.delivery.url)
-        hints = delivery_hints(step.delivery, TRIGGER_WORKFLOW_OPTIONS, conflict=conflict, url=url)
+        node = f"{source}#{step.node.identifier}"
+        hints = delivery_hints(step.delivery, TRIGGER_OPTIONS, conflict=conflict, url=url, source=node)
         for number, hint in enumerate(hints):
             yield _line("" if number else "hint", Text(hint))
     for failed in failed_expressions(step.errors, masker):

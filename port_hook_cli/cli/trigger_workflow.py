@@ -137,6 +137,7 @@ class _Shower:
     def __init__(self, masker: Masker, asked: TriggerCommand) -> None:
         self._masker = masker
         self._asked = asked
+        self._source = asked.action.partition("#")[0]
         self._is_json = asked.output.json
         self._stdout = asked.runtime.stdout
 
@@ -153,7 +154,7 @@ class _Shower:
         else:
             has_response = event.delivery is not None
             conflict = self._asked.signature.conflict(self._asked.access) if has_response else ""
-            self._asked.show(step_lines(event, self._masker, conflict))
+            self._asked.show(step_lines(event, self._masker, conflict, source=self._source))
 
     def end(self, run: WorkflowRun) -> None:
         """Print how the run has ended, or where it waits."""
@@ -170,7 +171,7 @@ class _Shower:
         self._asked.show([headline(run)])
         for node_run in run.node_runs:
             if node_run.result is not None:
-                self._asked.show(step_lines(Step(run=run, node_run=node_run), self._masker))
+                self._asked.show(step_lines(Step(run=run, node_run=node_run), self._masker, source=self._source))
 
     def _send(self, step: Step) -> None:
         if step.request is not None:  # for a message, the next step shows the topic

@@ -205,10 +205,11 @@ def _hints(capture: Capture) -> list[str]:
     if delivery is None or delivery.ok:
         return []
     name = capture.invocation.id
-    hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=capture.is_message)
-    # The hint gets the ID of this capture, because it may not be the latest capture. A store from someone else may
-    # contain any text as an ID.
-    return [hint.replace("replay last", f"replay {name}") if name.isalnum() else hint for hint in hints]
+    # A store from someone else may contain any text as an ID.
+    source = name if name.isalnum() else "last"
+    hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=capture.is_message, source=source)
+    # The hint gets the ID of this capture, because it may not be the latest capture.
+    return [hint.replace("replay last", f"replay {source}") for hint in hints]
 
 
 def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[str, str]]:

@@ -15,8 +15,8 @@ from port_hook_cli.text.safe import printable
 class SenderOptions:
     """The options that hints show, for the command that sent the request.
 
-    `search` is the option that finds out why a handler rejects a valid request. `advice` is what else this command can
-    do, by fault or status. In both, `{url}` is the URL of the request.
+    `search` is the command that finds out why a handler rejects a valid request. `{source}` is its argument, and
+    `{url}` is the URL of the request. `advice` is what else this command can do, by fault or status.
     """
 
     target: str
@@ -25,12 +25,13 @@ class SenderOptions:
     advice: Mapping[str | int, str]
 
 
+_CHECK_SOURCE = "`port-hook check {source} --to {url}`"
 _REPLAY_LAST = "`port-hook replay last --to URL`"
 
 LISTEN_OPTIONS = SenderOptions(
     target="--forward-to",
     timeout="--forward-timeout",
-    search="`port-hook replay last --find-fault`",
+    search="`port-hook check {source}`",
     advice={
         "unreachable": f"The request is saved: {_REPLAY_LAST} sends it again.",
         "too-large": f"Or raise --max-response, and send the request again with {_REPLAY_LAST}.",
@@ -39,28 +40,12 @@ LISTEN_OPTIONS = SenderOptions(
 REPLAY_OPTIONS = SenderOptions(
     target="--to",
     timeout="--timeout",
-    search="--find-fault",
+    search=_CHECK_SOURCE,
     advice={405: "Set another method with --method.", 415: "Set it with --header content-type:…."},
 )
-_SAMPLE = "It sends a sample request."
-_OWN_BODY = (
-    f"{_SAMPLE} To send this one, add --dry-run to this command, and pipe its output into "
-    "`port-hook replay - --find-fault --to {url}`."
+TRIGGER_OPTIONS = SenderOptions(
+    target="--to", timeout="--timeout", search=_CHECK_SOURCE, advice={415: "Set it in `headers`."}
 )
-
-
-def _trigger_options(advice: str) -> SenderOptions:
-    return SenderOptions(
-        target="--to",
-        timeout="--timeout",
-        search="`port-hook replay --find-fault --to {url}`",
-        advice={415: "Set it in `headers`.", **dict.fromkeys((400, 401, 403), advice)},
-    )
-
-
-TRIGGER_OPTIONS = _trigger_options(_OWN_BODY)
-TRIGGER_WORKFLOW_OPTIONS = _trigger_options(_SAMPLE)
-"""The options for the request of a workflow node, which `trigger --dry-run` cannot print."""
 
 _SIGNATURE = "If the handler verifies signatures, {search} finds its mistake."
 _MESSAGE = (
@@ -100,14 +85,20 @@ _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 
 
 def delivery_hints(
-    delivery: Delivery, options: SenderOptions, *, is_message: bool = False, conflict: str = "", url: str = ""
+    delivery: Delivery,
+    options: SenderOptions,
+    *,
+    is_message: bool = False,
+    conflict: str = "",
+    url: str = "",
+    source: str = "last",
 ) -> tuple[str, ...]:
     """Return hints for a failed delivery, one hint per line.
 
     The result is empty if the delivery did not fail or the cause is unknown. `is_message` means that the request was a
     Kafka message, whose signature does not cover its raw bytes. `conflict` means that two places have different
     secrets. It is added if the handler may have rejected the signature. `url` is the URL to show, which defaults to the
-    delivery's URL.
+    delivery's URL. `source` is the argument of `check` for this request.
     """
     status = delivery.status
     outcome: str | int = delivery.fault or "" if status is None else status
@@ -117,6 +108,7 @@ def delivery_hints(
     if is_message and outcome in _REFUSALS:
         found = (_MESSAGE,)
     words = {"target": options.target, "timeout": options.timeout, "url": _quoted(url or delivery.url)}
+    words["source"] = printable(quote(source))
     search = options.search.format(**words)
     hints = [hint.format(**words, search=search, request="this request") for hint in found]
     if outcome in options.advice:

@@ -17,7 +17,7 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "wrong-secret": "the signature matches another secret that port-hook knows",
         "body-changed": "an earlier request had the same signature with another body",
         "secret-or-body": "nothing matches: the secret is another organization's, or the body or timestamp was changed",
-        "wrong-way": "your code signs in one of the wrong ways that `replay --find-fault` tries",
+        "wrong-way": "your code signs in one of the wrong ways that `check` tries",
         "undiagnosed": "the cause was not searched for: too many requests with a bad signature arrived concurrently",
         "secret-whitespace": "there is whitespace around the secret, where it signs or where it verifies",
         "secret-quoted": "there are quotation marks around the secret, where it signs or where it verifies",

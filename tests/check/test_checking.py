@@ -402,6 +402,7 @@ async def test_check_without_an_accepted_request_shows_the_response_to_the_valid
 
     report = await run_check(gone, "old", "size")
     assert {finding.check.slug: finding.seen for finding in report.findings} == {
+        "valid": "a valid request got 410 Gone",
         "old": "a valid request got 410 Gone, so a rejected request proves nothing",
         "size": "a valid request got 410 Gone",
     }

@@ -100,8 +100,8 @@ def test_table_of_checks_is_aligned_and_fits_a_terminal() -> None:
 
 def test_announcement_of_the_requests_is_a_sentence() -> None:
     assert (
-        begin_text("Sending", "http://h/\x1b", 12)
-        == "Sending requests to http://h/\\x1b. A handler that does not verify them starts real work about 12 times."
+        begin_text("http://h/\x1b", 12)
+        == "Sending about 12 valid requests to http://h/\\x1b. Each may start real work."
     )
 
 

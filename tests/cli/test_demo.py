@@ -52,7 +52,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
     assert len(out.splitlines()) <= 50
     assert max(map(len, next_steps)) <= 80
     assert [line.strip() for line in next_steps if line.startswith("  port-hook")] == [
-        "port-hook replay --find-fault --to 8000",
+        "port-hook check --to 8000",
         "port-hook listen --forward-to 8000",
     ]
     secret, token = sorted(world.memory.secrets, key=lambda value: "." in value)  # for masking

@@ -275,7 +275,7 @@ def test_replay_exits_0_with_a_hint_when_the_target_responds_401(run: Run, folde
     assert result.code == 0
     assert result.out.startswith("401 Unauthorized ")
     assert "\\x1b[2Jx" in result.out
-    assert "--find-fault finds its mistake" in result.err
+    assert "finds its mistake" in result.err
 
 
 def test_replay_exits_1_when_the_target_exceeds_the_timeout(run: Run, folder: Path) -> None:

@@ -53,7 +53,6 @@ LIMITS = [
     ("contributing/threat-model-network.md", "30 seconds of pauses and timeouts", MAX_WAIT_S, 30),
     ("contributing/threat-model.md", "watches 20 runs at the same time", MAX_FOLLOWED, 20),
     ("debug/bad-signature.md", "A search sends at most 64 requests", MOST_REQUESTS, 64),
-    ("send/replay.md", "sends up to 64 requests", MOST_REQUESTS, 64),
     ("debug/inspector.md", "shows the first 500 changes", MAX_CHANGES, 500),
     ("report/run.md", "Port's limit of 1 MiB for a request", REQUEST_LIMIT, MIB),
     ("report/run.md", "It watches 20 runs at the same time", MAX_FOLLOWED, 20),

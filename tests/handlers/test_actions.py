@@ -80,7 +80,7 @@ def test_handler_of_milliseconds_gets_the_hint_and_works_with_it(run: Run, folde
         refused = run(command, *what, "--to", url, env=SIGNED_ALONE)
         accepted = run(command, *what, "--to", url, "--timestamp-unit", "ms", env=SIGNED_ALONE)
     assert refused.code == ExitCode.FAILED
-    assert "--find-fault" in " ".join((refused.out + refused.err).split())
+    assert "`port-hook check " in " ".join((refused.out + refused.err).split())
     assert (accepted.code, accepted.err.count("error")) == (ExitCode.OK, 0)
 
 

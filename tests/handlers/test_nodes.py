@@ -130,7 +130,7 @@ def test_node_with_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(
         refused = run("trigger", name, "--to", url, *given(), env=SIGNED_ALONE)
         accepted = run("trigger", name, "--to", url, *given(), "--timestamp-unit", "ms", env=SIGNED_ALONE)
     assert (refused.code, accepted.code) == (ExitCode.FAILED, ExitCode.OK)
-    assert "--find-fault" in " ".join(refused.out.split())
+    assert "`port-hook check " in " ".join(refused.out.split())
     assert "--timestamp-unit" not in accepted.out
     with a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url:
         run_id = start_workflow(client, one_webhook(url), **INPUTS)

@@ -145,7 +145,7 @@ async def test_capture_has_the_hints_of_show(runtime: MakeRuntime, store: Path) 
         hints = {row.invocation.id: (await client.get(f"/api/captures/{row.invocation.id}"))["hints"] for row in FOUND}
     assert hints["aa00"] == []
     assert hints["bb00"] == ["The handler failed. Check its log."]
-    assert "`port-hook replay dd00 --find-fault`" in hints["dd00"][0]
+    assert "`port-hook check dd00`" in hints["dd00"][0]
 
 
 async def test_large_deeply_nested_body_is_listed(runtime: MakeRuntime, store: Path) -> None:

@@ -7,7 +7,6 @@ from port_hook_cli.invocations.hints import (
     LISTEN_OPTIONS,
     REPLAY_OPTIONS,
     TRIGGER_OPTIONS,
-    TRIGGER_WORKFLOW_OPTIONS,
     SenderOptions,
     delivery_hints,
 )
@@ -18,13 +17,13 @@ from port_hook_cli.signatures.causes import REPLAYED
 URL = "http://127.0.0.1:8000/"
 
 
-SENDERS = [LISTEN_OPTIONS, REPLAY_OPTIONS, TRIGGER_OPTIONS, TRIGGER_WORKFLOW_OPTIONS]
+SENDERS = [LISTEN_OPTIONS, REPLAY_OPTIONS, TRIGGER_OPTIONS]
 
 
 def test_error_status_has_a_hint() -> None:
     for status, words in [
-        (302, "final URL"), (307, "trailing slash"), (400, "--find-fault"), (401, "--find-fault"),
-        (403, "--find-fault"), (404, "no route for this path"), (405, "not for this method"), (413, "size limit"),
+        (302, "final URL"), (307, "trailing slash"), (400, "finds its mistake"), (401, "port-hook check"),
+        (403, "port-hook check"), (404, "no route for this path"), (405, "not for this method"), (413, "size limit"),
         (415, "content-type"), (422, "which field"), (429, "limits the rate"), (500, "its log"), (599, "its log"),
     ]:  # fmt: skip
         for options in SENDERS:
@@ -50,11 +49,8 @@ def test_hint_shows_the_options_of_the_sending_command() -> None:
         (LISTEN_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --forward-timeout"),
         (LISTEN_OPTIONS, Delivery(url=URL, fault="too-large"), "raise --max-response"),
         (LISTEN_OPTIONS, Delivery(url=URL, status=404), "in --forward-to"),
-        (LISTEN_OPTIONS, Delivery(url=URL, status=400), "`port-hook replay last --find-fault` finds its mistake"),
-        (LISTEN_OPTIONS, Delivery(url=URL, status=401), "`port-hook replay last --find-fault` finds its mistake"),
-        (REPLAY_OPTIONS, Delivery(url=URL, status=401), "signatures, --find-fault finds its mistake"),
-        (TRIGGER_OPTIONS, Delivery(url=URL, status=403), f"`port-hook replay --find-fault --to {URL}`"),
-        (TRIGGER_OPTIONS, Delivery(url=URL, status=403), f"`port-hook replay - --find-fault --to {URL}`"),
+        (LISTEN_OPTIONS, Delivery(url=URL, status=401), "`port-hook check last` finds its mistake"),
+        (REPLAY_OPTIONS, Delivery(url=URL, status=401), f"`port-hook check last --to {URL}` finds its mistake"),
         (TRIGGER_OPTIONS, Delivery(url="http://a/?b&c={d}", status=403), "--to 'http://a/?b&c=%7Bd%7D'`"),
         (REPLAY_OPTIONS, Delivery(url=URL, fault="unreachable"), "set --to to its URL"),
         (REPLAY_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --timeout"),
@@ -100,7 +96,7 @@ def test_hint_describes_the_signed_form_when_a_handler_rejects_a_message() -> No
     for status in [400, 401, 403]:
         (hint,) = delivery_hints(Delivery(url=URL, status=status), LISTEN_OPTIONS, is_message=True)
         assert "without its two signature headers" in hint
-        assert "--find-fault" not in hint
+        assert "port-hook check" not in hint
 
 
 def test_conflict_of_secrets_is_the_last_hint_when_the_signature_may_be_rejected() -> None:

@@ -120,7 +120,7 @@ async def said(invoker: Invoker, action: dict[str, Any], target: RunTarget) -> s
         return f"{problem.message} {problem} {problem.hint}"
     async with HttpClient(timeout_s=5) as client:
         delivery = await dispatch(ready, client)
-    lines = [*request_lines(ready), *response_lines(ready, delivery)]
+    lines = [*request_lines(ready), *response_lines(ready, delivery, source="a.json")]
     record = json.dumps([invocation_record(ready), invocation_record(ready, delivery)])
     return "\n".join([*(remark.line for remark in found.remarks), *(line.plain for line in lines), record])
 

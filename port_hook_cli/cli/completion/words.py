@@ -187,7 +187,6 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--timestamp-unit',), 's|ms', False, ('s', 'ms'), 'The unit of the timestamp: seconds, as documented, or milliseconds.'),
             (('--as-captured',), '', False, (), "Send the captured body, timestamp and signature. Doesn't need a secret."),
-            (('--find-fault',), '', False, (), 'Find out why the handler rejects a valid request: sign it in common wrong ways until the handler accepts it. Without a SOURCE, send a sample request.'),
             (('--dry-run',), '', False, (), 'Print what would be sent, without sending it.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
