@@ -74,10 +74,10 @@ def replay(
     """
     runtime: Runtime = ctx.obj
     sources = sources or []
-    _refuse_sources(sources, is_needed=not places.failed)
-    repeated.refuse_unused(ctx, has_several=places.failed or len(sources) > 1)
+    _refuse_sources(sources, is_needed=not (places.failed or places.missed))
+    repeated.refuse_unused(ctx, has_several=places.failed or places.missed or len(sources) > 1)
     to, series, expectation = target.url(), repeated.series(), responses.expectation()
-    since_s, ignoring = places.since_s(runtime), responses.ignoring()
+    ignoring = responses.ignoring()
     rewriter = Rewriter(
         signer=None,
         now=runtime.now,
@@ -91,14 +91,11 @@ def replay(
         sayer(runtime),
         org=signature.org,
         secret_file=signature.secret_file,
-        needs=ALL_NEEDS if target.brokers or any(map(is_run_id, sources)) else ONLY_THE_SECRET,
+        needs=ALL_NEEDS if target.brokers or places.missed or any(map(is_run_id, sources)) else ONLY_THE_SECRET,
     )
     # During editing, the payload is in a temporary file, which only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
-        if places.failed:
-            found = _failed(places.store, since_s, ignoring, runtime)
-        else:
-            found = _found(sources, places.store, access, runtime)
+        found = _chosen(sources, places, access, runtime, ignoring, sends=not output.dry_run)
         secret = None if signature.as_captured else access.secret
         if secret is not None:
             rewriter = replace(rewriter, signer=Signer(secret, signature.unit))
@@ -124,7 +121,7 @@ def replay(
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
         # Only replays of stored captures are saved. Without such a replay, SQLite is loaded only to check --store.
         uses_store = places.store is not None or any(source.is_stored for source in found)
-        with _keeper(places.store, secret, runtime) if uses_store else nullcontext() as keeper:
+        with _keeper(places.store, secret, runtime, creates=places.missed) if uses_store else nullcontext() as keeper:
             # A series is not saved, because it would displace Port's invocations.
             keep = None if keeper is None or is_series else keeper.keep
             finish = SeriesRewriter(rewriter).finish
@@ -143,11 +140,13 @@ def _refuse_sources(sources: list[str], *, is_needed: bool) -> None:
         raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
 
 
-def _keeper(store: Path | None, secret: Secret | None, runtime: Runtime) -> closing[ReplayKeeper]:
-    """Return a context manager for saving replays in the store."""
+def _keeper(
+    store: Path | None, secret: Secret | None, runtime: Runtime, *, creates: bool = False
+) -> closing[ReplayKeeper]:
+    """Return a context manager for saving replays in the store, which is created with `creates`."""
     from port_hook_cli.captures.database.opening import store_path
 
-    return closing(ReplayKeeper(store_path(store, runtime.cwd), secret))
+    return closing(ReplayKeeper(store_path(store, runtime.cwd), secret, creates=creates))
 
 
 def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: float, *, as_lambda: bool) -> bool:
@@ -164,6 +163,25 @@ def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: 
     except KeyboardInterrupt:
         return True
     return False
+
+
+def _chosen(
+    sources: list[str],
+    places: ReplaySources,
+    access: PortAccess,
+    runtime: Runtime,
+    ignoring: Ignoring | None,
+    *,
+    sends: bool,
+) -> list[ReplaySource]:
+    since_s = places.since_s(runtime)
+    if places.failed:
+        return _failed(places.store, since_s, ignoring, runtime)
+    if places.missed:
+        from port_hook_cli.cli.replay_missed import missed_sources
+
+        return missed_sources(places, access, runtime, since_s=since_s, sends=sends)
+    return _found(sources, places.store, access, runtime)
 
 
 def _found(sources: list[str], store: Path | None, access: PortAccess, runtime: Runtime) -> list[ReplaySource]:

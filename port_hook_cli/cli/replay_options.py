@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LAMBDA = "lambda://"
 _CAPTURED = NoEffect("--as-captured sends the captured request unchanged", beside=("--as-captured",))
+_MISSED = NoEffect("No missed runs are searched", without=("--missed",))
 _DRY = NoEffect("--dry-run does not send requests", beside=("--dry-run",))
 
 
@@ -271,14 +272,36 @@ class ReplaySources:
             excludes=("a SOURCE",),
         ),
     ] = False
+    missed: Annotated[
+        bool,
+        option(
+            "--missed",
+            is_common=True,
+            help="Send the requests of runs in progress that no listener here received.",
+            excludes=("a SOURCE", "--failed", "--as-captured", "--compare", "--times"),
+        ),
+    ] = False
+    action: Annotated[
+        str | None,
+        option(
+            "--action",
+            metavar="NAME",
+            help="With --missed: send the missed requests of this action, even if another URL received them.",
+            completes="captured_actions",
+            no_effect=(_MISSED,),
+        ),
+    ] = None
+    yes: Annotated[bool, option("--yes", "-y", help="With --missed: send without asking.", no_effect=(_MISSED,))] = (
+        False
+    )
     since: Annotated[
         str | None,
         option(
             "--since",
             is_common=True,
             metavar="TIME",
-            help="With --failed: 10m, 2h, yesterday, a date.",
-            no_effect=(NoEffect("Nothing is searched", without=("--failed",)),),
+            help="With --failed, --missed: 10m, 2h, yesterday, a date.",
+            no_effect=(NoEffect("Nothing is searched", without=("--failed", "--missed")),),
         ),
     ] = None
     store: options.Store = None

@@ -1,8 +1,11 @@
-"""The run that a command's argument names: a run ID, or `last` for the run of the latest capture."""
+"""The run that a command's argument names, and the store with its captures, if there is one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.errors import StoreError
@@ -10,6 +13,9 @@ from port_hook_cli.runs.ids import check_run_id, doubt_about
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.store.reader import StoreReader
 
 
 def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
@@ -32,3 +38,16 @@ def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
         raise StoreError(f"The store has no {what} with a run ID.", hint="Pass a run ID, such as r_….")
     tell(f"note: {printable(f'{name} is {recent.payload.run_id}')}", runtime)
     return check_run_id(recent.payload.run_id)
+
+
+@contextmanager
+def open_store_if_any(store: Path | None, runtime: Runtime) -> Iterator[StoreReader | None]:
+    """Yield the open store, or None if the current directory has no store and the user chose none."""
+    from port_hook_cli.captures.database.opening import store_path
+    from port_hook_cli.captures.store.finder import open_captures
+
+    if store is None and not store_path(None, runtime.cwd).exists():
+        yield None
+        return
+    with open_captures(store, runtime, sayer(runtime), show_only=True) as kept:
+        yield kept

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -13,8 +12,9 @@ import typer
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import NoEffect, Trust, argument, command, option
+from port_hook_cli.cli.run_names import find_run, open_store_if_any
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, sayer, tell
+from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class _ListOptions(NamedTuple):
 
     action: str | None
     is_active: bool
+    is_missed: bool
     since_s: float | None
     limit: int
 
@@ -62,6 +63,15 @@ def runs(
     ] = False,
     active: Annotated[
         bool, option("--active", help="List only runs that haven't ended.", no_effect=(_ONE,), is_common=True)
+    ] = False,
+    missed: Annotated[
+        bool,
+        option(
+            "--missed",
+            help="List only action runs whose requests went to this store's listeners, but were not captured.",
+            no_effect=(_ONE,),
+            is_common=True,
+        ),
     ] = False,
     action: Annotated[
         str | None,
@@ -115,9 +125,8 @@ def runs(
     access = credentials.access(runtime)
     _ = access.settings  # its problems are reported before those of the store
     if run_id is None:
-        wanted = _ListOptions(action, active, since_s, limit)
+        wanted = _ListOptions(action, active, missed, since_s, limit)
         return _list(wanted, access, store, runtime, as_json=as_json)
-    from port_hook_cli.cli.run_names import find_run
     from port_hook_cli.invocations.payload import is_workflow_run_id
 
     wanted_run = run_id if is_workflow_run_id(run_id) else find_run(run_id, store, runtime)
@@ -127,10 +136,10 @@ def runs(
 def _list(wanted: _ListOptions, access: PortAccess, store: Path | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
     from port_hook_cli.runs.run_view import run_record, runs_table
 
-    with _captures(store, runtime) as kept:
+    with open_store_if_any(store, runtime) as kept:
         found, captured = asyncio.run(_find(wanted, access, kept, runtime))
     if not found:
-        tell("No runs match." if any(wanted[:3]) else "Port has no runs.", runtime)
+        tell("No runs match." if any(wanted[:4]) else "Port has no runs.", runtime)
     elif as_json:
         for run in found:
             emit(run_record(run, {}, app_url=access.settings.app_url, captured=captured), runtime.stdout)
@@ -148,11 +157,26 @@ async def _find(
     from port_hook_cli.port_api.runs import PortRuns
 
     async with _client(access, runtime) as api:
-        listed = await PortRuns(api).list_all(name=wanted.action, is_active=wanted.is_active)
+        listed = await PortRuns(api).list_all(
+            name=wanted.action, is_active=wanted.is_active, with_requests=wanted.is_missed
+        )
     _tell_gaps(listed, runtime)
     found = [run for run in listed.runs if wanted.since_s is None or (run.started_s or 0.0) >= wanted.since_s]
     captured = kept.runs_among(each for run in found for each in run.request_ids) if kept else set()
+    if wanted.is_missed:
+        from port_hook_cli.runs.missed import find_missed, missed_node_runs
+
+        _tell_of_nodes(missed_node_runs(found, captured), runtime)
+        addresses = kept.addresses() if kept else set()
+        found = find_missed(found, captured, addresses, api_is_here=access.is_api_on_this_machine)
     return found[: wanted.limit], captured
+
+
+def _tell_of_nodes(nodes: Sequence[PortRun], runtime: Runtime) -> None:
+    if nodes:
+        from port_hook_cli.runs.run_view import nodes_text
+
+        tell(f"note: {nodes_text(nodes)}", runtime)
 
 
 def _tell_gaps(listed: RunList, runtime: Runtime) -> None:
@@ -166,7 +190,7 @@ def _tell_gaps(listed: RunList, runtime: Runtime) -> None:
 def _show(
     run_id: str, access: PortAccess, store: Path | None, runtime: Runtime, *, watch: bool, as_json: bool
 ) -> ExitCode:
-    with _captures(store, runtime) as kept:
+    with open_store_if_any(store, runtime) as kept:
         screen = _RunScreen(kept, access, runtime, as_json=as_json)
         try:
             run = asyncio.run(_look(run_id, screen, access, runtime, watch=watch))
@@ -240,16 +264,3 @@ class _RunScreen:
 
 def _client(access: PortAccess, runtime: Runtime) -> PortApi:
     return access.client(on_retry=lambda words: tell(f"note: {printable(words)}", runtime))
-
-
-@contextmanager
-def _captures(store: Path | None, runtime: Runtime) -> Iterator[StoreReader | None]:
-    """Yield the open store, or None if the current directory has no store and the user chose none."""
-    from port_hook_cli.captures.database.opening import store_path
-    from port_hook_cli.captures.store.finder import open_captures
-
-    if store is None and not store_path(None, runtime.cwd).exists():
-        yield None
-        return
-    with open_captures(store, runtime, sayer(runtime), show_only=True) as kept:
-        yield kept

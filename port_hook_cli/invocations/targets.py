@@ -19,6 +19,9 @@ _UNSENDABLE = re.compile("[\x00-\x20\x7f]")
 _LONE = "[\ud800-\udc7f\udd00-\udfff]"
 
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 def percent_encoded(url: str) -> str:
     """Percent-encode every character of `url` except visible ASCII, as clients do.
 
@@ -179,6 +182,17 @@ def is_below(target: str, mount: str) -> bool:
 
 
 _HTTP_HOST = r"(?ia)https?://(?:(?P<name>[A-Z0-9.-]+)|\[(?P<address>[0-9A-F:]+)\])(?::[0-9]{0,5})?(?:[/?#]|\Z)"
+
+
+def address_of(url: str) -> str:
+    """Return the host and port of a URL, or "" for an invalid URL. All names of this machine are `localhost`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        host = "localhost" if is_on_this_machine(url) else parts.hostname
+    except ValueError:
+        return ""
+    return f"{host}:{port}" if host and port else ""
 
 
 def is_on_this_machine(url: str) -> bool:

@@ -81,6 +81,7 @@ class Serving:
     probe_endpoint: ProbeEndpoint
     public: PublicAddress
     after_drain: AsyncExitStack = field(repr=False)
+    record_address: Callable[[str, float], None] = field(repr=False)
 
 
 @asynccontextmanager
@@ -142,6 +143,7 @@ async def served(
             probe_endpoint=probe_endpoint,
             public=public,
             after_drain=after_drain,
+            record_address=writer.record_address,
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.source import OpenSource
-from port_hook_cli.invocations.targets import is_on_this_machine
+from port_hook_cli.invocations.targets import address_of, is_on_this_machine
 from port_hook_cli.listener.ending import Ended, Watcher
 from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.keys import KeyCommands
@@ -27,7 +27,7 @@ from port_hook_cli.retarget.view import outcome_lines, planned_lines
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.echo import typed_keys_hidden
 from port_hook_cli.tunnels.protocol import Opening, decline
-from port_hook_cli.tunnels.report import tunnel_summary
+from port_hook_cli.tunnels.report import TunnelReport, tunnel_summary
 
 _QUESTION = "Change that in Port until this listener ends?"
 Ask: TypeAlias = Callable[[str], Awaitable[bool]]
@@ -173,7 +173,7 @@ class Listening:
             follow = await self._point(session.retarget, url)
         if opened is not None:
             self._tunnel = WatchedTunnel(
-                opened, opening, serving, options, mount=mount, report=observer.tunnel, follow=follow
+                opened, opening, serving, options, mount=mount, report=self._tunnel_changed, follow=follow
             )
             self._stack.push_async_callback(self._tunnel.leave)
 
@@ -234,7 +234,16 @@ class Listening:
 
             environ, terminal = self._runtime.environ, self._runtime.stderr
             observer.notice(copy_text(self.public_url or self.url, environ=environ, terminal=terminal))
+        self._record_address(self.public_url or self.url)
         observer.event(ready_event(url=self.url, public_url=self.public_url))
+
+    def _tunnel_changed(self, report: TunnelReport) -> None:
+        self._record_address(report.url)
+        self.observer.tunnel(report)
+
+    def _record_address(self, url: str) -> None:
+        """Record where Port reaches this listener, for `replay --missed`."""
+        self._serving.record_address(address_of(url), self._runtime.now())
 
     def read_keys(self, hiding: ExitStack) -> None:
         """Hide what the user types until `hiding` is closed. Run the commands of typed keys until the session ends."""

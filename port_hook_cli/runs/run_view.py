@@ -27,6 +27,7 @@ _LEAST_OF_AN_ACTION = 10
 _MOST_OF_A_CELL = 60
 _MOST_OF_A_TEXT = 4_000
 _MOST_LINES = 20
+_MOST_NAMED = 5
 _MOST_OF_AN_ENTRY = 2_000
 _GOOD, _BAD = frozenset({"SUCCESS"}), frozenset({"FAILURE", "FAILED", "DECLINED", "CANCELLED"})
 
@@ -127,6 +128,13 @@ def change_text(run: PortRun) -> str:
     """Return a run's state, its label, and its nodes in progress, on one line."""
     nodes = ", ".join(each.name for each in run.open_node_runs)
     return brief(" ".join(filter(None, (run.id, run.state, f"({run.status_label})" * bool(run.status_label), nodes))))
+
+
+def nodes_text(nodes: Sequence[PortRun]) -> str:
+    """Return a note about node runs in progress that were not captured."""
+    named = ", ".join(brief(each.id) for each in nodes[:_MOST_NAMED])
+    more = f" and {len(nodes) - _MOST_NAMED} more" if len(nodes) > _MOST_NAMED else ""
+    return f"Port's API doesn't return the requests of node runs. In progress and not captured here: {named}{more}"
 
 
 def run_record(

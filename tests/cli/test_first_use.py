@@ -30,6 +30,7 @@ ARGUMENTS = {
     "report-run": (RUN_ID,),
     "restore": ("create_vm",),
     "sandbox": ("missing",),
+    "runs": (RUN_ID,),
     "show": ("last",),
     "sign": ("payload.json",),
     "trigger": ("action.json",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
 from tests.conftest import Run
 from tests.processes import Listener, listener
@@ -24,6 +25,8 @@ def test_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder: P
     assert b'"received": 2' in out or b'"received":2' in out
     assert b"--public-url https://page.example" in err
     assert b"everybody" not in err
+    with open_store(None, folder) as store:  # for `replay --missed`
+        assert store.addresses() == {"hooks.example:443"}
 
 
 def test_listener_on_every_address_warns_once(run: Run) -> None:

@@ -74,6 +74,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # that the upgrade is quick.
     ("CREATE TABLE name_blocks (upto INTEGER PRIMARY KEY, since INTEGER NOT NULL, ends TEXT NOT NULL)",),
     ("ALTER TABLE captures RENAME COLUMN reading TO signed_form",),
+    # The hosts and ports of the public URLs of this store's listeners, at most 100 (see `replay --missed`).
+    ("CREATE TABLE addresses (address TEXT PRIMARY KEY, used_at REAL NOT NULL) WITHOUT ROWID",),
 )
 LATEST = UNRELEASED + len(MIGRATIONS)
 """The schema version that this port-hook writes."""

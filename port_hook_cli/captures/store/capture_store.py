@@ -162,6 +162,14 @@ class CaptureStore(StoreReader):
         with sqlite_problems(self.path):
             self._database.transact(steps)
 
+    def record_address(self, address: str, at: float, *, patient: bool = True) -> None:
+        """Record a host and port at which Port reaches a listener of this store. Keeps the latest 100.
+
+        Raises StoreError.
+        """
+        steps = [(statements.RECORD_ADDRESS, [text_column(address), at]), (statements.FORGET_ADDRESSES, ())]
+        self._database.commit(steps, patient=patient)
+
     def kafka_positions(self) -> dict[Partition, int]:
         """Return the offset of the next message for each partition that listeners have watched. Raises StoreError."""
         rows = self._rows(statements.KAFKA_POSITIONS, [])

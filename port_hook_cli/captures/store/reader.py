@@ -237,6 +237,13 @@ class StoreReader:
         rows = self._rows(statements.LAST_TARGET, [])
         return rows[0][0] if rows and isinstance(rows[0][0], str) else None
 
+    def addresses(self) -> set[str]:
+        """Return the hosts and ports at which Port reached this store's listeners. Raises StoreError.
+
+        Any program may have written them.
+        """
+        return {address for (address,) in self._rows(statements.ADDRESSES, []) if isinstance(address, str)}
+
     def check_writable(self) -> None:
         """Raise StoreError if the store cannot be written. This check doesn't write anything.
 

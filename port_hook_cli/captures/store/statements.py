@@ -85,6 +85,12 @@ FORGET_SESSION = "DELETE FROM last_session"
 RECORD_SESSION = "INSERT INTO last_session (forward_to) VALUES (?)"
 LAST_TARGET = portable(TARGET_OF_THE_LAST_SESSION)
 
+RECORD_ADDRESS = "INSERT OR REPLACE INTO addresses (address, used_at) VALUES (?, ?)"
+FORGET_ADDRESSES = """
+    DELETE FROM addresses WHERE address NOT IN (SELECT address FROM addresses ORDER BY used_at DESC LIMIT 100)
+"""
+ADDRESSES = portable(f"SELECT {bounded('address', _LONGEST_NAME)} FROM addresses LIMIT 200")  # noqa: S608 - as above
+
 KAFKA_POSITIONS = portable(
     f"SELECT {bounded('cluster', _LONGEST_NAME)}, {bounded('topic', _LONGEST_NAME)}, part, next_offset "  # noqa: S608 - as above
     "FROM kafka_positions"

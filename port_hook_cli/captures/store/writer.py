@@ -65,13 +65,24 @@ class _Batch:
     The captures become rows only when they are committed. By then, the requests are forwarded and their handlers run.
     """
 
-    __slots__ = ("captures", "count", "has_waited", "outcome_size", "outcomes", "positions", "size", "waiting")
+    __slots__ = (
+        "addresses",
+        "captures",
+        "count",
+        "has_waited",
+        "outcome_size",
+        "outcomes",
+        "positions",
+        "size",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.captures: list[Capture] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: list[Row] = []
         self.positions: dict[Partition, int] = {}
+        self.addresses: dict[str, float] = {}
         self.size = 0  # the approximate number of bytes in bodies and outcomes
         self.outcome_size = 0
         self.has_waited = False  # whether the batch has waited one turn of the loop for more captures
@@ -83,6 +94,7 @@ class _Batch:
         self.waiting += later.waiting
         self.outcomes += later.outcomes
         self.positions.update(later.positions)
+        self.addresses.update(later.addresses)
         self.size += later.size
         self.outcome_size += later.outcome_size
         self.count += later.count
@@ -176,6 +188,13 @@ class StoreWriter:
         self._positions[partition] = next_offset
         if self._keeping is None:
             self._keeping = self._loop.call_later(_POSITION_DELAY_S, self._turn_over_positions)
+
+    def record_address(self, address: str, at: float) -> None:
+        """Record an address like `CaptureStore.record_address`. `problem` contains the latest failure."""
+        batch = _Batch()
+        batch.addresses[address] = at
+        if not self._closed:
+            self._commit_or_queue(batch)
 
     async def close(self) -> None:
         """Write all waiting captures, then close the store."""
@@ -289,8 +308,7 @@ class StoreWriter:
             if size > _QUICK_BYTES and not patient:  # the headers are long
                 return False
             self._store.write(rows, batch.outcomes, size=size, patient=patient)
-            if batch.positions:
-                self._store.keep_positions(batch.positions, patient=patient)
+            self._write_records(batch, patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False
@@ -306,6 +324,13 @@ class StoreWriter:
             self._settle(batch, problem)
             self._ask_for_upkeep(size)
         return True
+
+    def _write_records(self, batch: _Batch, *, patient: bool) -> None:
+        """Write a batch's content other than captures."""
+        if batch.positions:
+            self._store.keep_positions(batch.positions, patient=patient)
+        for address, at in batch.addresses.items():
+            self._store.record_address(address, at, patient=patient)
 
     def _tidy(self) -> None:
         """Enforce the limits between requests, in small steps. If the thread has work, the thread enforces them."""

@@ -285,6 +285,8 @@ OTHERS = (
     ["check", "last", "--to", "9"],
     ["prune", "--keep", "5", "--yes"],
     ["doctor"],
+    ["runs", "last"],
+    ["replay", "--missed", "--yes", "--to", "9"],
 )
 # These commands with a store are in neither list, with the reason.
 WITHOUT = {
