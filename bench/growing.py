@@ -107,7 +107,7 @@ def _trim(folder: Path) -> None:
             connection.execute("COMMIT")
             steps.append((time.perf_counter() - began) * 1000)
     figures = f"{len(steps)} steps, the first {steps[0]:.1f} ms"
-    row(f"--max-captures in {count:,}, the longest other step", figures, max(steps[1:], default=0), at_most(50, "ms"))
+    row(f"max_captures in {count:,}, the longest other step", figures, max(steps[1:], default=0), at_most(50, "ms"))
 
 
 def _prune_alone(folder: Path) -> None:

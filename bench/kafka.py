@@ -100,7 +100,7 @@ def watching(
     """Run `listen --kafka --json`, and return its process and its store when it reads."""
     store = folder / "captures.db"
     env = environment(folder, KAFKA_CONSUMER_BROKERS=cluster.address, PORT_ORG_ID=_ORG, PORT_CLIENT_SECRET=SECRET)
-    options = ["--kafka", "--port", "0", "--json", "--store", str(store), "--max-captures", "1000000"]
+    options = ["--kafka", "--port", "0", "--json", "--store", str(store)]
     errors = folder / "stderr"
     with errors.open("wb") as stderr:
         process = subprocess.Popen([*PORT_HOOK, "listen", *options], stdout=stdout, stderr=stderr, cwd=folder, env=env)

@@ -38,12 +38,12 @@ from port_hook_cli.assistant.tool import CAPTURE, UNTRUSTED, AssistantTool
 from port_hook_cli.check.catalog import CHECKS, CheckGroup, HandlerCheck
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import ANY_VALUE
+from port_hook_cli.cli.option_groups import ANY_VALUE, Trust
 from port_hook_cli.cli.topics import TOPICS
 from port_hook_cli.invocations.models import Cause, Status
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, clock_skew
-from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, YOUR_URL, automatic
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT))  # so that modules beside this one can be imported as docs.…
@@ -185,9 +185,12 @@ def _trusted(command: str, text: str) -> str:
     places = {option: place for place, option in enumerate(re.findall("`--([a-z-]+)`", row[1] if row else ""))}
     listed = sorted(trusted_options(command).items(), key=lambda item: places.get(item[0], len(places)))
     return ", ".join(
-        f"`--{option}`" if trust == ANY_VALUE else f"`--{option}` ({trust.least:g} to {trust.most:.0f})"
-        for option, trust in listed
+        f"`--{option}`" if trust == ANY_VALUE else f"`--{option}` ({_allowed(trust)})" for option, trust in listed
     )
+
+
+def _allowed(trust: Trust) -> str:
+    return ", ".join(f"`{word}`" for word in trust.words) or f"{trust.least:g} to {trust.most:.0f}"
 
 
 def public_url(text: str) -> str:
@@ -202,6 +205,7 @@ def public_url(text: str) -> str:
             "any of the tunnels that it tries",
             f"the default: opens the first usable one of {automatic_names}",
         ),
+        (f"`{YOUR_URL}`", "a tunnel that you run", "its public URL"),
         (f"`{NO_TUNNEL.name}`", "nothing", "only this machine can send requests to the listener"),
     ]
     rows = [f"| {' | '.join(row)} |" for row in cells]

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = {
     "demo": "port-hook demo",
     "init": "port-hook init",
-    "listen": "port-hook listen --forward-to 8000",
+    "listen": "port-hook listen 8000",
     "sign": "port-hook sign examples/payloads/create_vm.json",
     "render": "port-hook render '{{ .inputs.cpu }} cores' --data examples/payloads/create_vm.json",
     "trigger": "port-hook trigger examples/actions/create_vm.json --to 8000 --input title=dev-env",

@@ -30,7 +30,7 @@ from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 
-_COMMAND = "port-hook listen --tunnel none --forward-to 8000"
+_COMMAND = "port-hook listen 8000"
 _COLUMNS = 100
 _WAIT_S = 20
 _NOW = int(time.mktime((2026, 11, 24, 14, 5, 9, 0, 0, -1)))

@@ -164,13 +164,21 @@ run([sys.executable, *sys.argv[4:]])
 
 @contextmanager
 def listener(
-    folder: Path, *options: str, env: Mapping[str, str] | None = None, limit: tuple[str, int, int] | None = None
+    folder: Path,
+    *options: str,
+    env: Mapping[str, str] | None = None,
+    limit: tuple[str, int, int] | None = None,
+    probe_interval: str | None = None,
 ) -> Iterator[Listener]:
     """Run `port-hook listen --json --port 0 OPTIONS` in `folder` until the end of the context.
 
-    `limit` is the name of a resource, and the soft and the hard limit of the process.
+    `limit` is the name of a resource, and the soft and the hard limit of the process. With a `probe_interval`, run
+    `tests.probing`.
     """
     words = [*PORT_HOOK[1:], "listen", "--json", "--port", "0", *options]
+    if probe_interval is not None:
+        words = ["-m", "tests.probing", probe_interval, *options]
+        env = {**(env or {}), "PYTHONPATH": str(Path(__file__).parents[1])}
     kept = {**(env or {}), "PYTHONPATH": str(Path(__file__).parents[1])} if limit else env or {}
     process = Popen(
         [PORT_HOOK[0], *(("-c", _LIMITED, *map(str, limit)) if limit else ()), *words],

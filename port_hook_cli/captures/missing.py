@@ -54,7 +54,9 @@ def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
             f"Capture not found: {name}. {store} has no capture of this run.",
             "Run `port-hook captures` to list its captures.",
         )
-    deleted = f" {ever - now} older captures were deleted (--max-captures, --max-store, prune)." if ever > now else ""
+    deleted = (
+        f" {ever - now} older captures were deleted (by the limits of the store, or by prune)." if ever > now else ""
+    )
     return MissingCapture(f"Capture not found: {name}. No ID in {store} starts with it.{deleted}", _LIST_THEM)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.errors import SettingsError
@@ -70,11 +71,20 @@ def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) ->
 
 
 def given_options(command: str, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> set[str]:
-    """Return the options on the command line, in the environment and in the directory's `.env`, without dashes."""
+    """Return the options on the command line, in the environment and in the directory's `.env`, without dashes.
+
+    If the command line has an argument, the names of the command's arguments are included.
+    """
     parameters = list(parameters)
     flags = {word.partition("=")[0] for word in words}
     variables = _nearer_variables(command, parameters, runtime)
-    return {
+    valued = {flag for each in parameters if not getattr(each, "is_flag", True) for flag in each.opts}
+    before_command = list(takewhile(lambda word: word != "--", words))
+    has_argument = any(
+        not word.startswith("-") and previous not in valued for previous, word in pairwise(["", *before_command])
+    )
+    arguments = {each.declared.name for each in parameters if each.param_type_name == "argument"}
+    return (arguments if has_argument else set()) | {
         option[2:]
         for parameter in parameters
         if flags & {*parameter.opts, *parameter.secondary_opts} or find_variable(command, parameter, variables)

@@ -35,7 +35,7 @@ _NEXT = """\
 Next:
 {path}  port-hook check --to 8000
         finds the mistake in a handler with the secret in PORT_CLIENT_SECRET
-  port-hook listen --forward-to 8000
+  port-hook listen 8000
         opens a public URL for a workflow node or action of your organization
 Continue with README.md. `port-hook --help` lists the commands.
 """

@@ -75,4 +75,4 @@ def _default_tunnel(ctx: typer.Context) -> str | None:
     with suppress(PortHookError):  # `listen` reports the problems of the file
         values |= project_defaults("listen", options, runtime=runtime, commands=COMMANDS, given=given).values
     chosen = {flag: values.get(option.name) for option in options for flag in option.opts}
-    return chosen["--tunnel"] or ("none" if chosen["--public-url"] else None)
+    return chosen["--tunnel"]

@@ -41,7 +41,7 @@ HABITS: Sequence[Habit] = (
         "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line.",
         "--secret-file",
     ),
-    Habit((*_URLS, "--to"), "Pass your handler's URL or port with --forward-to, such as 8000.", "--forward-to"),
+    Habit((*_URLS, "--to"), "Pass your handler's port or URL as an argument: `port-hook listen 8000`.", "--forward-to"),
     Habit((*_URLS, "--forward-to", "--host", "--port", "-p"), "Pass the target with --to, such as --to 8000.", "--to"),
     Habit(_BODIES, "Change the body of the source with --set PATH=JSON or --edit.", "--set"),
     Habit(
@@ -62,13 +62,12 @@ HABITS: Sequence[Habit] = (
     ),
     Habit(("--headers",), "Pass each header with --header NAME:VALUE.", "--header"),
     Habit(("--request", "--verb"), "Pass the method with --method.", "--method"),
-    Habit(("--verbose", "-v", "-vv", "--debug", "--trace"), "Pass --full to show everything (the default).", "--full"),
     Habit(("--verbose", "-v", "-vv", "--debug", "--trace"), "Pass --json to print all details.", "--json"),
     Habit(("--quiet", "-q", "--silent", "-s"), "Pass --compact for one line per invocation.", "--compact"),
     Habit(("--quiet", "-q", "--silent", "-s"), "Add 2>/dev/null: results are on stdout, the rest on stderr.", "--json"),
-    Habit(("--skip-verify", "--no-verification", "--no-signature"), "Pass --no-verify.", "--no-verify"),
-    Habit(("-k", "--insecure"), "Pass --no-verify to accept requests without a valid signature.", "--no-verify"),
-    Habit(("--subdomain", "--hostname"), "Pass --tunnel ngrok --domain NAME for a static domain.", "--domain"),
+    Habit(("--skip-verify", "--no-verification", "--no-signature"), "Pass --verify off.", "--verify"),
+    Habit(("-k", "--insecure"), "Pass --verify warn to accept requests without a valid signature.", "--verify"),
+    Habit(("--subdomain", "--hostname"), "Pass --tunnel ngrok://DOMAIN for a static domain.", "--tunnel"),
     Habit(
         ("--public", "--ngrok", "--expose", "--share"),
         "Choose a tunnel with --tunnel, such as --tunnel ngrok.",
@@ -112,7 +111,7 @@ HABITS: Sequence[Habit] = (
     Habit(("--file", "-f"), "Pass the file as an argument: `port-hook {command} FILE`.", commands=_FILED),
 )
 
-_LISTEN = "Run `port-hook listen --forward-to 8000`."
+_LISTEN = "Run `port-hook listen 8000`."
 _CAPTURES = "Run `port-hook captures` to list captures."
 _TRIGGER = "Run `port-hook trigger ACTION --to 8000`."
 COMMANDS_ELSEWHERE: Mapping[str, str] = {
@@ -150,7 +149,7 @@ _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
 _INPUT = re.compile(r"[A-Za-z_][\w.-]*:?=.*", re.DOTALL)
 
 _SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
-    (_PLACE.fullmatch, "Run `port-hook listen --forward-to {}`."),
+    (_PLACE.fullmatch, "Run `port-hook listen {}`."),
     (is_run_id, "Run `port-hook captures {}`."),
     (re.compile("last.*|[0-9a-f]{4,12}").fullmatch, "Run `port-hook show {}`."),
     (
@@ -167,7 +166,6 @@ _ARGUMENTS: Sequence[tuple[Callable[[str], object], str, str]] = (
         "Pass the status with --status: `--status {}`.",
     ),
     (_SIGNATURE.fullmatch, "--signature", "Pass a signature with --signature: `--signature {}`."),
-    (_PLACE.fullmatch, "--forward-to", "Pass it with --forward-to: `--forward-to {}`."),
     (_PLACE.fullmatch, "--to", "Pass it with --to: `--to {}`."),
     (re.compile(r"\d{2,5}").fullmatch, "--port", "Pass it with --port: `--port {}`."),
     (_INPUT.fullmatch, "--input", "Pass inputs with --input: `--input {}`."),

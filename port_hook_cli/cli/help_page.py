@@ -17,7 +17,7 @@ _GAP = 2
 
 ROOT_EXAMPLES: Mapping[str, str] = {
     "port-hook demo": "See it work, without a Port account",
-    "port-hook listen --forward-to 8000": "Receive Port's requests, forward them to a port",
+    "port-hook listen 8000": "Receive Port's requests, forward them to a port",
     "port-hook replay last": "Send the last request again",
     "port-hook check --to 8000": "Find the mistakes in your handler",
 }
@@ -25,9 +25,9 @@ ROOT_EXAMPLES: Mapping[str, str] = {
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
     "listen": (
-        "port-hook listen --forward-to 8000",
-        "port-hook listen --forward-to 8000 --retarget deploy_service#deploy",
-        "port-hook listen --respond 503 --tunnel none --once",
+        "port-hook listen 8000",
+        "port-hook listen 8000 --retarget deploy_service#deploy",
+        "port-hook listen --respond 503 --count 1",
     ),
     "trigger": (
         "port-hook trigger workflow.json --to 8000 --input service=cart",

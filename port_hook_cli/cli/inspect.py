@@ -111,7 +111,6 @@ def beside_listener(
     runtime: Runtime,
     *,
     port: int,
-    actions: list[Path],
     access: PortAccess,
     private_key: str | None,
 ) -> tuple[Observer, Companion, Callable[[], None]]:
@@ -123,7 +122,6 @@ def beside_listener(
     inspector = InspectorOptions(
         port=port,
         avoided_ports=frozenset(parsed for url in _handlers_here(plan) if (parsed := urlsplit(url).port)),
-        actions=[runtime.cwd / path for path in actions],
         secret=secret,
         access=access,
         say=sayer(runtime),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from port_hook_cli.cli.listen_requests import (
     ListenStorage,
     ListenTarget,
     ListenVerification,
+    Verify,
 )
 from port_hook_cli.cli.listen_session import (
     ListenEnd,
@@ -27,15 +27,17 @@ from port_hook_cli.cli.listen_session import (
     ListenRuns,
     ListenTunnel,
 )
-from port_hook_cli.cli.option_groups import command
+from port_hook_cli.cli.option_groups import command, refuse_contradictions
 from port_hook_cli.errors import MissingCredentialsError, SettingsError
 from port_hook_cli.invocations.statuses import Expectation
+from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import sayer
+from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.text.secret import Secret
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +47,6 @@ if TYPE_CHECKING:
     from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.terminal.prompts import Ask
-
-
-_MOST_SEED = 1_000_000
 
 
 @command
@@ -69,19 +68,24 @@ def listen(
 ) -> ExitCode:
     """Receive Port's requests: verify, explain, save and forward them.
 
-    Without --forward-to, the listener responds to each verified invocation with 200. If verification fails, it
-    shows, explains and saves the request, and responds with 401 instead of forwarding it. On a terminal, press ? to
-    list the keys: replay, copy the URL, switch the view, open the inspector, hold incoming requests, and quit.
+    HANDLER is your handler's port or URL. Without it, valid requests get 200. Invalid requests get 401. Keys: ? lists
+    them (replay, copy URL, hold, quit).
     """
     runtime: Runtime = ctx.obj
-    responses.refuse_seed_without_chance()
+    is_off = verification.verify is Verify.OFF
+    refuse_contradictions(
+        {"--verify off": is_off, "--report": bool(runs.report)}, {"--verify off": is_off, "--follow": runs.follow}
+    )
     from port_hook_cli.cli.listen_process import RunWatching, run_session
     from port_hook_cli.listener.screen import Display
     from port_hook_cli.listener.session import Interaction, Session
     from port_hook_cli.terminal.prompts import asker
     from port_hook_cli.tunnels.protocol import decline
 
-    tunnel_options = tunnel.read(is_needed=not kafka.is_read)
+    api = _api_settings(runtime, verification.org)
+    has_sandbox = api is not None and is_on_this_machine(api.api_url)
+    tunnel_options = tunnel.read(_default_tunnel(tunnel, kafka, runtime, has_sandbox=has_sandbox))
+    retarget.refuse_without_url(tunnel_options, has_sandbox=has_sandbox)
     # The ready lines show the source of the secret.
     chosen = partial(
         PortAccess,
@@ -92,12 +96,12 @@ def listen(
         tells_secret_place=False,
     )
     access = chosen()
-    settings = None if verification.no_verify else chosen(needs=ONLY_THE_SECRET).settings
+    settings = None if is_off else chosen(needs=ONLY_THE_SECRET).settings
     secret = _secret(settings) if settings else None
     policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)
     if settings and settings.other_secret:
         policy = replace(policy, other_secrets=(settings.other_secret.secret,))
-    plan = _plan(policy, target, server, responses, end, storage)
+    plan = _plan(policy, target, server, end, storage)
     ask = asker(runtime)
     retarget.refuse_incomplete(ask)  # checked before a tunnel is opened
     if retarget.names or runs.follow or runs.report:
@@ -108,12 +112,10 @@ def listen(
         retarget=retarget.with_access(access, ask),
         sources=(_kafka_source(kafka, target, retarget, access, ask, runtime),) if kafka.is_read else (),
     )
-    interaction = Interaction(
-        ask=ask or decline, copies_url=tunnel.copy, secret_place=settings.secret_place if settings else ""
-    )
+    interaction = Interaction(ask=ask or decline, secret_place=settings.secret_place if settings else "")
     display = Display(
         compact=output.compact,
-        app_url=_app_url(runtime, verification.org),
+        app_url=None if api is None else api.app_url,
         reveal=output.reveal(secret, runtime),
         conflict=settings.conflict if settings else "",
     )
@@ -126,13 +128,12 @@ def listen(
             plan,
             runtime,
             port=inspector.inspect_port,
-            actions=inspector.actions or [],
             access=access,
             private_key=output.private_key,
         )
         observers.append(observer)
         session = replace(session, companions=(companion,))
-    watching = RunWatching(access=access, report=runs.report, follow_s=runs.follow_timeout if runs.follow else None)
+    watching = RunWatching(access=access, report=runs.report, follows=runs.follow)
     shown_as = None if output.json else display
     return asyncio.run(run_session(session, runtime, shown_as, interaction, watching, observers, open_page))
 
@@ -157,18 +158,13 @@ def _policy(
         secret=secret,
         routes=routes,
         tolerance_s=verification.tolerance,
-        strict=verification.strict,
-        allow_unverified=verification.allow_unverified,
-        refuse_replays=verification.refuse_replays,
+        strict=verification.verify is Verify.STRICT,
+        allow_unverified=verification.verify is Verify.WARN,
         only=frozenset(target.only or ()),
         respond=responses.response(runtime.cwd),
-        delay=responses.delay,
+        delay_s=responses.delay,
         fail_first=responses.fail_first,
-        fail_rate=responses.fail_rate,
-        seed=secrets.randbelow(_MOST_SEED) if responses.seed is None else responses.seed,
-        drop=responses.drop,
         max_in_flight=target.max_in_flight,
-        in_order=target.in_order,
     )
 
 
@@ -176,7 +172,6 @@ def _plan(
     policy: Policy,
     target: ListenTarget,
     server: ListenServer,
-    responses: ListenResponses,
     end: ListenEnd,
     storage: ListenStorage,
 ) -> ListenPlan:
@@ -187,15 +182,13 @@ def _plan(
         host=server.host,
         port=server.port,
         store=storage.store,
-        max_captures=storage.max_captures,
         max_store=storage.most_on_disk(),
         keep_secrets=storage.keep_secrets,
         max_body=storage.max_body,
-        forward_timeout_s=target.forward_timeout,
+        forward_timeout_s=target.timeout,
         wait_for_handler_s=target.wait_for_handler,
-        max_response=responses.max_response,
-        count=1 if end.once else end.count,
-        timeout_s=end.timeout,
+        count=end.count,
+        timeout_s=end.stop_after,
         expect=Expectation.parse(end.expect_status) if end.expect_status else None,
     )
 
@@ -211,20 +204,31 @@ def _kafka_source(
     from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
     from port_hook_cli.text.durations import parse_since
 
+    from_end = kafka.since == "now"
     options = KafkaOptions(
         group=kafka.group,
         take_over=kafka.take_over,
         yes=retarget.yes,
-        since_s=None if kafka.since is None else parse_since(kafka.since, now=runtime.now()),
-        from_end=kafka.from_end,
-        forwards=bool(target.forward_to or target.route),
+        since_s=None if from_end or kafka.since is None else parse_since(kafka.since, now=runtime.now()),
+        from_end=from_end,
+        forwards=bool(target.target or target.route),
     )
     return kafka_opening(runtime, access.client, options, ask)
 
 
-def _app_url(runtime: Runtime, org: str | None) -> str | None:
-    """Return the URL of Port's pages, or None for a broken settings file. The listener then works without links."""
+def _api_settings(runtime: Runtime, org: str | None) -> Settings | None:
+    """Return the settings with the URLs of Port, or None for a broken file. The listener then works without links."""
     try:
-        return PortAccess(runtime, sayer(runtime), org=org, needs=("api_url",)).settings.app_url
+        return PortAccess(runtime, sayer(runtime), org=org, needs=("api_url",)).settings
     except SettingsError:
         return None
+
+
+def _default_tunnel(tunnel: ListenTunnel, kafka: ListenKafka, runtime: Runtime, *, has_sandbox: bool) -> TunnelChoice:
+    """Return the tunnel without --tunnel. A sandbox needs none, and a script opens none by surprise."""
+    if tunnel.name or kafka.is_read or has_sandbox:
+        return NO_TUNNEL
+    if not runtime.stdin.isatty():
+        tell("no tunnel: no terminal; pass --tunnel auto", runtime)
+        return NO_TUNNEL
+    return AUTO

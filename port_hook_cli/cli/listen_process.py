@@ -35,14 +35,14 @@ _EXIT_CODES = {
 
 @frozen(kw_only=True)
 class RunWatching:
-    """What `listen` does with runs in Port after a response: `report` their end, or follow them for `follow_s` s.
+    """What `listen` does with runs in Port after a response: `report` their end, or follow them.
 
     At the end, it asks a sandbox which runs have ended.
     """
 
     access: PortAccess
     report: str | None = None
-    follow_s: float | None = None
+    follows: bool = False
 
     def observers(self, screen: Observer, settled: set[str], still_open: set[str]) -> Iterator[Observer]:
         """Yield the observers that report or follow runs, or ask whether runs have ended.
@@ -55,10 +55,10 @@ class RunWatching:
             from port_hook_cli.runs.updates import RunStatus
 
             yield RunReporter(RunStatus(self.report), self.access.client, screen, settled)
-        if self.follow_s is not None:
+        if self.follows:
             from port_hook_cli.listener.port_runs import RunFollower
 
-            yield RunFollower(self.access.client, screen, settled, timeout_s=self.follow_s)
+            yield RunFollower(self.access.client, screen, settled)
         from port_hook_cli.listener.ended_runs import EndedRuns
 
         yield EndedRuns(self.access, settled, still_open)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import Annotated
 
 from port_hook_cli.captures.database.conditions import LARGEST_VALUE
 from port_hook_cli.cli import options
@@ -16,32 +14,44 @@ from port_hook_cli.cli.option_groups import (
     NoEffect,
     Trust,
     also,
+    argument,
     option,
     option_group,
-    refuse_contradictions,
 )
-from port_hook_cli.cli.options import finite, seconds, size
+from port_hook_cli.cli.options import seconds, size
 from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.http.limits import format_size
-from port_hook_cli.invocations.models import Response
+from port_hook_cli.invocations.models import DROP, Response
 from port_hook_cli.invocations.routes import BadRoute, RouteRule, Routes, split_route
 from port_hook_cli.invocations.targets import read_target
-from port_hook_cli.listener.policy import DelayRange
-from port_hook_cli.listener.responses import BadResponse, parse_response
-
-if TYPE_CHECKING:
-    from port_hook_cli.invocations.routes import Routes
-from port_hook_cli.listener.responses import OK
+from port_hook_cli.listener.responses import OK, BadResponse, parse_response
 
 _MIB = 1024.0 * 1024.0
 _LEAST_STORE = 1024 * 1024
-_NO_HANDLER = NoEffect("Nothing is forwarded", without=("--forward-to", "--route"))
+_NO_HANDLER = NoEffect("Nothing is forwarded", without=("HANDLER", "--forward-to", "--route"))
+
+
+class Verify(StrEnum):
+    """How `listen` verifies signatures, and what it does with requests that fail verification."""
+
+    ON = "on"
+    STRICT = "strict"
+    WARN = "warn"
+    OFF = "off"
 
 
 @option_group("Target")
 class ListenTarget:
     """The options for the targets of forwarded requests."""
 
+    handler: Annotated[
+        str | None,
+        argument(
+            name="HANDLER",
+            metavar="[HANDLER]",
+            help="Your handler's port or URL. The path of a URL replaces Port's path.",
+        ),
+    ] = None
     forward_to: Annotated[
         str | None,
         option(
@@ -49,8 +59,9 @@ class ListenTarget:
             "-f",
             is_common=True,
             metavar="URL|PORT",
-            help="Your handler. The path of a URL replaces Port's path.",
+            help="The same as HANDLER.",
             trust=HANDLER_HERE,
+            no_effect=(NoEffect("HANDLER is the target", beside=("HANDLER",)),),
         ),
     ] = None
     route: Annotated[
@@ -71,7 +82,7 @@ class ListenTarget:
             "--only",
             is_common=True,
             metavar="ACTION",
-            help="Show and forward only this action (repeatable). Other requests get a 200 response.",
+            help="Only this action; others get 404 (repeatable).",
             completes="names",
         ),
     ] = None
@@ -86,22 +97,10 @@ class ListenTarget:
             no_effect=(_NO_HANDLER,),
         ),
     ] = None
-    in_order: Annotated[
-        bool,
-        option(
-            "--in-order/--no-in-order",
-            help="Forward requests of the same run one at a time, in order.",
-            trust=ANY_VALUE,
-            no_effect=(_NO_HANDLER,),
-        ),
-    ] = True
-    forward_timeout: Annotated[
+    timeout: Annotated[
         float,
-        seconds(
-            "--forward-timeout",
-            "Wait S seconds for the handler's response; 0 waits indefinitely.",
-            trust=Trust(0.001, 30.0),
-        ),
+        seconds("--timeout", "Wait S seconds for the handler; 0 waits indefinitely.", trust=Trust(0.001, 30.0)),
+        also(is_common=True),
     ] = 30.0
     wait_for_handler: Annotated[
         float,
@@ -112,20 +111,25 @@ class ListenTarget:
         ),
     ] = 5.0
 
+    @property
+    def target(self) -> str | None:
+        """The handler, from HANDLER or `--forward-to`."""
+        return self.forward_to if self.handler is None else self.handler
+
     def routes(self, path: str) -> Routes:
         """Return the targets of requests to `path`. Raises UsageError if an option or the path is invalid."""
-        return read_routes(self.forward_to, self.route or [], path)
+        return read_routes(self.target, self.route or [], path)
 
 
-def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
-    """Return the targets of invocations, from `--forward-to`, `--route` and `--path`.
+def read_routes(handler: str | None, routes: list[str], path: str) -> Routes:
+    """Return the targets of invocations, from HANDLER, `--route` and `--path`.
 
     Raises UsageError if one of these options is invalid.
     """
     if not path.startswith("/") or "?" in path:
         raise UsageError(f"--path {path!r} is not a path.", hint="Use a path such as /webhook.")
     return Routes(
-        default=read_target(forward_to, "--forward-to") if forward_to else None,
+        default=read_target(handler, "HANDLER") if handler is not None else None,
         rules=tuple(map(_read_route, routes)),
         mount=path,
     )
@@ -176,58 +180,19 @@ class ListenServer:
 class ListenVerification:
     """The options for verifying signatures."""
 
-    secret_file: Annotated[options.SecretFile, also(is_common=True)] = None
+    secret_file: options.SecretFile = None
     org: options.Org = None
     tolerance: options.Tolerance = 300.0
-    strict: Annotated[
-        bool,
+    verify: Annotated[
+        Verify,
         option(
-            "--strict", help="Forward a request only if its signature matches the raw body ('valid').", trust=ANY_VALUE
+            "--verify",
+            is_common=True,
+            metavar="MODE",
+            help="on, strict (only signatures over the raw body), warn (forward anyway) or off.",
+            trust=Trust(words=(Verify.STRICT.value,)),
         ),
-    ] = False
-    refuse_replays: Annotated[
-        bool,
-        option(
-            "--refuse-replays",
-            help="Respond with 401 if a signature was already used within the tolerance.",
-            trust=ANY_VALUE,
-        ),
-    ] = False
-    allow_unverified: Annotated[
-        bool,
-        option(
-            "--allow-unverified",
-            help="Verify signatures, but forward requests even if they fail verification.",
-            excludes=("--no-verify", "--strict"),
-        ),
-    ] = False
-    no_verify: Annotated[
-        bool,
-        option(
-            "--no-verify",
-            help="Don't verify signatures. Doesn't need a secret.",
-            excludes=("--strict", "--refuse-replays", "--report", "--follow"),
-        ),
-    ] = False
-
-
-def read_delay(text: str) -> DelayRange:
-    """Return the delay in text such as `2`, `2s` or `2s..5s`. Raises BadParameter for any other text."""
-    least, dots, most = text.partition("..")
-    delay = DelayRange(_seconds(least), _seconds(most if dots else least))
-    if not 0 <= delay.least_s <= delay.most_s:
-        raise typer.BadParameter(f"{text!r} is not a range of seconds. Put the smaller number first, such as 2s..5s.")
-    return delay
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text.strip().removesuffix("s"))
-    except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds) or seconds < 0:
-        raise typer.BadParameter(f"{text!r} is not a number of seconds.")
-    return seconds
+    ] = Verify.ON
 
 
 @option_group("Responses")
@@ -239,72 +204,28 @@ class ListenResponses:
         option(
             "--respond",
             is_common=True,
-            metavar="STATUS[:BODY|:@FILE]",
-            help="Respond with this instead of forwarding. Default: 200.",
-            excludes=("--forward-to",),
+            metavar="STATUS[:BODY]",
+            help="Respond with this, or with STATUS:@FILE, instead of forwarding. `drop` closes the connection without"
+            " a response.",
+            excludes=("HANDLER", "--forward-to"),
         ),
     ] = None
-    delay: Annotated[
-        DelayRange,
-        option(
-            "--delay",
-            metavar="S|S..S",
-            help="Wait S seconds before responding, or a random time such as 2s..5s.",
-            parser=read_delay,
-            trust=Trust(0.0, 60.0),
-        ),
-    ] = "0"  # type: ignore[assignment] # parsed by its parser
+    delay: Annotated[float, seconds("--delay", "Wait S seconds before responding.", trust=Trust(0.0, 60.0))] = 0.0
     fail_first: Annotated[
         int, option("--fail-first", metavar="N", min=0, help="Respond with 500 to the first N invocations.")
     ] = 0
-    fail_rate: Annotated[
-        float,
-        option(
-            "--fail-rate",
-            metavar="P",
-            min=0,
-            max=1,
-            help="Respond with 500 to each invocation with probability P, from 0 to 1.",
-            callback=finite,
-        ),
-    ] = 0.0
-    seed: Annotated[
-        int | None,
-        option("--seed", metavar="N", help="Repeat the random choices of --fail-rate and --delay.", trust=ANY_VALUE),
-    ] = None
-    drop: Annotated[
-        bool,
-        option(
-            "--drop",
-            help="Save the request, then close the connection without a response. With --fail-first or --fail-rate,"
-            " only for failed invocations.",
-        ),
-    ] = False
-    max_response: Annotated[
-        int,
-        option(
-            "--max-response",
-            metavar="SIZE",
-            help="Respond with 502 if the handler's response is larger than SIZE, such as 500KiB.",
-            parser=size,
-        ),
-    ] = "32MiB"  # type: ignore[assignment] # parsed by its parser
 
-    def refuse_seed_without_chance(self) -> None:
-        """Raise UsageError for --seed if nothing is random."""
-        is_random = self.fail_rate or self.delay.least_s < self.delay.most_s
-        reason = "Nothing is random without --fail-rate or a range in --delay"
-        refuse_contradictions(pointless={reason: {"--seed": self.seed is not None and not is_random}})
-
-    def response(self, cwd: Path) -> Response:
-        """Return the listener's own response. Raises UsageError for an invalid `--respond`."""
+    def response(self, cwd: Path) -> Response | None:
+        """Return the listener's own response, or None for `drop`. Raises UsageError for an invalid `--respond`."""
         if not self.respond:
             return OK
+        if self.respond == DROP:
+            return None
         try:
             return parse_response(self.respond, lambda name: (cwd / name).read_bytes())
         except BadResponse as error:
             raise UsageError(
-                f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}' or 200:@response.json."
+                f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}', 200:@response.json or `drop`."
             ) from None
         except OSError as error:
             raise SourceError(
@@ -317,9 +238,6 @@ class ListenStorage:
     """The options for the capture store and its limits."""
 
     store: options.Store = None
-    max_captures: Annotated[int, option("--max-captures", metavar="N", min=1, help="Retain the latest N captures.")] = (
-        10_000
-    )
     max_store: Annotated[
         int,
         option(

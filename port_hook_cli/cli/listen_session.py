@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
 from port_hook_cli.cli.options import one_of, seconds
 from port_hook_cli.errors import UsageError
 from port_hook_cli.tunnels.registry import (
-    AUTO,
     NO_TUNNEL,
     TunnelChoice,
     all_values,
     parse_tunnel,
-    refuse_options,
+    refuse_host_key,
     tunnel_help,
 )
 
@@ -48,12 +45,6 @@ class ListenTunnel:
             choices=tuple(value for value in all_values() if value.replace(".", "").isalpha()),
         ),
     ] = None
-    public_url: Annotated[
-        str | None, option("--public-url", metavar="URL", help="The public URL of a tunnel that you run yourself.")
-    ] = None
-    domain: Annotated[str | None, option("--domain", metavar="NAME", help="Your static domain (--tunnel ngrok).")] = (
-        None
-    )
     accept_host_key: Annotated[
         str | None,
         option(
@@ -62,60 +53,26 @@ class ListenTunnel:
             help="Trust an SSH server's key with this fingerprint without asking.",
         ),
     ] = None
-    probe_interval: Annotated[
-        float, seconds("--probe-interval", "Check the public URL every S seconds; 0 disables the check.")
-    ] = 30.0
     exit_on_tunnel_loss: Annotated[
         float | None,
         seconds(
             "--exit-on-tunnel-loss", "Exit with code 10 after S seconds without a working tunnel.", trust=ANY_VALUE
         ),
     ] = None
-    copy: Annotated[bool, option("--copy", help="Copy the public URL to the clipboard.")] = False
 
-    def read(self, *, is_needed: bool) -> TunnelOptions:
-        """Return the tunnel to open.
-
-        By default, open a tunnel only if one `is_needed`. Raises UsageError for invalid options.
-        """
+    def read(self, default: TunnelChoice, *, probe_interval_s: float = 30.0) -> TunnelOptions:
+        """Return the tunnel to open, by default `default`. Raises UsageError for invalid options."""
         from port_hook_cli.listener.public_url import TunnelOptions
 
-        given = {"--public-url": self.public_url, "--domain": self.domain, "--accept-host-key": self.accept_host_key}
-        name = self.name if is_needed or self.name or any(given.values()) else "none"
+        choice = parse_tunnel(self.name) if self.name else default
+        if self.accept_host_key:
+            refuse_host_key(choice)
         return TunnelOptions(
-            choice=_read_tunnel(name, given),
-            public_url=_read_public_url(self.public_url),
-            domain=self.domain,
+            choice=choice,
             accept_host_key=self.accept_host_key,
-            probe_interval_s=self.probe_interval,
+            probe_interval_s=probe_interval_s,
             exit_after_s=self.exit_on_tunnel_loss,
         )
-
-
-def _read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
-    """Return the tunnel to open: the tunnel in `text`, otherwise `none` with `--public-url`, otherwise `auto`.
-
-    `options` contains the values of the options that only some tunnels accept. Raises UsageError for an unknown tunnel,
-    and for options that it doesn't accept.
-    """
-    choice = parse_tunnel(text) if text else NO_TUNNEL if options.get("--public-url") else AUTO
-    refuse_options(choice, [name for name, value in options.items() if value])
-    return choice
-
-
-def _read_public_url(text: str | None) -> str | None:
-    """Return `--public-url`. Raises UsageError if it is not a URL."""
-    if text and not _is_web_url(text):
-        raise UsageError(f"--public-url {text!r} is not a URL.", hint="Write it as https://…")
-    return text
-
-
-def _is_web_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"https", "http"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a bad port, or brackets without an IPv6 address
-        return False
 
 
 @option_group("Kafka")
@@ -131,19 +88,11 @@ class ListenKafka:
         option(
             "--since",
             metavar="TIME",
-            help="Start with messages since this time: 10m, 2h, or 2026-05-01T13:30.",
-            excludes=("--from-end",),
+            help="Start with messages since this time: now, 10m, 2h, or 2026-05-01T13:30. Default: where this store's"
+            " last listener stopped.",
             no_effect=(_NO_KAFKA,),
         ),
     ] = None
-    from_end: Annotated[
-        bool,
-        option(
-            "--from-end",
-            help="Start at the end of the topics instead of where this store's last listener stopped.",
-            no_effect=(_NO_KAFKA,),
-        ),
-    ] = False
     group: Annotated[
         str | None,
         option(
@@ -193,6 +142,13 @@ class ListenRetarget:
                 hint="Pass --yes.",
             )
 
+    def refuse_without_url(self, tunnel: TunnelOptions, *, has_sandbox: bool) -> None:
+        """Raise UsageError if Port gets no URL. A sandbox on this machine gets the listener's local URL."""
+        if self.names and tunnel.choice == NO_TUNNEL and not has_sandbox:
+            raise UsageError(
+                "--retarget needs a public URL, but no tunnel is open.", hint="Choose a tunnel: --tunnel auto."
+            )
+
     def with_access(self, access: PortAccess, ask: Ask | None) -> Retarget | None:
         """Return the actions and nodes to retarget, or None without --retarget."""
         from port_hook_cli.listener.session import Retarget
@@ -207,7 +163,6 @@ class ListenRuns:
     follow: Annotated[
         bool, option("--follow", help="Watch each run in Port after a 2xx response, and show its logs and status.")
     ] = False
-    follow_timeout: Annotated[float, seconds("--follow-timeout", "Follow a run for at most S seconds.")] = 600.0
     report: Annotated[
         str | None,
         option(
@@ -228,16 +183,12 @@ class ListenEnd:
     count: Annotated[
         int | None, option("--count", metavar="N", min=1, help="Stop after N invocations.", trust=ANY_VALUE)
     ] = None
-    once: Annotated[
-        bool, option("--once", help="Stop after one invocation.", trust=ANY_VALUE, excludes=("--count",))
-    ] = False
-    timeout: Annotated[
+    stop_after: Annotated[
         float | None,
         seconds(
             "--stop-after",
             "Stop after S seconds. Exits with code 1 if --count was not reached.",
             trust=ANY_VALUE,
-            old=("--timeout",),
         ),
     ] = None
     expect_status: options.ExpectStatus = None
@@ -250,28 +201,14 @@ class ListenOutput:
     compact: Annotated[
         bool,
         option(
-            "--compact",
-            help="Show one line per invocation.",
-            trust=ANY_VALUE,
-            excludes=("--full",),
-            is_common=True,
+            "--compact/--no-compact", help="One line per request.", show_default=False, trust=ANY_VALUE, is_common=True
         ),
     ] = False
-    full: Annotated[
-        bool, option("--full", help="Show everything about each invocation (the default).", trust=ANY_VALUE)
+    json: Annotated[options.Json, also(excludes=("--compact", "--decrypt"))] = False
+    decrypt: Annotated[
+        bool,
+        option("--decrypt", help="Decrypt the inputs that the payload lists as encrypted, in the terminal only."),
     ] = False
-    json: Annotated[
-        options.Json, also(excludes=("--compact", "--full", "--decrypt", "--decrypt-path"), is_common=True)
-    ] = False
-    decrypt: Annotated[bool, option("--decrypt", help="Decrypt encrypted inputs, in the terminal only.")] = False
-    decrypt_path: Annotated[
-        list[str] | None,
-        option(
-            "--decrypt-path",
-            metavar="PATH",
-            help="Decrypt this property (repeatable). Default: the properties that the payload lists as encrypted.",
-        ),
-    ] = None
     private_key: options.PrivateKey = None
 
     def reveal(self, secret: Secret | None, runtime: Runtime) -> Reveal | None:
@@ -279,13 +216,11 @@ class ListenOutput:
 
         This method may ask for the passphrase of the private key.
         """
-        if not (self.decrypt or self.decrypt_path):
+        if not self.decrypt:
             return None
         from port_hook_cli.cli.encryption import build_decrypter
-        from port_hook_cli.javascript.paths import JsonPath
 
-        paths = tuple(map(JsonPath.parse, self.decrypt_path or ()))
-        return build_decrypter(secret, self.private_key, runtime, paths=paths).reveal
+        return build_decrypter(secret, self.private_key, runtime).reveal
 
 
 @option_group("Inspector")
@@ -296,10 +231,8 @@ class ListenInspector:
         bool,
         option(
             "--inspect",
-            help="Serve the inspector, a browser page that shows requests as they arrive, and can hold and respond to "
-            "them.",
+            help="Show requests in the browser, hold and respond.",
             is_common=True,
         ),
     ] = False
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0
-    actions: Annotated[options.InspectActions, also(no_effect=(_NO_INSPECTOR,))] = None

@@ -42,7 +42,7 @@ import functools
 import inspect
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, dataclass_transform, get_args, get_type_hints
 
 import typer
@@ -51,7 +51,7 @@ from port_hook_cli.errors import UsageError
 
 
 class Trust(NamedTuple):
-    """The values of an option that files in the current directory may set: numbers from `least` to `most`.
+    """The values of an option that files in the current directory may set: numbers from `least` to `most`, or `words`.
 
     Someone else may have written these files. So an option is trusted only if none of its values can do any of these:
 
@@ -61,24 +61,26 @@ class Trust(NamedTuple):
     - hide or delete anything
     - loosen a limit
 
-    A switch can only be turned on. A switch that is on by default, such as `--in-order`, can also be turned off.
-    `is_handler` is for options whose value is a handler. Their default can be `handler` in a project's
-    `port-hook.toml`, which may set handlers on this machine.
+    A switch can only be turned on. `is_handler` is for options whose value is a handler. Their default can be `handler`
+    in a project's `port-hook.toml`, which may set handlers on this machine.
     """
 
     least: float = 1.0
     most: float = 0.0
     is_handler: bool = False
+    words: tuple[str, ...] = ()
 
     @property
     def allows_some(self) -> bool:
         """Whether a file in the current directory may set a value other than a handler."""
-        return self.least <= self.most
+        return bool(self.words) or self.least <= self.most
 
     def allows(self, value: str) -> bool:
         """Return whether a file in the current directory may set this value."""
         if self == ANY_VALUE or not self.allows_some:
             return self.allows_some
+        if self.words:
+            return value in self.words
         try:
             return self.least <= _number(value) <= self.most
         except ValueError:
@@ -91,9 +93,8 @@ HANDLER_HERE = Trust(is_handler=True)
 
 
 def _number(value: str) -> float:
-    largest = value.rpartition("..")[2]  # the upper end of a range, as in `--delay 2s..5s`
     try:
-        return float(largest.strip().removesuffix("s"))
+        return float(value)
     except ValueError:
         from port_hook_cli.http.limits import parse_size
 
@@ -123,7 +124,7 @@ class NoEffect(NamedTuple):
     @property
     def sentence(self) -> str:
         """The reason, with the missing options."""
-        return f"{self.reason} without {' or '.join(self.without)}" if self.without else self.reason
+        return f"{self.reason} without {_listed(self.without, 'or')}" if self.without else self.reason
 
 
 class Declaration(NamedTuple):
@@ -359,5 +360,5 @@ def _only_one(names: list[str]) -> str:
     return f"Use only one of {_listed(names)}."
 
 
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+def _listed(names: Sequence[str], word: str = "and") -> str:
+    return " ".join((", ".join(names[:-1]), word, names[-1])) if len(names) > 1 else names[0]

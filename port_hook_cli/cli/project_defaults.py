@@ -190,10 +190,11 @@ def _handler_option(options: Mapping[str, Any]) -> str | None:
 
 
 def _contradicting(option: str, options: Mapping[str, Any]) -> set[str]:
-    """Return the options that `option` excludes and the options that exclude it, all without dashes."""
-    excluded = options[option].declared.excludes
-    return {
-        name for name, each in options.items() if f"--{name}" in excluded or f"--{option}" in each.declared.excludes
+    """Return what overrides or excludes the default of an option, and the options that it excludes, without dashes."""
+    declared = options[option].declared
+    others = {*declared.excludes, *(name for rule in declared.no_effect for name in rule.beside)}
+    return {name.removeprefix("--") for name in others} | {
+        name for name, each in options.items() if f"--{option}" in each.declared.excludes
     }
 
 

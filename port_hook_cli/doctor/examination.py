@@ -171,7 +171,7 @@ def _automatic_tunnel(usable: dict[Provider, Usable]) -> CheckResult:
             subject="auto",
             state=CheckState.WARNING,
             message="`--tunnel auto` has no tunnel to open, so Port cannot reach this machine.",
-            next_step="Set up one of the tunnels below, or use `listen --tunnel smee` or --public-url.",
+            next_step="Set up one of the tunnels below, or use `listen --tunnel smee`, or your own tunnel with --tunnel https://HOST.",
             details={"provider": None},
         )
     first, state = next(iter(usable.items()))

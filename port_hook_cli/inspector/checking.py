@@ -145,7 +145,7 @@ class HandlerChecks:
         if self._setup.secret is None:
             raise SettingsError(
                 "The inspector has no client secret to sign with.",
-                hint="Set PORT_CLIENT_SECRET and restart the inspector. `listen --no-verify` doesn't read it.",
+                hint="Set PORT_CLIENT_SECRET and restart the inspector. `listen --verify off` doesn't read it.",
             )
         return self._setup.secret
 

@@ -126,7 +126,7 @@ def page_rewriter(wanted: Resend, target: InspectorTarget, secret: Secret | None
     if wanted.is_signed and secret is None:
         raise SettingsError(
             "The inspector has no client secret to sign with.",
-            hint="Set PORT_CLIENT_SECRET and start the inspector again. `listen --no-verify` doesn't read it.",
+            hint="Set PORT_CLIENT_SECRET and start the inspector again. `listen --verify off` doesn't read it.",
         )
     return Rewriter(
         signer=Signer(secret) if wanted.is_signed and secret is not None else None,

@@ -30,11 +30,10 @@ _REPLAY_LAST = "`port-hook replay last --to URL`"
 
 LISTEN_OPTIONS = SenderOptions(
     target="--forward-to",
-    timeout="--forward-timeout",
+    timeout="--timeout",
     search="`port-hook check {source}`",
     advice={
         "unreachable": f"The request is saved: {_REPLAY_LAST} sends it again.",
-        "too-large": f"Or raise --max-response, and send the request again with {_REPLAY_LAST}.",
     },
 )
 REPLAY_OPTIONS = SenderOptions(

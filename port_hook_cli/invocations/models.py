@@ -253,14 +253,17 @@ class Response:
         return is_2xx(self.status)
 
 
+FAIL_FIRST, DROP = "fail-first", "drop"
+
+
 @frozen(kw_only=True)
 class Simulated:
     """A listener's simulation for one request.
 
-    `failure` is the option that made the request fail, or None. `failures_left` is the number of further requests that
-    `--fail-first` makes fail, which the store does not save. `dropped` means that the connection is closed without a
-    response. `delay_s` is the delay of the response in seconds. With `manual`, the user responded to the held request
-    by hand, after `delay_s` seconds.
+    `failure` is FAIL_FIRST, DROP or None. `failures_left` is the number of further requests that `--fail-first` makes
+    fail, which the store does not save. `dropped` means that the connection is closed without a response. `delay_s` is
+    the delay of the response in seconds. With `manual`, the user responded to the held request by hand, after
+    `delay_s` seconds.
     """
 
     failure: str | None = None

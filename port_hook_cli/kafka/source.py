@@ -380,7 +380,7 @@ class KafkaSource:
         if assignment.lag and assignment.is_resumed:
             yield (
                 f"Kafka: resuming where the last listener with this store stopped, {_count(assignment.lag)} ago"
-                " (--from-end skips them)."
+                " (--since now skips them)."
             )
         elif assignment.lag:
             yield f"Kafka: starting {_count(assignment.lag)} before the end."

@@ -14,6 +14,8 @@ from typing import Any, Protocol, TypeAlias
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
 from port_hook_cli.invocations.models import (
+    DROP,
+    FAIL_FIRST,
     INTERRUPTED,
     Capture,
     Delivery,
@@ -32,7 +34,6 @@ from port_hook_cli.listener.in_flight import RESPONDED, SHOWN_AFTER_S, InFlight,
 from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import MOST_WAITING_RUNS, Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader, SeenRequest
-from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.listener.turns import ManualResponse, SenderLeft, Turn, Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 
@@ -101,11 +102,11 @@ class Pipeline:
         self._public = public
         self._is_true = is_true
         self._requests = RequestsInFlight(observer, shown_after_s)
-        self.turns = Turns(policy.max_in_flight, in_order=policy.in_order)
+        self.turns = Turns(policy.max_in_flight)
         self.holding = Holding(self.turns, self._requests, observer)
         self._queued: dict[str, Turn] = {}
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen, others=policy.other_secrets)
-        self._simulator = Simulator(policy) if policy.simulates else None
+        self._failures_left = policy.fail_first
         self._responded: list[tuple[Capture, Response | None]] = []
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
@@ -118,7 +119,7 @@ class Pipeline:
         self.tally.received += 1
         refusal = self._refusal(verdict)
         is_wanted = refusal is None and self._is_wanted(payload)
-        simulated = self._simulator.decide(may_fail=is_wanted) if self._simulator else None
+        simulated = self._simulated(payload, is_wanted=is_wanted) if self.policy.simulates else None
         response = refusal or self._own_response(payload, simulated, is_wanted=is_wanted)
         forwards = response is None and not (simulated is not None and simulated.dropped)
         takes_turn = forwards or (is_wanted and self.turns.is_paused)
@@ -141,7 +142,7 @@ class Pipeline:
             raise
         if response is None or response.status >= _FAILED:
             self._reader.forget(invocation)
-        if simulated is not None and simulated.delay_s and capture.simulated is simulated:
+        if (simulated := capture.simulated) is not None and simulated.delay_s and not simulated.manual:
             await self._delay(capture, simulated.delay_s)
         if not self._responded:
             # The event loop first sends the responses of this iteration. One callback for all responses costs less.
@@ -151,7 +152,7 @@ class Pipeline:
 
     def new_group(self) -> MessageGroup | None:
         """Return a group for messages. Return None if messages may now need a handler, a turn or a simulation."""
-        if self.policy.routes.targets or self._simulator or self.turns.is_paused:
+        if self.policy.routes.targets or self.policy.simulates or self.turns.is_paused:
             return None
         return MessageGroup(self)
 
@@ -232,16 +233,26 @@ class Pipeline:
         """Return the response to a request that needs no handler, or None if the request must be forwarded."""
         if not is_wanted:
             self.tally.skipped += 1
-            return responses.OK
-        if simulated is not None and simulated.failure:
-            return _failure(simulated)
+            return responses.NOT_WANTED
+        if simulated is not None and simulated.failure == FAIL_FIRST:
+            return responses.made_to_fail(simulated.failures_left)
         return None if self.policy.routes.may_take(payload) else self.policy.respond
+
+    def _simulated(self, payload: Payload, *, is_wanted: bool) -> Simulated | None:
+        policy = self.policy
+        simulated = Simulated(delay_s=policy.delay_s) if policy.delay_s else None
+        if not is_wanted:
+            return simulated
+        if self._failures_left > 0:
+            self._failures_left -= 1
+            return Simulated(failure=FAIL_FIRST, failures_left=self._failures_left, delay_s=policy.delay_s)
+        return _dropped(simulated) if policy.respond is None and not policy.routes.may_take(payload) else simulated
 
     def _refusal(self, verdict: Verdict) -> Response | None:
         policy = self.policy
         if verdict.status is Status.UNCHECKED or policy.allow_unverified:
             return None
-        accepted = responses.is_accepted(verdict, strict=policy.strict, refuse_replays=policy.refuse_replays)
+        accepted = responses.is_accepted(verdict, strict=policy.strict)
         return None if accepted else responses.rejected(verdict)
 
     async def _serve(
@@ -274,13 +285,20 @@ class Pipeline:
                 self._observer.notice(f"The handler at {delivery.url} got a request, but port-hook cannot save it.")
             raise
         if delivery is None:
-            if turn.forwards:
-                response = self.policy.respond
-            capture = _with(capture, response) if manual is None else _with_manual(capture, manual)
+            if manual is not None:
+                capture = _with_manual(capture, manual)
+            else:
+                capture = self._with_own(capture) if turn.forwards else _with(capture, response)
             self._store.complete(capture)
             return capture, capture.response
         response = _relay(delivery)
         return _with(capture, response, delivery), response
+
+    def _with_own(self, capture: Capture) -> Capture:
+        """Return the capture of a request that no route took, with the listener's own response."""
+        if self.policy.respond is None:
+            return replace(capture, simulated=_dropped(capture.simulated))
+        return _with(capture, self.policy.respond)
 
     async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> ManualResponse | None:
         """Wait for the turn, and return the user's manual response, or None if there is none.
@@ -448,11 +466,9 @@ def _with_manual(capture: Capture, manual: ManualResponse) -> Capture:
     return replace(capture, response=manual.response, simulated=Simulated(manual=True, delay_s=manual.delay_s))
 
 
-def _failure(simulated: Simulated) -> Response | None:
-    if simulated.dropped:
-        return None
-    by_number = simulated.failure == "fail-first"
-    return responses.made_to_fail(simulated.failures_left) if by_number else responses.chosen_to_fail()
+def _dropped(simulated: Simulated | None) -> Simulated:
+    """Return the simulation of a closed connection, with the delay of `simulated`."""
+    return replace(simulated or Simulated(), failure=DROP, dropped=True)
 
 
 def _relay(delivery: Delivery) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from port_hook_cli.frozen import frozen
@@ -19,19 +18,6 @@ MOST_WAITING_RUNS = 1_000
 """The number of runs that a listener remembers. It bounds the memory of a long-running listener."""
 
 
-class DelayRange(NamedTuple):
-    """The range for the delay of a response: from `least_s` to `most_s` seconds."""
-
-    least_s: float = 0.0
-    most_s: float = 0.0
-
-    def __str__(self) -> str:
-        return f"{self.least_s:g} s" if self.least_s == self.most_s else f"{self.least_s:g} to {self.most_s:g} s"
-
-
-NO_DELAY = DelayRange()
-
-
 @frozen(kw_only=True)
 class Policy:
     """The rules by which a listener handles requests. Durations are in seconds.
@@ -39,11 +25,9 @@ class Policy:
     If `secret` is None, signatures are not verified. `other_secrets` are other secrets in the settings, which are not
     accepted, but explain an invalid signature.
 
-    At most `max_in_flight` requests are forwarded concurrently. None means no limit. With `in_order`, requests of the
-    same run are forwarded one at a time. The first `fail_first` invocations fail. After that, each invocation fails
-    with the probability `fail_rate`, and `seed` decides which invocations fail. With `drop`, the listener closes the
-    connection of a failing invocation without a response. Without `fail_first` and `fail_rate`, `drop` makes all
-    invocations fail.
+    `respond` is the response to a request that no route takes. None closes the connection without a response. At most
+    `max_in_flight` requests are forwarded concurrently. None means no limit. The first `fail_first` invocations fail.
+    Each response is delayed by `delay_s`.
     """
 
     secret: Secret | None
@@ -52,21 +36,16 @@ class Policy:
     tolerance_s: float = DEFAULT_TOLERANCE_S
     strict: bool = False
     allow_unverified: bool = False
-    refuse_replays: bool = False
     only: frozenset[str] = frozenset()
-    respond: Response = responses.OK
-    delay: DelayRange = NO_DELAY
+    respond: Response | None = responses.OK
+    delay_s: float = 0.0
     fail_first: int = 0
-    fail_rate: float = 0.0
-    seed: int = 0
-    drop: bool = False
     max_in_flight: int | None = None
-    in_order: bool = True
 
     @property
     def simulates(self) -> bool:
-        """Whether the listener simulates failures or delays."""
-        return bool(self.fail_first or self.fail_rate or self.drop or self.delay.most_s)
+        """Whether the listener simulates failures, closed connections or delays."""
+        return bool(self.fail_first or self.delay_s or self.respond is None)
 
 
 @dataclass(slots=True)

@@ -128,6 +128,9 @@ MAX_FOLLOWED = 20
 """The maximum number of runs to follow concurrently."""
 
 MAX_PAUSE_S = 2.0
+FOLLOW_S = 600.0
+"""How many seconds `--follow` waits for the end of a run."""
+
 _MAX_NAMED = 5
 _MAX_LOG_LINES = 20
 _MAX_LOG_CHARACTERS = 2_000
@@ -147,7 +150,7 @@ class RunFollower(Observer):
         screen: Observer,
         settled: set[str],
         *,
-        timeout_s: float,
+        timeout_s: float = FOLLOW_S,
     ) -> None:
         self._open_api = open_api
         self._screen = screen
@@ -207,7 +210,7 @@ class RunFollower(Observer):
             self._screen.notice(f"error: {brief(run_id)} is no longer followed: {problem.message}")
         else:
             if ended_status(run) is None:
-                self._screen.notice(f"{brief(run_id)} did not end within {self._timeout_s:g} s (--follow-timeout).")
+                self._screen.notice(f"{brief(run_id)} did not end within {self._timeout_s:g} s (--follow).")
             elif len(self._settled) < _MAX_SETTLED:
                 self._settled.add(run_id)
         finally:

@@ -13,7 +13,7 @@ from port_hook_cli.listener.policy import PublicAddress
 from port_hook_cli.listener.serving import Serving
 from port_hook_cli.tunnels.keeper import Keeper, UserTunnel, open_first_usable, open_tunnel
 from port_hook_cli.tunnels.protocol import Opening, Tunnel, decline
-from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice, is_relay
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, OWN_URL, TunnelChoice, is_relay
 from port_hook_cli.tunnels.report import TunnelReport
 
 Follow = Callable[[str], Awaitable[None]]
@@ -23,18 +23,21 @@ _MIN_KEEPALIVE_S, _MAX_KEEPALIVE_S = 1.0, 5.0
 
 @frozen(kw_only=True)
 class TunnelOptions:
-    """The tunnel that a session opens, or the URL of the user's own tunnel (`public_url`).
+    """The tunnel that a session opens, or the URL of the user's own tunnel.
 
     The listener checks the public URL every `probe_interval_s` seconds. 0 disables the check. The session ends after
     `exit_after_s` seconds without a working tunnel. None means that the session never ends for this reason.
     """
 
     choice: TunnelChoice = NO_TUNNEL
-    public_url: str | None = None
-    domain: str | None = None
     accept_host_key: str | None = None
     probe_interval_s: float = 30.0
     exit_after_s: float | None = None
+
+    @property
+    def public_url(self) -> str | None:
+        """The URL of the tunnel that the user runs, or None."""
+        return self.choice.address if self.choice.provider == OWN_URL else None
 
     @property
     def keepalive_s(self) -> float:
@@ -143,8 +146,10 @@ class WatchedTunnel:
 
 async def _open(options: TunnelOptions, opening: Opening) -> OpenedTunnel | None:
     choice = options.choice
+    if options.public_url:
+        return OpenedTunnel(UserTunnel(options.public_url), choice)
     if choice == NO_TUNNEL:
-        return OpenedTunnel(UserTunnel(options.public_url), choice) if options.public_url else None
+        return None
     if choice == AUTO:
         found = await open_first_usable(opening)
         return None if found is None else OpenedTunnel(*found)
@@ -158,7 +163,7 @@ def _reopen(
 
     The function doesn't prompt, because the user may be away.
     """
-    if choice == NO_TUNNEL:
+    if choice.provider == OWN_URL:
         return None
 
     async def again(previous_url: str | None) -> Tunnel:

@@ -55,7 +55,7 @@ def own_tunnel_hint(found: WebPageRequest) -> str:
     """Return a hint for the case that the rejected host is the user's own host, or "" if it cannot be one."""
     if not (found.is_by_host and re.fullmatch(r"[a-z0-9._-]+", found.source)):
         return ""
-    return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
+    return f"if that is your own tunnel, start port-hook with --tunnel https://{found.source}"
 
 
 def outside(mount: str) -> Response:
@@ -76,11 +76,6 @@ def unsupported(status: int, message: str) -> Response:
 def unreadable(status: int, reason: str) -> Response:
     """Return the response to malformed HTTP (4xx), or to a request that failed in port-hook (5xx)."""
     return _problem(status, "unreadable" if status // 100 == 4 else "internal", reason)  # noqa: PLR2004 - 4xx
-
-
-def chosen_to_fail() -> Response:
-    """Return the 500 that `--fail-rate` asks for."""
-    return _problem(500, "fail-rate", "--fail-rate: this invocation was chosen to fail")
 
 
 def made_to_fail(remaining: int) -> Response:
@@ -131,8 +126,10 @@ BUSY = _busy()
 """The 503 for a request beyond the free capacity. The request is not captured."""
 
 
-def is_accepted(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:
+NOT_WANTED = _problem(404, "not-wanted", "the listener's --only does not include this action")
+"""The 404 for a verified request that `--only` excludes."""
+
+
+def is_accepted(verdict: Verdict, *, strict: bool) -> bool:
     """Return whether a request with this verdict may be forwarded."""
-    if refuse_replays and "replayed" in verdict.slugs:
-        return False
     return verdict.status is Status.VALID or (verdict.status is Status.REENCODED and not strict)

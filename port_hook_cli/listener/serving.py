@@ -16,7 +16,6 @@ from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import ExpressionStoppedError, RenderError, StoreError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
-from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, SourceContext
@@ -49,13 +48,11 @@ class ListenPlan:
     host: str = "127.0.0.1"
     port: int = 8787
     store: Path | None = None
-    max_captures: int = 10_000
     max_store: int = 1024 * 1024 * 1024
     keep_secrets: bool = False
     max_body: int = 10 * 1024 * 1024
     forward_timeout_s: float = 30.0
     wait_for_handler_s: float = 0.0
-    max_response: int = MAX_RESPONSE_BYTES
     count: int | None = None
     timeout_s: float | None = None
     drain_s: float = DRAIN_S
@@ -165,7 +162,6 @@ async def _open_pipeline(
         plan.store,
         runtime.cwd,
         create=True,
-        max_captures=plan.max_captures,
         max_size=plan.max_store,
         keep_secrets=plan.keep_secrets,
     )
@@ -180,12 +176,7 @@ async def _open_pipeline(
     messages = _message_log(store, writer) if with_messages else MessageLog()
     stack.push_async_callback(writer.close)
     forwarder = await stack.enter_async_context(
-        HttpClient(
-            timeout_s=plan.forward_timeout_s,
-            max_response=plan.max_response,
-            whole_body=True,
-            wait_s=plan.wait_for_handler_s,
-        )
+        HttpClient(timeout_s=plan.forward_timeout_s, whole_body=True, wait_s=plan.wait_for_handler_s)
     )
     flow = Pipeline(
         plan.policy,

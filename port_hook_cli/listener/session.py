@@ -72,12 +72,11 @@ class Session:
 class Interaction:
     """The actions of a session for the user at its terminal. By default, a session has no user.
 
-    `ask` asks a yes-or-no question. `copies_url` copies the public URL. `secret_place` says where the client secret
-    comes from. `keys` runs the commands of the keys that the user types.
+    `ask` asks a yes-or-no question. `secret_place` says where the client secret comes from. `keys` runs the commands of
+    the keys that the user types.
     """
 
     ask: Ask = decline
-    copies_url: bool = False
     secret_place: str = ""
     keys: KeyCommands | None = None
 
@@ -160,8 +159,6 @@ class Listening:
             home=self._runtime.home,
             notice=observer.notice,
             ask=self._interaction.ask,
-            public_url=options.public_url,
-            domain=options.domain,
             accept_host_key=options.accept_host_key,
             keepalive_s=options.keepalive_s,
         )
@@ -229,11 +226,6 @@ class Listening:
         if self._tunnel and self._tunnel.is_relay:
             observer.notice("This relay responds to Port itself. Port does not get your handler's responses.")
             observer.notice("")
-        if user.copies_url:
-            from port_hook_cli.terminal.programs import copy_text
-
-            environ, terminal = self._runtime.environ, self._runtime.stderr
-            observer.notice(copy_text(self.public_url or self.url, environ=environ, terminal=terminal))
         self._record_address(self.public_url or self.url)
         observer.event(ready_event(url=self.url, public_url=self.public_url))
 

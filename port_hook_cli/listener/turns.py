@@ -45,14 +45,12 @@ class Turn:
 class Turns:
     """Lets requests take turns, in order of arrival. The server limits how many requests may wait.
 
-    At most `limit` requests are forwarded concurrently. None means no limit. With `in_order`, a request waits until the
-    response to the previous request of its run has arrived. Meanwhile, the waiting request doesn't count toward
-    `limit`.
+    At most `limit` requests are forwarded concurrently. None means no limit. A request waits until the response to the
+    previous request of its run has arrived. Meanwhile, the waiting request doesn't count toward `limit`.
     """
 
-    def __init__(self, limit: int | None, *, in_order: bool) -> None:
+    def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._in_order = in_order
         # The runs with a request that is in flight or next in line. Other requests of the run wait here.
         self._runs: dict[str, dict[Turn, None] | None] = {}
         # These lines are dictionaries, because a canceled request is removed from the middle.
@@ -71,7 +69,7 @@ class Turns:
 
     @property
     def runs(self) -> int:
-        """The number of runs that have requests in flight or waiting, if the order of requests is preserved."""
+        """The number of runs that have requests in flight or waiting."""
         return len(self._runs)
 
     @property
@@ -125,7 +123,7 @@ class Turns:
 
     def take(self, run_id: str | None) -> Turn:
         """Return the turn of a request to forward. The caller must always pass the turn to `end` afterward."""
-        turn = Turn(run_id if self._in_order else None, forwards=True)
+        turn = Turn(run_id, forwards=True)
         if turn.run_id is not None:
             if turn.run_id in self._runs:
                 others = self._runs[turn.run_id]

@@ -55,8 +55,6 @@ def ready_lines(
     yield f"Verifying     {_verification(policy)}"
     if policy.max_in_flight:
         yield f"In flight     at most {policy.max_in_flight} (--max-in-flight). Other requests wait."
-    if not policy.in_order and policy.routes.targets:
-        yield "Not in order  requests of the same run are forwarded concurrently (--no-in-order)"
     if secret_place:
         yield f"Secret        from {secret_place}"
     yield from _simulated(policy)
@@ -149,32 +147,27 @@ def _targets(policy: Policy) -> Iterator[str]:
         yield f"Forwarding    {brief(route.label)} -> {route.target}"
     if routes.default:
         yield f"Forwarding    {'everything else' if routes.rules else 'everything'} -> {routes.default}"
+    elif (response := policy.respond) is None:
+        yield "Responding    by closing the connection (--respond drop)"
     else:
-        response = policy.respond
         said = f"{response.status} {response.body.decode()}" if response == OK else str(response.status)
-        yield f"Responding    {said} (no --forward-to)"
+        yield f"Responding    {said} (no handler)"
 
 
 def _simulated(policy: Policy) -> Iterator[str]:
-    failing = "by closing the connection" if policy.drop else "with 500"
     if policy.fail_first:
-        yield f"Failing       the first {policy.fail_first} invocations {failing} (--fail-first)"
-    if policy.fail_rate:
-        yield f"Failing       {policy.fail_rate:.3g} of invocations {failing} (--fail-rate, --seed {policy.seed})"
-    if policy.drop and not (policy.fail_first or policy.fail_rate):
-        yield "Failing       every invocation by closing the connection (--drop)"
-    if policy.delay.most_s:
-        is_range = policy.delay.least_s != policy.delay.most_s
-        yield f"Delaying      each response by {policy.delay} (--delay{f', --seed {policy.seed}' if is_range else ''})"
+        yield f"Failing       the first {policy.fail_first} invocations with 500 (--fail-first)"
+    if policy.delay_s:
+        yield f"Delaying      each response by {policy.delay_s:g} s (--delay)"
 
 
 def _verification(policy: Policy) -> str:
     if policy.secret is None:
-        return "nothing (--no-verify)"
+        return "nothing (--verify off)"
     words = f"signatures, timestamps within {policy.tolerance_s:g} s"
     if policy.allow_unverified:
-        return f"{words}. Even unverified requests are forwarded (--allow-unverified)"
-    return f"{words}{'. Only signatures over the raw body are accepted (--strict)' if policy.strict else ''}"
+        return f"{words}. Even unverified requests are forwarded (--verify warn)"
+    return f"{words}{'. Only signatures over the raw body are accepted (--verify strict)' if policy.strict else ''}"
 
 
 def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:

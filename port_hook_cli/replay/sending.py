@@ -165,7 +165,7 @@ class ListenerRecipient:
         response = await self._context.receive(invocation, _LOOPBACK)
         latency_ms = (clock() - started) * 1000
         if response is None:
-            dropped = "the listener closed the connection without a response (--drop)"
+            dropped = "the listener closed the connection without a response (--respond drop)"
             return Delivery(url=url, latency_ms=latency_ms, fault="broken", error=dropped)
         return Delivery(
             url=url, status=response.status, latency_ms=latency_ms, headers=response.headers, body=response.body

@@ -229,7 +229,7 @@ class Courier:
             raise PortHookError(
                 f"The sandbox sends only to this machine, and {brief(shown)} is another machine.",
                 hint="Point the URL at this machine with "
-                f"`port-hook listen --tunnel none --retarget {brief(retargetable)} --yes`, "
+                f"`port-hook listen --retarget {brief(retargetable)} --yes`, "
                 "use a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 

@@ -221,7 +221,7 @@ SIGNATURE_MISSING = Cause(
     "signature-missing",
     "The x-port-signature header is missing or empty.",
     "If Port sent this for an action, look for a proxy that removes the header. Port does not document whether it "
-    "signs the requests of workflow nodes. `listen --allow-unverified` forwards unsigned requests. To sign a request "
+    "signs the requests of workflow nodes. `listen --verify warn` forwards unsigned requests. To sign a request "
     "of your own, use `port-hook sign`.",
 )
 NOT_A_SIGNATURE = Cause(

@@ -36,7 +36,7 @@ MILLISECONDS_FROM = 10**11
 """Timestamps of at least this value are milliseconds. As seconds, they would be after the year 5138."""
 
 UNCHECKED = Verdict(status=Status.UNCHECKED)
-"""The verdict on requests that port-hook doesn't verify because of --no-verify."""
+"""The verdict on requests that port-hook doesn't verify because of --verify off."""
 
 _SIGNATURE_CHARACTERS = len("v1,") + 44
 _PREFIX = VERSION.encode() + b","

@@ -61,8 +61,8 @@ class Opening:
     `local_url` is `http://127.0.0.1:PORT`. `address` is the server or channel in `--tunnel`, or None for a provider
     that the user chose by name. `notice` prints a sentence to stderr, for example before a download. `ask` asks the
     user a yes-or-no question. It is `decline` without a terminal. `timeout_s` limits how long opening the tunnel may
-    take. `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public
-    URL of the tunnel that this tunnel replaces. A provider reuses this URL if possible. `keepalive_s` is the interval
+    take. `accept_host_key` is the option of the same name. `previous_url` is the public URL of the tunnel that this
+    tunnel replaces. A provider reuses this URL if possible. `keepalive_s` is the interval
     of keepalive messages, for providers that send them. A service that prints an http URL gets `https_grace_s` seconds
     to print an https URL too. `source` is for a relay. A relay is a source of invocations, which feeds the pipeline
     itself instead of sending requests to `local_url`.
@@ -75,8 +75,6 @@ class Opening:
     address: str | None = None
     ask: Callable[[str], Awaitable[bool]] = decline
     timeout_s: float = 20.0
-    public_url: str | None = None
-    domain: str | None = None
     accept_host_key: str | None = None
     previous_url: str | None = None
     keepalive_s: float = 5.0

@@ -1,13 +1,14 @@
 """The tunnel providers, one row each, and the addresses of tunnels in `--tunnel`.
 
 To add a provider, write a module and add its row here. The rows define the help of `--tunnel`, the values that it
-accepts, the order of `auto`, the options for each provider, and the table in docs/receive/public-url.md.
+accepts, the order of `auto`, and the table in docs/receive/public-url.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from urllib.parse import urlsplit
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import SplitResult, urlsplit
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
@@ -16,6 +17,10 @@ _SERVICES = ("localhost.run", "serveo.net", "a.pinggy.io")
 _OTHER_NAMES = {"serveo": "serveo.net", "pinggy": "a.pinggy.io", "pinggy.io": "a.pinggy.io"}
 _SERVER_HINT = "Write it as ssh://USER@HOST, ssh://USER@HOST:PORT or ssh://USER@HOST:PORT/REMOTE_PORT."
 _MAX_PORT = 65535
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})+", re.IGNORECASE)
+YOUR_URL = "https://HOST"
+_URL_HINT = f"Write the URL of your own tunnel as {YOUR_URL}."
 
 
 def read_server(text: str) -> str | None:
@@ -58,23 +63,51 @@ def _checked_server(text: str) -> str:
     return text
 
 
-_CHANNEL_HINT = "Write it as https://smee.io/CHANNEL, or https://smee.io/new for a new channel."
+_CHANNEL_HINT = "Write it as https://smee.io/CHANNEL, or smee://HOST/CHANNEL for another server."
 
 
 def read_channel(text: str) -> str | None:
-    """Return the channel's URL in `--tunnel TEXT`, or None for other text.
+    """Return the channel's URL in `--tunnel TEXT`: `https://smee.io/CHANNEL`, or `smee://HOST/CHANNEL`.
 
-    Raises UsageError for a URL without a channel.
+    Returns None for other text. Raises UsageError for a URL without a channel.
     """
-    if not text.startswith(("https://", "http://")):
+    if not text.startswith(("https://", "http://", "smee://")):
         return None
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        raise UsageError(f"--tunnel {text!r} is not a valid URL.", hint=_CHANNEL_HINT) from None
+    parts = _parts(text, _CHANNEL_HINT)
+    if parts.hostname != "smee.io" and parts.scheme != "smee":
+        return None
     if not parts.hostname or not parts.path.strip("/"):
         raise UsageError(f"--tunnel {text!r} is invalid: the channel is missing.", hint=_CHANNEL_HINT)
-    return text.rstrip("/")
+    scheme = "http" if parts.hostname in _LOOPBACK else "https"
+    return parts._replace(scheme=scheme if parts.scheme == "smee" else parts.scheme).geturl().rstrip("/")
+
+
+def _parts(text: str, hint: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # a bad port raises ValueError
+    except ValueError:
+        raise UsageError(f"--tunnel {text!r} is not a valid URL.", hint=hint) from None
+    return parts
+
+
+_NGROK = "ngrok://"
+
+
+def read_domain(text: str) -> str | None:
+    """Return `--tunnel ngrok://DOMAIN` in lowercase, or None for other text.
+
+    Raises UsageError for an invalid domain.
+    """
+    if not text.startswith(_NGROK):
+        return None
+    domain = text.removeprefix(_NGROK).rstrip("/")
+    if not _DOMAIN.fullmatch(domain):
+        raise UsageError(
+            f"--tunnel {text!r} is invalid: {domain!r} is not a domain.",
+            hint="Write it as ngrok://name.ngrok-free.app or ngrok://hooks.example.com.",
+        )
+    return _NGROK + domain.lower()
 
 
 @frozen
@@ -92,6 +125,8 @@ class TunnelChoice:
 
 AUTO = TunnelChoice("auto")
 NO_TUNNEL = TunnelChoice("none")
+OWN_URL = "url"
+"""The provider of a choice whose address is the URL of a tunnel that the user runs."""
 
 
 @frozen(kw_only=True)
@@ -115,9 +150,8 @@ class Provider:
     `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`. The function is
     imported when the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address`
     returns the address in a value, or None for a value that is not an address of this provider. It raises UsageError.
-    `options` are the options of `listen` that only this provider uses. `auto` is None for a provider that the user must
-    choose by name. A relay responds to Port itself, and feeds `Opening.source` with the requests that it received.
-    `page`, `needs` and `notes` are for the docs.
+    `auto` is None for a provider that the user must choose by name. A relay responds to Port itself, and feeds
+    `Opening.source` with the requests that it received. `page`, `needs` and `notes` are for the docs.
     """
 
     name: str
@@ -127,7 +161,6 @@ class Provider:
     needs: str
     notes: str
     read_address: Callable[[str], str | None] | None = None
-    options: frozenset[str] = frozenset()
     auto: Automatic | None = None
     is_relay: bool = False
 
@@ -137,14 +170,14 @@ PROVIDERS = (
     Provider(
         name="ngrok",
         opener="port_hook_cli.tunnels.ngrok.tunnel:open_ngrok",
-        values=("ngrok",),
-        options=frozenset({"--domain"}),
+        values=("ngrok", "ngrok://DOMAIN"),
+        read_address=read_domain,
         auto=Automatic(
             check="port_hook_cli.tunnels.ngrok.tunnel:check_usable", setup="set NGROK_AUTHTOKEN and install ngrok"
         ),
         page="ngrok.md",
         needs="an ngrok account",
-        notes="a fixed public URL with `--domain`",
+        notes="a fixed public URL with a domain",
     ),
     Provider(
         name="cloudflared",
@@ -160,8 +193,6 @@ PROVIDERS = (
         opener="port_hook_cli.tunnels.ssh.opening:open_ssh",
         values=("localhost.run", "serveo.net", "a.pinggy.io", "ssh://USER@HOST"),
         read_address=read_server,
-        # The user's own web server can be in front of `ssh -R`.
-        options=frozenset({"--accept-host-key", "--public-url"}),
         auto=Automatic(
             check="port_hook_cli.tunnels.ssh.opening:check_usable",
             setup="use `--tunnel localhost.run`",
@@ -194,6 +225,10 @@ def parse_tunnel(text: str) -> TunnelChoice:
             return TunnelChoice(provider.name, address)
         if text == provider.name:
             return TunnelChoice(provider.name)
+    if text.startswith(("https://", "http://")):
+        if not (parts := _parts(text, _URL_HINT)).hostname or parts.port == 0:
+            raise UsageError(f"--tunnel {text!r} is not a valid URL.", hint=_URL_HINT)
+        return TunnelChoice(OWN_URL, text)
     raise UsageError(f"--tunnel {text!r} is not a known tunnel.", hint=f"Use one of {', '.join(all_values())}.")
 
 
@@ -208,28 +243,26 @@ def is_relay(choice: TunnelChoice) -> bool:
     return provider is not None and provider.is_relay
 
 
-def refuse_options(choice: TunnelChoice, given: Collection[str]) -> None:
-    """Raise UsageError for the first of the `given` options that the chosen tunnel does not support."""
-    taken = _options(choice)
-    for option in given:
-        if option not in taken:
-            takers = " or ".join(_takers(option))
-            raise UsageError(
-                f"{option} cannot be used with --tunnel {choice.name}.",
-                hint=f"Leave out {option}, or use --tunnel {takers}.",
-            )
+def refuse_host_key(choice: TunnelChoice) -> None:
+    """Raise UsageError for `--accept-host-key` with a tunnel that isn't opened by SSH."""
+    if choice.provider != "ssh":
+        raise UsageError(
+            f"--accept-host-key cannot be used with --tunnel {choice.name}.",
+            hint="Leave out --accept-host-key, or use --tunnel ssh://USER@HOST.",
+        )
 
 
 def all_values() -> tuple[str, ...]:
     """Return the possible values of `--tunnel`."""
-    return (AUTO.name, NO_TUNNEL.name, *(value for provider in PROVIDERS for value in provider.values))
+    values = (value for provider in PROVIDERS for value in provider.values)
+    return (AUTO.name, NO_TUNNEL.name, *values, YOUR_URL)
 
 
 def tunnel_help() -> str:
     """Return the help of `--tunnel`."""
     names = ", ".join(choice.name for choice, _ in automatic())
     _, *others = all_values()
-    return f"The tunnel to open: auto (the first usable of {names}), {', '.join(others)}. Default: auto."
+    return f"The tunnel to open: auto (the first usable of {names}), {', '.join(others)} (the URL of your own tunnel)."
 
 
 def automatic() -> Iterator[tuple[TunnelChoice, Automatic]]:
@@ -237,19 +270,3 @@ def automatic() -> Iterator[tuple[TunnelChoice, Automatic]]:
     for provider in PROVIDERS:
         if provider.auto:
             yield TunnelChoice(provider.name, provider.auto.address), provider.auto
-
-
-def _options(choice: TunnelChoice) -> frozenset[str]:
-    provider = find_provider(choice)
-    if provider:
-        return provider.options
-    # A user with `--public-url` needs no other tunnel.
-    return frozenset({"--public-url"}) if choice == NO_TUNNEL else frozenset()
-
-
-def _takers(option: str) -> Iterator[str]:
-    if option in _options(NO_TUNNEL):
-        yield NO_TUNNEL.name
-    for provider in PROVIDERS:
-        if option in provider.options:
-            yield provider.values[-1]

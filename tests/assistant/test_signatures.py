@@ -104,7 +104,7 @@ def decoded(text: str) -> str:
     ],
 )
 def test_signature_is_never_shown(assistant: Assistant, status: Status, secret: Secret) -> None:
-    """The verdict may be planted, missing because of --no-verify, or made with another secret."""
+    """The verdict may be planted, missing because of --verify off, or made with another secret."""
     headers = signed(a_body(), secret=secret)
     assistant.save(a_capture(an_invocation(id="a" * 12)))
     assistant.save(a_capture(an_invocation(headers=headers), verdict=Verdict(status=status)))
@@ -236,7 +236,7 @@ def test_capture_is_not_signed_because_of_a_verdict_in_the_store(assistant: Assi
 
 
 def test_valid_signature_is_signed_again_regardless_of_age_and_the_stored_verdict(assistant: Assistant) -> None:
-    """The capture was received with --no-verify, or before the user corrected the secret."""
+    """The capture was received with --verify off, or before the user corrected the secret."""
     message, _ = a_message()
     assistant.save(message)
     for number, status in enumerate((Status.UNCHECKED, Status.INVALID), 1):

@@ -78,7 +78,7 @@ def test_help_works_when_a_dotenv_file_cannot_be_read(run: Run, folder: Path) ->
 
 def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run) -> None:
     env = {"PORT_HOOK_LISTEN_ROUTE": "buy_boat=9000 nonsense"}
-    result = run("listen", "--no-verify", env=env)
+    result = run("listen", "--verify", "off", env=env)
     assert result.code == ExitCode.USAGE
     assert "nonsense" in result.err
     assert "buy_boat" not in result.err
@@ -86,7 +86,7 @@ def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run
 
 # --- the .env of the current directory ------------------------------------------------------------------------------
 
-LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")
+LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--verify", "off")
 
 
 def test_dotenv_file_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:
@@ -177,7 +177,7 @@ def test_variable_overridden_by_the_command_line_or_the_environment_is_not_repor
 def test_dotenv_file_can_tighten_but_not_loosen_a_limit(run: Run, folder: Path) -> None:
     for value, used in (("10", True), ("301", False), ("nan", False)):
         (folder / ".env").write_text(f"PORT_HOOK_LISTEN_TOLERANCE={value}\n")
-        result = run(*LISTEN[:-1], env=ENV)
+        result = run(*LISTEN[:-2], env=ENV)
         assert f"timestamps within {value if used else '300'} s" in result.err
         assert ("warning: ignored" in result.err) is not used
 
@@ -185,17 +185,17 @@ def test_dotenv_file_can_tighten_but_not_loosen_a_limit(run: Run, folder: Path) 
 def test_dotenv_file_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
-    (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=0\n")
-    assert "Only signatures over the raw body are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
+    (home / ".env").write_text("PORT_HOOK_LISTEN_VERIFY=strict\n")
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_VERIFY=on\n")
+    assert "Only signatures over the raw body are accepted (--verify strict)" in run(*LISTEN[:-2], env=ENV).err
     (home / ".env").unlink()
-    (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
-    assert "Only signatures over the raw body are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_VERIFY=strict\n")
+    assert "Only signatures over the raw body are accepted (--verify strict)" in run(*LISTEN[:-2], env=ENV).err
 
 
 def test_environment_overrides_the_dotenv_file_for_both_names_of_a_variable(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_LISTEN_TOLERANCE=200\n")
-    assert "timestamps within 9 s" in run(*LISTEN[:-1], env={**ENV, "PORT_HOOK_TOLERANCE": "9"}).err
+    assert "timestamps within 9 s" in run(*LISTEN[:-2], env={**ENV, "PORT_HOOK_TOLERANCE": "9"}).err
 
 
 def test_home_dotenv_file_is_read_when_the_current_directorys_file_is_unreadable(run: Run, folder: Path) -> None:

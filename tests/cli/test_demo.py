@@ -53,7 +53,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
     assert max(map(len, next_steps)) <= 80
     assert [line.strip() for line in next_steps if line.startswith("  port-hook")] == [
         "port-hook check --to 8000",
-        "port-hook listen --forward-to 8000",
+        "port-hook listen 8000",
     ]
     secret, token = sorted(world.memory.secrets, key=lambda value: "." in value)  # for masking
     assert re.fullmatch("[0-9a-f]{64}", secret)

@@ -21,7 +21,7 @@ from tests.processes import environment
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 COMMANDS = (
-    ("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--stop-after", "0", "--store"),
+    ("listen", "--verify", "off", "--tunnel", "none", "--port", "0", "--stop-after", "0", "--store"),
     ("captures", "--store"),
     ("show", "last", "--store"),
     ("diff", "last", "last", "--store"),

@@ -60,7 +60,7 @@ def test_file_of_init_is_used_by_listen(run: Run, folder: Path) -> None:
     (folder / "port-hook.toml").write_text(
         (folder / "port-hook.toml").read_text().replace("# [", "[").replace('# "', '"').replace("# c", "c")
     )
-    result = run("listen", "--tunnel", "none", "--stop-after", "0", "--no-verify")
+    result = run("listen", "--tunnel", "none", "--stop-after", "0", "--verify", "off")
     assert result.code == ExitCode.OK
     taken = "handler 8000, --port 0, --route deploy_service#deploy=8001, --route create_vm=8002"
     assert f"note: from ./port-hook.toml: {taken}\n" in result.err

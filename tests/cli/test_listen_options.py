@@ -2,55 +2,48 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 
 NO_INSPECTOR = "The inspector does not run without --inspect"
 NO_KAFKA = "No messages are read without --kafka"
-NO_HANDLER = "Nothing is forwarded without --forward-to or --route"
-NOT_RANDOM = "Nothing is random without --fail-rate or a range in --delay"
+NO_HANDLER = "Nothing is forwarded without HANDLER, --forward-to or --route"
 
 
 def test_listen_rejects_contradictory_options(run: Run) -> None:
     for line, error in (
-        ("--compact --full", "Use either --compact or --full, not both."),
-        ("--allow-unverified --no-verify", "Use either --allow-unverified or --no-verify, not both."),
-        ("--allow-unverified --strict", "Use either --allow-unverified or --strict, not both."),
-        ("--no-verify --strict", "Use either --no-verify or --strict, not both."),
-        ("--no-verify --strict --allow-unverified", "Use only one of --allow-unverified, --no-verify and --strict."),
-        ("--no-verify --refuse-replays", "Use either --no-verify or --refuse-replays, not both."),
+        ("--verify off --report success", "Use either --verify off or --report, not both."),
+        ("--verify off --follow", "Use either --verify off or --follow, not both."),
+        ("--verify no", "Invalid value for --verify: 'no' is not one of 'on', 'strict', 'warn', 'off'."),
         ("--json --compact", "Use either --json or --compact, not both."),
-        ("--json --full", "Use either --json or --full, not both."),
         ("--json --decrypt", "Use either --json or --decrypt, not both."),
-        ("--json --decrypt-path a", "Use either --json or --decrypt-path, not both."),
         ("--respond 200 --forward-to 1", "Use either --respond or --forward-to, not both."),
-        ("--once --count 1", "Use either --once or --count, not both."),
-        ("--kafka --since 1h --from-end", "Use either --since or --from-end, not both."),
+        ("--respond drop 1", "Use either --respond or HANDLER, not both."),
+        ("1 --forward-to 1", "HANDLER is the target, so --forward-to has no effect."),
         ("--inspect-port 1", f"{NO_INSPECTOR}, so --inspect-port has no effect."),
-        ("--actions a.json", f"{NO_INSPECTOR}, so --actions has no effect."),
         ("--since 1h", f"{NO_KAFKA}, so --since has no effect."),
-        ("--from-end", f"{NO_KAFKA}, so --from-end has no effect."),
         ("--group a", f"{NO_KAFKA}, so --group has no effect."),
         ("--take-over", f"{NO_KAFKA}, so --take-over has no effect."),
         ("--kafka --take-over", "No group is joined without --group, so --take-over has no effect."),
         ("--max-in-flight 1", f"{NO_HANDLER}, so --max-in-flight has no effect."),
-        ("--in-order", f"{NO_HANDLER}, so --in-order has no effect."),
-        ("--no-in-order", f"{NO_HANDLER}, so --in-order has no effect."),
-        ("--seed 0", f"{NOT_RANDOM}, so --seed has no effect."),
-        ("--seed 0 --delay 1", f"{NOT_RANDOM}, so --seed has no effect."),
     ):
         result = run("listen", *line.split())
         assert (result.code, result.out) == (ExitCode.USAGE, "")
         assert result.err.splitlines()[0] == f"error: {error}"
 
 
-def test_listen_accepts_options_with_an_effect(run: Run) -> None:
-    for line in ("--seed 0 --delay 1..2", "--seed 0 --fail-rate 0.5", "--inspect-port 0", "--in-order"):
-        handler = () if "--seed" in line or "--inspect-port" in line else ("--forward-to", "1")
-        options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0", *handler)
-        assert run("listen", *options, *line.split()).code == ExitCode.OK
+def test_handler_argument_is_the_target_instead_of_a_default(run: Run, folder: Path) -> None:
+    (folder / "port-hook.toml").write_text("handler = 9002\n")
+    options = ("--verify", "off", "--tunnel", "none", "--stop-after", "0", "--port", "0")
+    for words, env in ((["9001"], {}), (["9001", "--max-in-flight", "1"], {"PORT_HOOK_LISTEN_FORWARD_TO": "9003"})):
+        told = run("listen", *words, *options, env=env).err
+        assert "Forwarding    everything -> http://127.0.0.1:9001\n" in told
+        assert "9002" not in told
 
 
-def test_variable_with_the_default_of_in_order_does_not_need_a_handler(run: Run) -> None:
-    options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0")
-    assert run("listen", *options, env={"PORT_HOOK_LISTEN_IN_ORDER": "false"}).code == ExitCode.OK
+def test_script_gets_no_tunnel_by_default(run: Run) -> None:
+    result = run("listen", "--verify", "off", "--stop-after", "0", "--port", "0")
+    assert (result.code, result.err.splitlines()[0]) == (ExitCode.OK, "no tunnel: no terminal; pass --tunnel auto")
+    assert "Public URL" not in result.err

@@ -38,7 +38,7 @@ from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 EXPORT = ("export", "-")
-LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")
+LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--verify", "off")
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 
 
@@ -255,19 +255,20 @@ def test_route_of_the_file_cannot_hide_another_target_in_the_action(run: Run, fo
 def test_project_file_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Path) -> None:
     for value, used in (("300.0", True), ("301", False), ("nan", False)):
         write(folder, f"[listen]\ntolerance = {value}\n")
-        result = run(*LISTEN[:-1], env=ENV)
+        result = run(*LISTEN[:-2], env=ENV)
         assert f"timestamps within {float(value) if used else 300:g} s" in result.err
         assert ("warning: ignored in ./port-hook.toml: listen.tolerance." in result.err) is not used
 
 
 def test_project_file_cannot_turn_a_check_off(run: Run, folder: Path) -> None:
-    write(folder, "[listen]\nstrict = false\nrefuse-replays = false\n")
-    assert defaults_of(folder, "listen").values == {}
+    for mode, values in (("strict", {"verify": "strict"}), *((mode, {}) for mode in ("on", "warn", "off"))):
+        write(folder, f"[listen]\nverify = '{mode}'\n")
+        assert defaults_of(folder, "listen").values == values
 
 
 def test_command_line_overrides_contradictory_options_of_the_file(run: Run, folder: Path) -> None:
-    for arguments in (("--respond", "503"), ("--json",), ("--full",), ("--once",)):
-        write(folder, "handler = 9\n[listen]\ncompact = true\ncount = 3\nstrict = true\n")
+    for arguments in (("--respond", "503"), ("--json",), ("--no-compact",), ("--count", "1")):
+        write(folder, "handler = 9\n[listen]\ncompact = true\ncount = 3\nverify = 'strict'\n")
         assert run(*LISTEN, *arguments).code == ExitCode.FAILED  # because no invocation arrived
 
 
@@ -302,21 +303,17 @@ def test_invalid_project_file_is_an_error_with_its_name(run: Run, folder: Path) 
         assert run("export", "--help").code == ExitCode.OK
 
 
-def test_default_switch_is_turned_off_by_the_file_or_the_command_line(run: Run, folder: Path) -> None:
-    write(folder, "[listen]\nin-order = false\n")
-    assert "note: from ./port-hook.toml: --no-in-order" in run(*LISTEN, "--forward-to", "1").err
-    assert "Not in order" in run(*LISTEN, "--forward-to", "1").err
-    assert "Not in order" not in run(*LISTEN, "--forward-to", "1", "--in-order").err
-    write(folder, "[listen]\nin-order = true\n")
-    overridden = run(*LISTEN, "--forward-to", "1", "--no-in-order").err
-    assert ("Not in order" in overridden, "note: from" in overridden) == (True, False)
+def test_switch_of_the_file_is_turned_off_by_the_command_line(run: Run, folder: Path) -> None:
+    write(folder, "[listen]\ncompact = true\n")
+    assert "note: from ./port-hook.toml: --compact\n" in run(*LISTEN).err
+    assert "note: from" not in run(*LISTEN, "--no-compact").err
 
 
 def test_switch_is_an_error_unless_it_is_true_or_false(run: Run, folder: Path) -> None:
-    write(folder, "[listen]\nstrict = 1\n")
-    result = run(*LISTEN[:-1], env=ENV)
+    write(folder, "[listen]\ncompact = 1\n")
+    result = run(*LISTEN[:-2], env=ENV)
     assert result.code == ExitCode.SETTINGS
-    assert "error: ./port-hook.toml: listen.strict is not true or false." in result.err
+    assert "error: ./port-hook.toml: listen.compact is not true or false." in result.err
 
 
 def test_binary_project_file_is_an_error(run: Run, folder: Path) -> None:

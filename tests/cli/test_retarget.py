@@ -106,7 +106,7 @@ def test_retarget_of_a_workflow_lists_its_nodes(run: Run) -> None:
 
 def test_listen_retargets_an_action_to_its_local_url_if_ports_api_is_on_this_machine(run: Run) -> None:
     with a_sandbox(actions=[an_action()]) as running:
-        options = ("--port", "0", "--tunnel", "none", "--timeout", "0", "--retarget", "create_vm", "--yes")
+        options = ("--port", "0", "--stop-after", "0", "--retarget", "create_vm", "--yes")
         result = run("listen", *options, env=environ_of(running))
         assert url(running) == ORIGINAL
     assert result.code == ExitCode.OK
@@ -117,7 +117,7 @@ def test_listen_retargets_an_action_to_its_local_url_if_ports_api_is_on_this_mac
 def test_retarget_needs_a_public_url_if_ports_api_is_on_another_machine(run: Run) -> None:
     environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "https://localhost.:1"}
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", "--yes", env=environ)
-    assert "--retarget needs a public URL" in result.err
+    assert (result.code, "--retarget needs a public URL" in result.err) == (ExitCode.USAGE, True)
 
 
 async def test_listen_restores_the_action_however_it_ends(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:

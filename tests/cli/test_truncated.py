@@ -66,7 +66,7 @@ def test_invalid_store_limit_exits_2(run: Run) -> None:
         (("--max-store", "1k", "--max-body", "10"), "too small"),
         (("--max-store", "1GiB", "--max-body", "65MiB"), "--max-body 65 MiB is too large: the maximum is 64 MiB"),
     ):
-        result = run("listen", "--no-verify", "--tunnel", "none", "--port", "0", "--stop-after", "0", *options)
+        result = run("listen", "--verify", "off", "--tunnel", "none", "--port", "0", "--stop-after", "0", *options)
         assert result.code == ExitCode.USAGE
         assert words in result.err
 

@@ -134,13 +134,6 @@ def test_pages_compare_four_computed_signatures() -> None:
     assert {"timestamp-not-signed", "reserialized-python", "secret-quoted", "secret-or-body"} <= set(causes)
 
 
-def test_page_about_use_without_port_opens_no_tunnel() -> None:
-    page = (ROOT / "docs" / "start" / "sandbox.md").read_text("utf-8")
-    listeners = re.findall(r"^port-hook listen.*", page, re.MULTILINE)
-    assert listeners
-    assert [line for line in listeners if "--tunnel none" not in line] == []
-
-
 def test_pages_use_american_spelling() -> None:
     british = re.compile(r"(?i)\w*(?:organis|synchronis|serialis|normalis|recognis|behaviour|colour)\w*")
     found = {}

@@ -40,7 +40,7 @@ WORDS = (
     Rule(r"(\b(client|run|capture|node|action|user|organization|installation)|'s) (?-i:ids?)\b", "ID"),
     Rule(r"\b(working|current) folder\b|\bfolder here\b|\bin this folder\b", "current directory"),
     Rule(r"\bnewest\b", "latest"),
-    Rule(r"(?<!-)\bdrop(s|ped|ping)?\b", "delete, or close without a response"),
+    Rule(r"(?<!-)(?<!`)(?<!--respond )\bdrop(s|ped|ping)?\b", "delete, or close without a response"),
     Rule(r"\bstand-ins?\b|\bmade-up\b|Port's side\b", "sandbox or sample"),
     Rule(r"\bstrangers?\b|\bforeign\b", "untrusted sender or someone else's directory"),
     Rule(r"\bfreshly\b", "newly signed"),

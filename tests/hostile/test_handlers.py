@@ -142,14 +142,14 @@ def test_listener_responds_502_when_a_response_is_too_large_and_continues(tmp_pa
     body = a_body()
     with (
         hostile_handler(endless_body) as handler,
-        listener(tmp_path, "--forward-to", handler.url, "--max-response", "64KiB", "--tolerance", "1e12") as listening,
+        listener(tmp_path, "--forward-to", handler.url, "--tolerance", "1e12") as listening,
     ):
         status, answer = listening.post(body, signed(body))
         record = listening.record()
         again, _ = listening.post(body, signed(body))
     assert (status, again) == (502, 502)
     assert json.loads(answer)["error"] == "too-large"
-    assert json.loads(answer)["message"] == "the response is larger than 64 KiB"
+    assert json.loads(answer)["message"] == "the response is larger than 32 MiB"
     assert record["delivery"]["error"] == json.loads(answer)["message"]
 
 

@@ -109,7 +109,7 @@ async def test_capture_has_the_documented_fields(runtime: MakeRuntime, store: Pa
     document = a_document()
     document["payload"]["censoredProperties"] = ["cpu"]
     invalid = Verdict(status=Status.INVALID, signed_form="python", causes=())
-    simulated = Simulated(failure="fail-rate", delay_s=2.5)
+    simulated = Simulated(failure="fail-first", delay_s=2.5)
     keep(store, [answered(invocation=an_invocation(a_body(document)), verdict=invalid, simulated=simulated)])
     async with over_store(runtime(), store) as client:
         found = await client.get(f"/api/captures/{ID[:5]}")

@@ -46,8 +46,7 @@ def test_hint_shows_the_options_of_the_sending_command() -> None:
     for options, delivery, words in [
         (LISTEN_OPTIONS, Delivery(url=URL, fault="unreachable"), "set --forward-to to its URL"),
         (LISTEN_OPTIONS, Delivery(url=URL, fault="unreachable"), "`port-hook replay last --to URL` sends it again"),
-        (LISTEN_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --forward-timeout"),
-        (LISTEN_OPTIONS, Delivery(url=URL, fault="too-large"), "raise --max-response"),
+        (LISTEN_OPTIONS, Delivery(url=URL, fault="timeout"), "raise --timeout"),
         (LISTEN_OPTIONS, Delivery(url=URL, status=404), "in --forward-to"),
         (LISTEN_OPTIONS, Delivery(url=URL, status=401), "`port-hook check last` finds its mistake"),
         (REPLAY_OPTIONS, Delivery(url=URL, status=401), f"`port-hook check last --to {URL}` finds its mistake"),

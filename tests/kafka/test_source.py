@@ -70,7 +70,7 @@ async def test_next_watcher_resumes_at_the_position_of_the_last_watcher(cluster:
         await sent(cluster, topics.runs, b"4")
         assert await third.bodies(1) == [b"4"]
 
-    assert any("stopped, 1 message ago (--from-end skips them)" in line for line in second.notices)
+    assert any("stopped, 1 message ago (--since now skips them)" in line for line in second.notices)
     assert not any("ago" in line for line in third.notices)
 
 

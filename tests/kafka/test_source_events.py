@@ -435,7 +435,7 @@ async def test_failed_save_is_retried_after_a_pause() -> None:
 
 ASSIGNED = f"Kafka: the group {GROUP} gave this listener {RUNS}[0]."
 WATCHED = f"Kafka: watching {RUNS}[0] at 127.0.0.1:9092, without committing offsets."
-RESUMED = "Kafka: resuming where the last listener with this store stopped, 2 messages ago (--from-end skips them)."
+RESUMED = "Kafka: resuming where the last listener with this store stopped, 2 messages ago (--since now skips them)."
 FOUND_NONE = (
     "Kafka: the broker finds no message since the time of --since. Only new messages are shown. The embedded broker of"
     " a sandbox cannot find messages by time."

@@ -19,7 +19,6 @@ from port_hook_cli.invocations.view import invocation_event
 from port_hook_cli.listener.holding import MOST_SHOWN, Holding, NotHeld
 from port_hook_cli.listener.in_flight import InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.policy import DelayRange
 from port_hook_cli.listener.turns import ManualResponse, Turns
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_capture, an_invocation
@@ -116,7 +115,7 @@ async def test_delayed_manual_response_is_sent_after_its_delay_even_if_the_pause
 
 async def test_option_delay_is_not_added_to_a_manual_response(plain_runtime: Runtime) -> None:
     gate = Gate()
-    async with gated(plain_runtime, gate, delay=DelayRange(60, 60)) as sender:
+    async with gated(plain_runtime, gate, delay_s=60) as sender:
         holding = sender.serving.flow.holding
         holding.toggle()
         await sender.send("1", None)
@@ -189,7 +188,7 @@ class Told(Observer):
 
 async def test_terminal_shows_held_and_then_the_users_decision() -> None:
     told = Told()
-    turns, requests = Turns(None, in_order=True), RequestsInFlight(told, 0.01)
+    turns, requests = Turns(None), RequestsInFlight(told, 0.01)
     holding = Holding(turns, requests, told)
     holding.toggle()
     request, turn = requests.begin(a_capture()), turns.take(None)
@@ -203,7 +202,7 @@ async def test_terminal_shows_held_and_then_the_users_decision() -> None:
 
 
 async def test_list_of_held_requests_is_limited_and_a_message_cannot_get_a_manual_response() -> None:
-    turns = Turns(None, in_order=True)
+    turns = Turns(None)
     holding = Holding(turns, RequestsInFlight(Told()), Told())
     holding.toggle()
     origin = MessageOrigin("topic", 0, 1)
@@ -218,7 +217,7 @@ async def test_list_of_held_requests_is_limited_and_a_message_cannot_get_a_manua
 
 
 async def test_listed_fields_of_a_held_request_are_short_even_with_a_long_run_id() -> None:
-    turns = Turns(None, in_order=True)
+    turns = Turns(None)
     holding = Holding(turns, RequestsInFlight(Told()), Told())
     holding.toggle()
     capture = a_capture(payload=Payload(run_id="r" * 1_000_000))

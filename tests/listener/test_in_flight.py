@@ -9,7 +9,6 @@ import pytest
 
 from port_hook_cli.invocations.models import INTERRUPTED, Capture
 from port_hook_cli.invocations.routes import Routes
-from port_hook_cli.listener.policy import DelayRange
 from tests.factories import an_invocation
 from tests.listener.test_pipeline import World, listening
 
@@ -86,7 +85,7 @@ async def test_interrupted_request_shows_how_long_it_was_in_flight() -> None:
 
 async def test_request_with_a_delayed_response_is_shown_even_if_the_listener_ends_meanwhile() -> None:
     world = Watched(status=202)
-    async with listening(world, shown_after_s=SOON_S, delay=DelayRange(60, 60)) as flow:
+    async with listening(world, shown_after_s=SOON_S, delay_s=60) as flow:
         task = asyncio.ensure_future(flow.receive(an_invocation(id="slow"), "c"))
         await world.is_told.wait()
         task.cancel()

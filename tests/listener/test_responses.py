@@ -160,13 +160,4 @@ def test_is_accepted_is_true_only_for_an_accepted_signature_status() -> None:
         *((status, strict, False) for status in UNBELIEVABLE for strict in (False, True)),
     ]
     for status, strict, accepted in cases:
-        assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=False) is accepted
-        assert is_accepted(Verdict(status=status), strict=strict, refuse_replays=True) is accepted
-
-
-def test_is_accepted_is_true_for_a_replay_unless_replays_are_rejected() -> None:
-    cases: list[Status] = [Status.VALID, Status.REENCODED]
-    for status in cases:
-        verdict = Verdict(status=status, causes=(REPLAYED,))
-        assert is_accepted(verdict, strict=False, refuse_replays=False)
-        assert not is_accepted(verdict, strict=False, refuse_replays=True)
+        assert is_accepted(Verdict(status=status, causes=(REPLAYED,)), strict=strict) is accepted

@@ -178,7 +178,7 @@ async def test_follower_lists_the_runs_without_a_report(port: FlakyPort) -> None
     observer = follower(port, screen, timeout_s=0.2)
     await finish(observer, a_capture(response=FINE))
     assert screen.notices == [
-        f"{RUN_ID} did not end within 0.2 s (--follow-timeout).",
+        f"{RUN_ID} did not end within 0.2 s (--follow).",
         f"Followed, but the handler reported no result: {RUN_ID}",
     ]
 

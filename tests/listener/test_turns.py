@@ -1,4 +1,4 @@
-"""`--max-in-flight`, `--in-order` and pauses, from a listener on a free port to a real handler."""
+"""`--max-in-flight`, the order of requests and pauses, from a listener on a free port to a real handler."""
 
 from __future__ import annotations
 
@@ -133,15 +133,6 @@ async def test_requests_of_one_run_are_forwarded_one_after_the_other(plain_runti
         assert await sender.statuses() == [200] * 6
 
 
-async def test_requests_of_one_run_are_forwarded_concurrently_with_no_in_order(plain_runtime: Runtime) -> None:
-    gate = Gate()
-    async with gated(plain_runtime, gate, in_order=False) as sender:
-        for name in ("a1", "a2"):
-            await sender.send(name, ONE)
-            gate.release(name)
-        assert await sender.statuses() == [200, 200]
-
-
 async def test_max_in_flight_forwards_the_others_in_order_when_a_response_arrives(plain_runtime: Runtime) -> None:
     gate, names = Gate(), ["1", "2", "3", "4"]
     async with gated(plain_runtime, gate, max_in_flight=2) as sender:
@@ -266,7 +257,7 @@ async def test_pause_holds_responses_without_a_handler_but_not_rejections(
 
 async def test_pause_holds_a_simulated_failure(plain_runtime: Runtime) -> None:
     gate = Gate()
-    async with gated(plain_runtime, gate, fail_first=2, drop=True) as sender:
+    async with gated(plain_runtime, gate, respond=None, routes=Routes()) as sender:
         sender.serving.flow.turns.pause()
         await sender.send("dropped", ONE)
         assert sender.serving.flow.turns.waiting == 1
@@ -335,7 +326,7 @@ def test_turns_preserve_the_order_of_runs_and_the_limit_and_lose_no_request(
     steps: list[Any], limit: int | None
 ) -> None:
     async def play() -> None:
-        turns, taken, answered = Turns(limit, in_order=True), list[Turn](), set[Turn]()
+        turns, taken, answered = Turns(limit), list[Turn](), set[Turn]()
         for step, value in [*steps, ("resume", None)]:
             if step in {"pass", "answer", "answer later"}:
                 decide(turns, taken, step, value, answered)
@@ -351,7 +342,7 @@ def test_turns_preserve_the_order_of_runs_and_the_limit_and_lose_no_request(
 
 
 async def test_request_let_pass_is_called_when_the_sender_of_an_earlier_request_of_its_run_leaves() -> None:
-    turns = Turns(None, in_order=True)
+    turns = Turns(None)
     turns.pause()
     first, second = turns.take(ONE), turns.take(ONE)
     assert turns.let_pass(second) is False

@@ -40,17 +40,17 @@ async def test_unknown_host_gets_a_421_with_a_hint() -> None:
     assert answer.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
     problem = json.loads(answer.partition(b"\r\n\r\n")[2])
     assert problem["error"] == "host"
-    assert problem["hint"] == "if that is your own tunnel, start port-hook with --public-url https://page.example"
+    assert problem["hint"] == "if that is your own tunnel, start port-hook with --tunnel https://page.example"
     assert world.received == []
     assert len(world.notices) == 1
-    assert "--public-url https://page.example" in world.notices[0]
+    assert "--tunnel https://page.example" in world.notices[0]
 
 
 async def test_malformed_host_that_begins_with_a_local_name_gets_a_421() -> None:
     for host in ("localhost:80@evil.example", "localhost@evil.example", "[::1]evil.example", "[::1]:80@evil.example"):
         async with receiving() as world:
             assert (await world.capture(request(f"Host: {host}"))).startswith(b"HTTP/1.1 421 ")
-            assert "--public-url" not in world.notices[0]
+            assert "--tunnel" not in world.notices[0]
             assert (await world.capture(request("Host: localhost", f"Origin: http://{host}"))).startswith(
                 b"HTTP/1.1 403 "
             )

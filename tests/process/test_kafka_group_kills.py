@@ -79,7 +79,7 @@ class Member:
         self._seq = self._saved_before = 0
 
     def start(self) -> None:
-        options = ("--group", GROUP, "--store", "captures.db", "--max-captures", "1000000")
+        options = ("--group", GROUP, "--store", "captures.db")
         with (self._folder / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
                 [*PORT_HOOK, "listen", "--json", "--port", "0", "--kafka", *options],

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(tansu_program() is None, reason="there is no Tan
 ORG = "org_1"
 RUNS = f"{ORG}.runs"
 PARTITIONS = 4
-MESSAGES, ROUNDS = (10_000, 3) if KILLS else (300, 1)
+MESSAGES, ROUNDS = (9_000, 3) if KILLS else (300, 1)
 ROUND_S = 2 if KILLS else 1
 """How long messages are sent for each kill."""
 PATIENCE_S = 120
@@ -54,7 +54,7 @@ def _make_topic(address: str) -> None:
 async def reading(folder: Path, front: KafkaFront, *options: str) -> AsyncIterator[Listener]:
     """Run a listener that reads the topic into the store of `folder`."""
     env = {"KAFKA_CONSUMER_BROKERS": front.address, "PORT_ORG_ID": ORG}
-    store = ("--store", str(folder / "captures.db"), "--max-captures", "1000000")
+    store = ("--store", str(folder / "captures.db"))
     context = listener(folder, "--kafka", *store, *options, env=env)
     running = await asyncio.to_thread(context.__enter__)  # the front serves it meanwhile
     try:

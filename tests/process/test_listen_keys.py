@@ -294,7 +294,7 @@ def test_q_ends_a_pause_without_a_response_to_the_held_request(folder: Path) -> 
 
 def test_json_output_reads_no_keys(folder: Path) -> None:
     with a_shell(
-        folder, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "none", "--no-verify", "--json"
+        folder, "-m", "port_hook_cli", "listen", "--port", "0", "--tunnel", "none", "--verify", "off", "--json"
     ) as terminal:
         terminal.wait_for(r'"ready"')
         terminal.wait_for_echo(on=False)

@@ -22,7 +22,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folder: Path) -> None:
-    options = ("--report", "success", "--follow", "--follow-timeout", "20", "--once")
+    options = ("--report", "success", "--follow", "--count", "1")
     with listener(folder, *options, env=environ_of(sandbox)) as listening:
         assert listening.post(a_body(), now_signed(a_body(), secret=sandbox.client_secret))[0] == 200
         out, err = listening.process.communicate(timeout=30)
@@ -50,12 +50,6 @@ def test_listen_lists_only_runs_that_have_not_ended_when_it_can_ask_a_sandbox(fo
         f"  port-hook report-run {other} --status success",
     ]
     assert f'"waiting":["{other}"]'.encode() in out.splitlines()[-1]
-
-
-@pytest.mark.parametrize("option", [("--report", "success"), ("--follow",)])
-def test_listen_rejects_runs_in_port_without_verification(run: Run, option: tuple[str, ...]) -> None:
-    result = run("listen", "--no-verify", *option)
-    assert (result.code, f"Use either --no-verify or {option[0]}, not both." in result.err) == (ExitCode.USAGE, True)
 
 
 def test_listen_does_not_start_without_the_credentials_to_report(run: Run) -> None:

@@ -65,7 +65,7 @@ def relay() -> Iterator[Relay]:
 
 @pytest.fixture
 def listening(folder: Path, relay: Relay) -> Iterator[Listener]:
-    with listener(folder, "--public-url", relay.url, "--probe-interval", "0.1") as running:
+    with listener(folder, relay.url, probe_interval="0.1") as running:
         yield running
 
 
@@ -114,7 +114,7 @@ def test_another_server_at_the_public_url_is_reported_until_it_has_gone(
 
 
 def test_listen_exits_10_when_the_tunnel_stays_lost(folder: Path, relay: Relay) -> None:
-    options = ("--public-url", relay.url, "--probe-interval", "0.1", "--exit-on-tunnel-loss", "0.3")
+    options = ("--tunnel", relay.url, "--exit-on-tunnel-loss", "0.3")
     with listener(folder, *options) as listening:
         out, err = listening.process.communicate(timeout=30)
     assert listening.process.returncode == ExitCode.TUNNEL_LOST

@@ -42,7 +42,7 @@ BURST, AT_ONCE = 200, 64
 # Both guard against a hang, with ten times the time of a busy machine. They don't measure anything.
 KNOWN_WITHIN_S = 20.0
 BACK_WITHIN_S = 30.0
-# With --probe-interval 0.2 the server is asked for a sign of life once a second, and lost after three without.
+# With a probe interval of 0.2 s, the server is asked for a sign of life once a second, and lost after three without.
 KEEPALIVE_S = 3.0
 NEW_ANSWER = b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n\r\ndone"
 # What a keeper, a task or a thread that went wrong would leave behind.
@@ -105,8 +105,10 @@ class Told:
 
 
 @contextlib.contextmanager
-def telling(folder: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Told]:
-    with listener(folder, *options, env=env) as it:
+def telling(
+    folder: Path, *options: str, env: Mapping[str, str] | None = None, probe_interval: str | None = None
+) -> Iterator[Told]:
+    with listener(folder, *options, env=env, probe_interval=probe_interval) as it:
         told = Told(it)
         reader = threading.Thread(target=told.read)
         reader.start()
@@ -151,8 +153,6 @@ class Cut:
 
 @needs_sshd
 class TestATunnelThroughSsh:
-    OPTIONS = ("--probe-interval", "0.2", "--tunnel")
-
     @pytest.mark.extended
     def test_tunnel_cut_in_a_burst_loses_no_acknowledged_capture_and_keeps_its_url(
         self, folder: Path, sshd: Sshd
@@ -163,7 +163,7 @@ class TestATunnelThroughSsh:
 
         with (
             handler(NEW_ANSWER, delay_s=0.05) as local,
-            telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
+            telling(folder, sshd.address, local.url, probe_interval="0.2") as told,
         ):
             burst = Cut(told.at(told.url), cut)
             burst.run()
@@ -186,7 +186,7 @@ class TestATunnelThroughSsh:
     def test_tunnel_is_replaced_when_the_server_stops_responding(self, folder: Path, sshd: Sshd) -> None:
         with (
             handler(NEW_ANSWER) as local,
-            telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
+            telling(folder, sshd.address, local.url, probe_interval="0.2") as told,
         ):
             told.until_state("reachable")
             stopped_at = time.monotonic()
@@ -208,7 +208,7 @@ class TestATunnelThroughSsh:
         sshd.settings += ["ClientAliveInterval 1", "ClientAliveCountMax 1"]
         with (
             handler(NEW_ANSWER) as local,
-            telling(folder, *self.OPTIONS, sshd.address, "--forward-to", local.url) as told,
+            telling(folder, sshd.address, local.url, probe_interval="0.2") as told,
         ):
             told.until_state("reachable")
             told.listening.process.send_signal(signal.SIGSTOP)
@@ -223,23 +223,6 @@ class TestATunnelThroughSsh:
             assert reachable["url"] == told.url
             assert told.invoke(told.url) == (202, b"done")
             told.end()
-
-    @pytest.mark.extended
-    def test_listen_exits_10_when_the_tunnel_ends_repeatedly(self, folder: Path, sshd: Sshd) -> None:
-        with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))  # behind the public URL there is nobody
-            number = closed.getsockname()[1]
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                there = f"{sshd.address}/{free.getsockname()[1]}"
-            own = ("--public-url", f"http://127.0.0.1:{number}", "--exit-on-tunnel-loss", "1")
-            with telling(folder, "--probe-interval", "60", "--tunnel", there, *own) as told:
-                told.until_state("unreachable")
-                deadline = time.monotonic() + 3
-                while told.listening.process.poll() is None and time.monotonic() < deadline:
-                    sshd.signal(signal.SIGKILL)
-                    with contextlib.suppress(queue.Empty):
-                        told.until_state("open", 0.5)
-                assert told.listening.process.wait(30) == ExitCode.TUNNEL_LOST
 
 
 @dataclass
@@ -290,7 +273,7 @@ def test_listener_accepts_the_current_host_of_its_tunnel(folder: Path, cloudflar
         return told.listening.post(b"{}", Headers((("Host", host),)))[0]
 
     (cloudflared.folder / "host").write_text("first.example")
-    with telling(folder, "--tunnel", "cloudflared", "--probe-interval", "0", env=cloudflared.environ) as told:
+    with telling(folder, "cloudflared", env=cloudflared.environ, probe_interval="0") as told:
         assert told.url.startswith("http://first.example:")
         assert [status(host) for host in ("first.example", "second.example")] == [401, 421]
         (cloudflared.folder / "host").write_text("second.example")
@@ -305,7 +288,7 @@ class TestATunnelWithAnotherUrl:
             handler(NEW_ANSWER) as local,
             telling(
                 folder,
-                *("--tunnel", "cloudflared", "--probe-interval", "0.2", "--forward-to", local.url),
+                *("--tunnel", "cloudflared", "--forward-to", local.url),
                 env=cloudflared.environ,
             ) as told,
         ):
@@ -353,7 +336,7 @@ def only_loopback(folder: Path, cloudflared: Cloudflared) -> Iterator[dict[str, 
         ssh_leads_to(folder, closed.getsockname()[1])
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
         proxies = {"HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "NO_PROXY": "127.0.0.1"}
-        yield {"PORT_HOOK_LISTEN_TUNNEL": "", **cloudflared.environ, **proxies}
+        yield {"PORT_HOOK_LISTEN_TUNNEL": "auto", **cloudflared.environ, **proxies}
 
 
 def ssh_leads_to(folder: Path, port: int) -> None:
@@ -365,7 +348,7 @@ class TestAuto:
     def test_auto_uses_an_installed_provider_and_shows_why(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
-        with telling(folder, "--probe-interval", "0.2", env=only_loopback) as told:
+        with telling(folder, env=only_loopback) as told:
             cloudflared.pid()
             told.until_state("reachable")
             assert told.invoke(told.url)[0] == 200
@@ -384,8 +367,7 @@ class TestAuto:
             ssh_leads_to(folder, server.port)
             (folder / ".ssh" / "known_hosts").write_text(f"# localhost.run\n{server.known_as}")
             # The fake program's URL belongs to the real service, so nobody may request it.
-            options = ("--probe-interval", "0", "--forward-to", local.url)
-            with telling(folder, *options, env=only_loopback) as told:
+            with telling(folder, "auto", local.url, env=only_loopback, probe_interval="0") as told:
                 assert told.url == "https://8beaa541ba3dc2.lhr.life/"
                 assert told.invoke(f"http://127.0.0.1:{server.edge}")[0] == 202
                 told.end()

@@ -18,17 +18,17 @@ def status(running: Listener, host: str) -> int:
 
 
 def test_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder: Path) -> None:
-    with listener(folder, "--public-url", "https://hooks.example/x", "--probe-interval", "0") as running:
+    with listener(folder, "https://hooks.example/x", probe_interval="0") as running:
         assert [status(running, host) for host in ("hooks.example", "localhost", "page.example")] == [401, 401, 421]
         running.process.send_signal(signal.SIGTERM)
         out, err = running.process.communicate(timeout=30)
     assert b'"received": 2' in out or b'"received":2' in out
-    assert b"--public-url https://page.example" in err
+    assert b"--tunnel https://page.example" in err
     assert b"everybody" not in err
     with open_store(None, folder) as store:  # for `replay --missed`
         assert store.addresses() == {"hooks.example:443"}
 
 
 def test_listener_on_every_address_warns_once(run: Run) -> None:
-    listen = ("listen", "--host", "0.0.0.0", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")  # noqa: S104
+    listen = ("listen", "--host", "0.0.0.0", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--verify", "off")  # noqa: S104
     assert run(*listen).err.count(WARNING) == 1

@@ -178,23 +178,10 @@ async def test_endpoint_named_port_hook_in_the_users_settings_is_used(agent: Sta
     assert (agent.home.parent / "deleted").read_text() == "port-hook-api"
 
 
-@pytest.mark.parametrize("domain", ["hooks.ngrok.app", "https://Hooks.ngrok.app/"])
-async def test_users_domain_becomes_the_public_url(agent: Standin, domain: str) -> None:
-    async with closing(await agent.open(domain=domain)) as tunnel:
-        assert tunnel.url == "https://hooks.ngrok.app"
-
-
-async def test_domain_option_overrides_the_endpoint_in_the_users_settings(agent: Standin) -> None:
+async def test_domain_overrides_the_endpoint_in_the_users_settings(agent: Standin) -> None:
     agent.write_settings('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
-    async with closing(await agent.open(domain="hooks.ngrok.app")) as tunnel:
+    async with closing(await agent.open(address="ngrok://hooks.ngrok.app")) as tunnel:
         assert tunnel.url == "https://hooks.ngrok.app"
-
-
-@pytest.mark.parametrize("domain", ["hooks", "http://hooks.ngrok.app", "a.b/c", "-a.b", "x.y:1", "a b.c", "a..b"])
-async def test_invalid_domain_is_rejected_before_anything_is_started(agent: Standin, domain: str) -> None:
-    with pytest.raises(UsageError, match="is not a domain"):
-        await agent.open(domain=domain)
-    assert not agent.private_files()
 
 
 @pytest.mark.parametrize(
@@ -206,7 +193,7 @@ async def test_invalid_domain_is_rejected_before_anything_is_started(agent: Stan
     ],
 )
 async def test_unusable_domain_of_the_account_is_reported(agent: Standin, mode: str, happened: str) -> None:
-    problem = await agent.failure(mode, domain="hooks.ngrok.app")
+    problem = await agent.failure(mode, address="ngrok://hooks.ngrok.app")
     assert problem.message == happened
     assert "https://dashboard.ngrok.com/domains" in problem.hint
     assert "let ngrok choose" in problem.hint

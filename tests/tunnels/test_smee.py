@@ -489,7 +489,7 @@ async def test_closing_waits_for_invocations_in_progress() -> None:
 def test_signed_invocation_with_an_origin_is_valid_through_a_relay(tmp_path: Path, gosmee: bool) -> None:
     with (
         relay_in_thread(gosmee=gosmee) as relay,
-        listener(tmp_path, "--tunnel", relay.channel, "--tolerance", "1000000000") as it,
+        listener(tmp_path, "--tunnel", relay.channel.replace("http:", "smee:"), "--tolerance", "1000000000") as it,
     ):
         bodies = [a_body(), BODY, *([b'{ "n" : 1.0 }\n'] if gosmee else [])]
         for body in bodies:

@@ -180,17 +180,6 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address=f"{sshd.address}/{port}"))) as named:
             assert named.url == first.url
 
-    async def test_openssh_server_forwards_the_port_behind_the_users_public_url(self, sshd: Sshd, user: User) -> None:
-        problem = await user.problem(sshd.address, user.opening(public_url="https://hooks.example.com"))
-        assert "--tunnel ssh://127.0.0.1/PORT" in problem.hint
-        port = free_port()
-        with handler() as local:
-            opening = user.opening(local.url, public_url="https://hooks.example.com/")
-            async with closing(await open_ssh(replace(opening, address=f"{sshd.address}/{port}"))) as tunnel:
-                assert tunnel.url == "https://hooks.example.com"
-                async with httpx.AsyncClient(verify=NO_TLS) as client:
-                    assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
-
     async def test_error_is_reported_when_the_openssh_server_forbids_forwarding(self, sshd: Sshd, user: User) -> None:
         sshd.settings = ["AllowTcpForwarding no"]
         problem = await user.problem(sshd.address)
@@ -541,8 +530,6 @@ def test_read_destination_uses_keys_for_a_service_only_with_a_user() -> None:
 
 
 def test_ports_to_request_prefers_the_requested_and_the_previous_port() -> None:
-    assert ports_to_request(9000, public_url="https://x", previous_url="http://h:1") == (9000,)
-    assert ports_to_request(None, public_url="http://x:81", previous_url=None) == (81,)
-    assert ports_to_request(None, public_url="https://x", previous_url=None) == ()
-    assert ports_to_request(None, public_url=None, previous_url="http://h:82/hook") == (82, 0)
-    assert ports_to_request(None, public_url=None, previous_url=None) == (0,)
+    assert ports_to_request(9000, previous_url="http://h:1") == (9000,)
+    assert ports_to_request(None, previous_url="http://h:82/hook") == (82, 0)
+    assert ports_to_request(None, previous_url=None) == (0,)

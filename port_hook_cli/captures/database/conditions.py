@@ -78,7 +78,7 @@ DROPPED = f"""
         CASE WHEN json_valid(simulated) THEN json_extract(simulated, '$.dropped') IS 1 END
     END
 """
-"""SQL for whether `listen --drop` closed the connection of a request, or NULL for a request without a simulation."""
+"""SQL for whether `listen --respond drop` closed the connection of a request, or NULL without a simulation."""
 
 
 def handler_failed(

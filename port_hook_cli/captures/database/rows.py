@@ -66,7 +66,7 @@ OUTCOME_COLUMNS = ("received_at", "id", "simulated", "delivery", "response", "de
 _PLAIN = {status: str(status.value) for status in Status}
 _JSON_COLUMNS = ("kafka", "simulated", "causes", "headers", "delivery", "response")
 
-# The statuses that count as verified when the store is full. --no-verify forwards requests as `unchecked`.
+# The statuses that count as verified when the store is full. --verify off forwards requests as `unchecked`.
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED, Status.UNCHECKED})
 
 _large_of_capture = itemgetter(

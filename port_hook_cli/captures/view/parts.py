@@ -108,8 +108,8 @@ def simulated_text(simulated: Simulated) -> str:
         return f"by hand, after {simulated.delay_s:g} s" if simulated.delay_s else "by hand"
     parts = []
     if simulated.failure:
-        what = "closed connection" if simulated.dropped else "failure"
-        parts.append(f"{what} (--{brief(simulated.failure, 20)})")
+        failure = f"failure (--{brief(simulated.failure, 20)})"
+        parts.append("closed connection (--respond drop)" if simulated.dropped else failure)
     if simulated.delay_s:
         parts.append(f"delay of {simulated.delay_s:.2f} s (--delay)")
     return ", ".join(parts)

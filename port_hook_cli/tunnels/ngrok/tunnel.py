@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, field
 from pathlib import Path
 
-from port_hook_cli.errors import TunnelError, UsageError
+from port_hook_cli.errors import TunnelError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.installed import find_programs
 from port_hook_cli.text.safe import printable, shorten
@@ -21,7 +21,6 @@ from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure
 _MAX_SCRIPT_BYTES = 1 << 20
 _DOWNLOAD_TIMEOUT_S = 180
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
-_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})+", re.IGNORECASE)
 
 
 @frozen(kw_only=True)
@@ -79,8 +78,8 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
 
     The authtoken comes from NGROK_AUTHTOKEN or from the user's ngrok settings, and reaches the agent in a file with
     mode 0600. If this machine has no `ngrok` program, pyngrok downloads the program after the user agrees. The download
-    doesn't count toward `opening.timeout_s`. `opening.domain` is the requested host name of the public URL. Raises
-    TunnelError, and UsageError for an invalid domain. Cancelling this call also ends the agent.
+    doesn't count toward `opening.timeout_s`. `opening.address` is `ngrok://` with the requested domain, or None. Raises
+    TunnelError. Cancelling this call also ends the agent.
     """
     request = _start_request(opening)
     if request.install:
@@ -118,7 +117,7 @@ async def _agree_to_download(opening: Opening) -> None:
 
 def _start_request(opening: Opening) -> StartRequest:
     environ, home = opening.environ, opening.home
-    url = f"https://{_host(opening.domain)}" if opening.domain else None
+    url = opening.address.replace("ngrok://", "https://") if opening.address else None
     config, token = find_config(environ, home), environ.get("NGROK_AUTHTOKEN", "").strip()
     if not config and not token:
         raise TunnelError("ngrok needs an authtoken, but none is set.", hint=NO_TOKEN_HINT)
@@ -134,15 +133,6 @@ def _start_request(opening: Opening) -> StartRequest:
         timeout_s=opening.timeout_s + 5,
         import_path=tuple(sys.path),
     )
-
-
-def _host(domain: str) -> str:
-    host = domain.strip().removeprefix("https://").rstrip("/")
-    if not _DOMAIN.fullmatch(host):
-        raise UsageError(
-            f"--domain {domain!r} is not a domain.", hint="Write it as name.ngrok-free.app or hooks.example.com."
-        )
-    return host.lower()
 
 
 def find_config(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path | None:

@@ -102,10 +102,7 @@ async def open_tunnel(opening: Opening) -> SshTunnel:
 def _ports(destination: SshDestination, opening: Opening) -> tuple[int, ...]:
     if destination.service:
         return (destination.service.remote_port,)
-    ports = ports_to_request(destination.remote_port, public_url=opening.public_url, previous_url=opening.previous_url)
-    if not ports:
-        raise no_port(destination.host)
-    return ports
+    return ports_to_request(destination.remote_port, previous_url=opening.previous_url)
 
 
 async def _read_server(destination: SshDestination, opening: Opening) -> _Server:
@@ -173,8 +170,8 @@ async def _open_through_own_server(
             forwarded = await connection.forward_remote_port(_ALL_INTERFACES, port, *_local(opening))
         except asyncssh.ChannelListenError:
             continue
-        url = opening.public_url or url_of(host, forwarded.get_port())
-        return SshTunnel(connection, client, url.rstrip("/"), host=host, may_be_loopback_only=not opening.public_url)
+        url = url_of(host, forwarded.get_port())
+        return SshTunnel(connection, client, url, host=host, may_be_loopback_only=True)
     raise not_forwarded(host, ports[-1])
 
 
@@ -197,7 +194,7 @@ async def _open_through_service(
         )
     except asyncssh.ChannelListenError:
         raise no_url(service.host, client.output) from None
-    url = opening.public_url or await _url(client, service, opening.https_grace_s)
+    url = await _url(client, service, opening.https_grace_s)
     return SshTunnel(connection, client, url.rstrip("/"), host=service.host, may_be_loopback_only=False)
 
 
@@ -335,14 +332,6 @@ def not_forwarded(host: str, port: int) -> TunnelError:
         f"{host} does not forward ports.",
         hint="In the server's sshd_config, AllowTcpForwarding must be `yes` or `remote`, and PermitListen must allow "
         "any port.",
-    )
-
-
-def no_port(host: str) -> TunnelError:
-    """Return the error for `--public-url` if the port on the SSH server is unknown."""
-    return TunnelError(
-        "The public URL does not say which port of the SSH server it forwards to.",
-        hint=f"Specify the port: --tunnel ssh://{printable(host)}/PORT",
     )
 
 

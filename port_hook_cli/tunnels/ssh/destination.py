@@ -93,17 +93,13 @@ def read_destination(address: str) -> SshDestination:
     )
 
 
-def ports_to_request(remote_port: int | None, *, public_url: str | None, previous_url: str | None) -> tuple[int, ...]:
+def ports_to_request(remote_port: int | None, *, previous_url: str | None) -> tuple[int, ...]:
     """Return the ports to request from the user's own server, in order. 0 lets the server choose the port.
 
-    The user's `public_url` forwards to one port: `remote_port`, or the port in that URL. Without both ports, the result
-    is (). The port of a lost tunnel comes first, because actions in Port use its URL.
+    The port of a lost tunnel comes first, because actions in Port use its URL.
     """
     if remote_port:
         return (remote_port,)
-    if public_url:
-        port = urlsplit(public_url).port
-        return (port,) if port else ()
     previous = urlsplit(previous_url).port if previous_url else None
     return (previous, 0) if previous else (0,)
 

@@ -500,7 +500,7 @@ def test_captures_are_shown_and_nothing_is_written_on_a_read_only_mount(
     for file in (killed, killed.with_name("captures.db-wal"), killed.with_name("captures.db-shm"), empty):
         file.touch()
         file.chmod(0o600)
-    listen = "listen --no-verify --tunnel none --port 0 --stop-after 1"
+    listen = "listen --verify off --tunnel none --port 0 --stop-after 1"
     with open_store(Path("open.db"), folder, create=True) as store:
         store.add([a_capture(an_invocation(id="inthelog"))])
         for name in ("open.db", "open.db-wal"):  # without the log's index

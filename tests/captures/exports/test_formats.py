@@ -334,7 +334,7 @@ def test_formats_do_not_reveal_masked_headers() -> None:
 def test_exports_omit_simulations() -> None:
     for name in [row.name for row in EXPORT_FORMATS]:
         example = an_example()
-        assert exported(name, replace(example, simulated=Simulated(failure="fail-rate", delay_s=1.0))) == exported(
+        assert exported(name, replace(example, simulated=Simulated(failure="fail-first", delay_s=1.0))) == exported(
             name, example
         )
 

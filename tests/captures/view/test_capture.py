@@ -214,7 +214,7 @@ def test_handler_failure_shows_a_hint_and_the_beginning_of_its_body() -> None:
 
 
 def test_missing_handler_response_shows_the_fault_and_a_hint() -> None:
-    for fault, hint in [("unreachable", "replay last"), ("timeout", "--forward-timeout")]:
+    for fault, hint in [("unreachable", "replay last"), ("timeout", "--timeout")]:
         delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing listens here")
         lines = lines_of(a_capture(delivery=delivery, response=answering.undelivered(delivery)))
         assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"

@@ -230,8 +230,8 @@ def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, tar
 
 def test_views_show_simulations() -> None:
     simulations: list[tuple[Simulated, int | None, str, str]] = [
-        (Simulated(failure="fail-rate"), 500, "500 create_vm (simulated)", "failure (--fail-rate)"),
-        (Simulated(failure="drop", dropped=True), None, "- create_vm (dropped)", "closed connection (--drop)"),
+        (Simulated(failure="fail-first"), 500, "500 create_vm (simulated)", "failure (--fail-first)"),
+        (Simulated(failure="drop", dropped=True), None, "- create_vm (dropped)", "closed connection (--respond drop)"),
         (Simulated(delay_s=2.5), 200, "200 create_vm (delayed)", "delay of 2.50 s (--delay)"),
     ]
     for simulated, status, cell, line in simulations:

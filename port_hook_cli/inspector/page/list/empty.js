@@ -37,7 +37,7 @@ export function Empty({ filters, session, onTrigger }) {
           <p>Port cannot reach this URL, because it is on your machine. For a URL that Port can reach, start the
             listener with a tunnel:</p>`}
           ${!session.url && html`<p>Start a listener in the current directory:</p>`}
-          <${Command} text="port-hook listen --forward-to 8000 --tunnel auto --inspect" />`}
+          <${Command} text="port-hook listen 8000 --tunnel auto --inspect" />`}
     ${session?.url && html`<p>Or send an invocation from this machine, without Port:</p>
       <${Command} text=${`port-hook trigger ACTION.json --to ${session.url}`} />
       ${session.can.trigger && html`<${Button}

@@ -157,7 +157,7 @@ export function nameOf(row) {
   return oneLine(row.kind.replace("-", " "));
 }
 
-// After this time, no handler responds: the listener was killed, or closed the connection (--drop).
+// After this time, no handler responds: the listener was killed, or closed the connection (--respond drop).
 const LONGEST_WAIT_S = 600;
 
 /**
