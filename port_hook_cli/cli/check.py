@@ -52,10 +52,8 @@ def check(
 ) -> ExitCode:
     """Test your handler: why it rejects requests, what it overlooks.
 
-    Valid requests start real work, so the handler must be on this machine by default. With a command after `--`,
-    port-hook starts the handler and a sandbox for its reports, and stops both at the end. Without a command, start
-    `port-hook sandbox` first to check reports too. Exits with code 1 if a check fails, with 12 if no check has a
-    result, and with 13 if valid, no-signature or other-secret has none.
+    Sends valid, forged, repeated and broken requests. Valid ones start real work. If the handler rejects a valid
+    request, port-hook finds out why and stops. COMMAND starts your handler, with a sandbox that sees its reports.
     """
     runtime: Runtime = ctx.obj
     plan = choice.plan(times.read())

@@ -39,6 +39,7 @@ class CheckTarget:
             help="Your handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE. "
             "Default: the handler that received the capture, or your handler in port-hook.toml.",
             trust=HANDLER_HERE,
+            is_common=True,
         ),
     ] = None
     to_its_url: Annotated[
@@ -54,7 +55,7 @@ class CheckTarget:
         option(
             "--cacert",
             metavar="FILE",
-            help="For an https URL, trust the certificates in this PEM file and the system's.",
+            help="For an https handler, trust the certificates in this PEM file and the system's.",
             stdin="the certificates",
         ),
     ] = None
@@ -111,6 +112,7 @@ class CheckChoice:
             metavar="CHECK|GROUP",
             help="Run only this check or group of checks (repeatable).",
             choices=_NAMES,
+            is_common=True,
         ),
     ] = None
     skip: Annotated[
@@ -120,11 +122,10 @@ class CheckChoice:
             metavar="CHECK|GROUP",
             help="Skip this check or group of checks (repeatable).",
             choices=_NAMES,
+            is_common=True,
         ),
     ] = None
-    lists: Annotated[bool, option("--list", help="List the checks without sending requests.", excludes=("--json",))] = (
-        False
-    )
+    lists: Annotated[bool, option("--list", help="List the checks.", excludes=("--json",), is_common=True)] = False
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
         """Return the plan with the selected checks. Raises UsageError for an unknown name, and if no check is left."""
@@ -183,11 +184,18 @@ class CheckOutput:
     json: options.Json = False
     junit: Annotated[
         str | None,
-        option("--junit", metavar="FILE", help="Write a JUnit report for CI. Replaces an earlier report."),
+        option(
+            "--junit", metavar="FILE", help="Write a JUnit report for CI. Replaces an earlier report.", is_common=True
+        ),
     ] = None
     strict: Annotated[
         bool,
-        option("--strict", help="Exit with code 1 even for warnings and for gaps in the results.", trust=ANY_VALUE),
+        option(
+            "--strict",
+            help="Fail for warnings and for checks without a result too.",
+            trust=ANY_VALUE,
+            is_common=True,
+        ),
     ] = False
     store: options.Store = None
 
