@@ -101,7 +101,9 @@ def listen(
     policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)
     if settings and settings.other_secret:
         policy = replace(policy, other_secrets=(settings.other_secret.secret,))
-    plan = _plan(policy, target, server, end, storage)
+    source = ctx.get_parameter_source("port")
+    may_move = source is not None and source.name == "DEFAULT"
+    plan = _plan(policy, target, server, end, storage, may_move=may_move)
     ask = asker(runtime)
     retarget.refuse_incomplete(ask)  # checked before a tunnel is opened
     if retarget.names or runs.follow or runs.report:
@@ -174,6 +176,8 @@ def _plan(
     server: ListenServer,
     end: ListenEnd,
     storage: ListenStorage,
+    *,
+    may_move: bool,
 ) -> ListenPlan:
     from port_hook_cli.listener.serving import ListenPlan
 
@@ -181,6 +185,7 @@ def _plan(
         policy=policy,
         host=server.host,
         port=server.port,
+        may_move=may_move,
         store=storage.store,
         max_store=storage.most_on_disk(),
         keep_secrets=storage.keep_secrets,

@@ -7,6 +7,7 @@ operating system accepts connections. The server responds to these connections a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,15 @@ from port_hook_cli.errors import ListenError
 from port_hook_cli.http.servers import affordable_connections, describe_owner, stop_accepting
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.invocations.targets import is_loopback
+from port_hook_cli.listener import responses
 
 if TYPE_CHECKING:
     from port_hook_cli.listener.server import HttpServer
 
 MAX_CONNECTIONS = 1_024
+_MOST_PORTS = 100
+_GREETING_S = 1.0
+_MOST_GREETING = 4_096
 
 
 class HttpSource:
@@ -50,6 +55,18 @@ class HttpSource:
         address = addresses[0]
         return str(address[0]), int(address[1])
 
+    async def start_at_next_port(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on `port`, or on the next free port if another listener has `port`. Raises ListenError."""
+        try:
+            return await self.start(host, port)
+        except ListenError:
+            if not await _is_listener(host, port):
+                raise
+            for other in range(port + 1, port + _MOST_PORTS):
+                with contextlib.suppress(ListenError):
+                    return await self.start(host, other)
+            raise
+
     def prepare(self) -> HttpServer:
         """Import the server and return it. Without this call, the first connection waits for the import."""
         if self._server is None:
@@ -72,6 +89,21 @@ class HttpSource:
             await stop_accepting(self._sockets)
         if self._server is not None:
             await self._server.close(drain_s)
+
+
+async def _is_listener(host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_GREETING_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(
+                    f"GET {responses.GREETING_PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+                )
+                return responses.GREETING in await reader.read(_MOST_GREETING)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> ListenError:

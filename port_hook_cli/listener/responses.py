@@ -15,6 +15,8 @@ _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
 _UNAUTHORIZED = 401
 BODILESS = frozenset({204, 304})
+GREETING_PATH, GREETING = "/.port-hook", b"a port-hook listener"
+"""The path at which a listener tells other listeners what it is, and the body of the response."""
 OK = Response(status=200, headers=_JSON, body=b'{"ok": true}')
 
 

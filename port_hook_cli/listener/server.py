@@ -171,9 +171,8 @@ class HttpServer:
             return WireResponse(request, refusal, close=True)
         if found := self._find_web_page_request(request):
             return WireResponse(request, responses.from_web_page(found), close=True)
-        probed = self._probe_endpoint
-        if probed and target.endswith(probed.path):  # a tunnel may add a path before it
-            return WireResponse(request, Response(status=200, body=probed.token.encode()))
+        if known := self._greeting(target):
+            return WireResponse(request, Response(status=200, body=known))
         if not is_below(target, self._context.mount):
             self._notice(f"Responded with 404 to {request.method} {target}: not below {self._context.mount}")
             return WireResponse(request, responses.outside(self._context.mount))
@@ -185,6 +184,13 @@ class HttpServer:
             return await self._take(request, connection, target, share)
         finally:
             share.release()
+
+    def _greeting(self, target: str) -> bytes:
+        """Return the response to this listener's own probe or to another listener's question, or b""."""
+        probed = self._probe_endpoint
+        if probed and target.endswith(probed.path):  # a tunnel may add a path before it
+            return probed.token.encode()
+        return responses.GREETING if target == responses.GREETING_PATH else b""
 
     async def _take(
         self, request: web.BaseRequest, connection: object, target: str, share: Share

@@ -42,11 +42,15 @@ _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the user chose 
 
 @frozen(kw_only=True)
 class ListenPlan:
-    """The settings of a listener. Durations are in seconds, and sizes are in bytes. None and 0 mean no limit."""
+    """The settings of a listener. Durations are in seconds, and sizes are in bytes. None and 0 mean no limit.
+
+    With `may_move`, the listener uses the next free port if another listener has `port`.
+    """
 
     policy: Policy
     host: str = "127.0.0.1"
     port: int = 8787
+    may_move: bool = False
     store: Path | None = None
     max_store: int = 1024 * 1024 * 1024
     keep_secrets: bool = False
@@ -114,7 +118,10 @@ async def served(
         )
         probe_endpoint = ProbeEndpoint(path=f"/.port-hook/{secrets.token_hex(16)}", token=secrets.token_hex(16))
         server = HttpSource(context, probe_endpoint=probe_endpoint, names=public.names)
-        host, port = await server.start(plan.host, plan.port)
+        start = server.start_at_next_port if plan.may_move else server.start
+        host, port = await start(plan.host, plan.port)
+        if plan.port not in {0, port}:
+            observer.notice(f"Port {plan.port} has another port-hook listener, so this listener uses {port}.")
         if not server.is_on_loopback:
             observer.notice(f"warning: {plan.host}: everyone on your network can send requests to this listener.")
         running: list[Source] = [server]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from port_hook_cli.errors import TunnelError, UsageError
+from port_hook_cli.errors import ListenError, TunnelError, UsageError
 from port_hook_cli.invocations.models import Invocation, Response, Status
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.source import Source, SourceContext
@@ -37,6 +37,25 @@ async def test_restarted_listener_finds_a_replay_when_the_senders_clock_is_ahead
         async with served(plan, at_that_time, shown) as serving, httpx.AsyncClient(verify=NO_TLS) as client:
             await client.post(serving.url, content=a_body(), headers=ahead)
     assert [capture.verdict.slugs for capture in shown.captures] == [(), ("replayed",)]
+
+
+async def test_listener_uses_the_next_free_port_only_beside_another_listener(plain_runtime: Runtime) -> None:
+    seen = Seen()
+    async with served(ListenPlan(policy=Policy(secret=None), port=0), plain_runtime, seen) as first:
+        port = httpx.URL(first.url).port
+        assert port
+        plan = ListenPlan(policy=Policy(secret=None), port=port, may_move=True)
+        async with served(plan, plain_runtime, Observers([])) as second:
+            assert (httpx.URL(second.url).port or 0) > port
+        with pytest.raises(ListenError, match="already in use"):
+            async with served(replace(plan, may_move=False), plain_runtime, Observers([])):
+                pass
+    assert seen.captures == []
+    with handler() as other:
+        plan = replace(plan, port=httpx.URL(other.url).port or 0)
+        with pytest.raises(ListenError, match="already in use"):
+            async with served(plan, plain_runtime, Observers([])):
+                pass
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")

@@ -108,7 +108,7 @@ class Terminals:
         return done.stdout
 
     def _with_ports(self, line: str) -> str:
-        return re.sub(r"(?<=to |\.1:)(8000|8787|8791)\b", lambda match: self._port(match[1]), line)
+        return re.sub(r"(?<=to |\.1:| 0 )(8000|8787|8791)\b", lambda match: self._port(match[1]), line)
 
     def _port(self, shown: str) -> str:
         return next(self._ports[name] for name in _PORTS[shown] if name in self._ports)
