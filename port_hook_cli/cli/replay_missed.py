@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from port_hook_cli.cli.run_names import open_store_if_any
 from port_hook_cli.errors import UsageError
 from port_hook_cli.replay.missed import MissedRuns, find_missed_runs
-from port_hook_cli.runs.run_view import nodes_text, runs_table
+from port_hook_cli.runs.run_view import anonymous_text, nodes_text, runs_table
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.terminal.prompts import can_ask, confirm
@@ -36,6 +36,8 @@ def missed_sources(
         missed = asyncio.run(find())
     if missed.node_runs:
         tell(f"note: {nodes_text(missed.node_runs)}", runtime)
+    if missed.anonymous:
+        tell(f"note: {anonymous_text(missed.anonymous)}", runtime)
     if missed.is_cut:
         tell("note: Port has more runs than one call returns, so runs may be missing. Use --action.", runtime)
     if not missed.runs:

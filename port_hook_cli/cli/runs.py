@@ -166,17 +166,20 @@ async def _find(
     if wanted.is_missed:
         from port_hook_cli.runs.missed import find_missed, missed_node_runs
 
-        _tell_of_nodes(missed_node_runs(found, captured), runtime)
-        addresses = kept.addresses() if kept else set()
+        nodes, addresses = missed_node_runs(found, captured), kept.addresses() if kept else set()
         found = find_missed(found, captured, addresses, api_is_here=access.is_api_on_this_machine)
+        _tell_left_out(nodes, [run for run in found if run.has_anonymous_request], runtime)
+        found = [run for run in found if not run.has_anonymous_request]
     return found[: wanted.limit], captured
 
 
-def _tell_of_nodes(nodes: Sequence[PortRun], runtime: Runtime) -> None:
-    if nodes:
-        from port_hook_cli.runs.run_view import nodes_text
+def _tell_left_out(nodes: Sequence[PortRun], anonymous: Sequence[PortRun], runtime: Runtime) -> None:
+    from port_hook_cli.runs.run_view import anonymous_text, nodes_text
 
+    if nodes:
         tell(f"note: {nodes_text(nodes)}", runtime)
+    if anonymous:
+        tell(f"note: {anonymous_text(anonymous)}", runtime)
 
 
 def _tell_gaps(listed: RunList, runtime: Runtime) -> None:

@@ -26,12 +26,15 @@ _MOST_BYTES = 256 * 1024 * 1024
 class MissedRuns:
     """Missed action runs, oldest first, with their requests, and node runs whose requests Port doesn't return.
 
+    The requests of the `anonymous` runs don't contain the run ID, so they may be captured, and are left out.
+
     `is_cut` means that Port has more runs than it listed.
     """
 
     runs: Sequence[PortRun]
     sources: Sequence[ReplaySource]
     node_runs: Sequence[PortRun]
+    anonymous: Sequence[PortRun]
     is_cut: bool
 
 
@@ -50,11 +53,18 @@ async def find_missed_runs(
     ]
     captured = kept.runs_among(each for run in runs for each in run.request_ids) if kept else set()
     addresses = None if action else kept.addresses() if kept else set()
-    missed = find_missed(runs, captured, addresses, api_is_here=access.is_api_on_this_machine)[::-1]
+    found = find_missed(runs, captured, addresses, api_is_here=access.is_api_on_this_machine)[::-1]
+    missed = [run for run in found if not run.has_anonymous_request]
     sources = [_source(run) for run in missed]
     if sum(len(source.invocation.body) for source in sources) > _MOST_BYTES:
         raise StoreError("The missed requests have more than 256 MiB of bodies.", hint="Send fewer with --since.")
-    return MissedRuns(runs=missed, sources=sources, node_runs=missed_node_runs(runs, captured), is_cut=listed.is_cut)
+    return MissedRuns(
+        runs=missed,
+        sources=sources,
+        node_runs=missed_node_runs(runs, captured),
+        anonymous=[run for run in found if run.has_anonymous_request],
+        is_cut=listed.is_cut,
+    )
 
 
 def _source(run: PortRun) -> ReplaySource:

@@ -13,6 +13,7 @@ def find_missed(
 ) -> list[PortRun]:
     """Return the action runs without a capture whose requests went to one of `addresses`, or anywhere if it is None.
 
+    For a run with `has_anonymous_request`, nobody can tell whether it has a capture.
     Addresses on this machine count only if Port's API is on this machine too. Otherwise, Port cannot mean this machine.
     """
     return [

@@ -6,6 +6,7 @@ clients use.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -80,6 +81,14 @@ class PortRun:
     def url(self) -> str:
         """The URL of the run's request, or ""."""
         return _text((self.payload or {}).get("url"))
+
+    @property
+    def has_anonymous_request(self) -> bool:
+        """Whether the request doesn't contain the run's ID, so that nobody can tell which capture belongs to it."""
+        try:
+            return self.payload is not None and self.id not in json.dumps(self.payload)
+        except RecursionError:
+            return True
 
     @property
     def started_s(self) -> float | None:

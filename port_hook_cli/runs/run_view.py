@@ -65,7 +65,7 @@ def run_lines(run: PortRun, captures: Mapping[str, Capture], *, now: float, app_
         yield labeled("request", f"{brief(str((run.payload or {}).get('method') or 'POST'))} {brief(run.url, 1_000)}")
     yield from _node_lines(run, captures, now)
     if run.kind is not RunKind.WORKFLOW:
-        yield labeled("captured", _capture_text(captures.get(run.id)))
+        yield labeled("captured", _capture_text(run, captures.get(run.id)))
     yield from _waiting_lines(run, captures)
     if run.kind is RunKind.ACTION and (page := run_page(app_url, run.id)):
         yield labeled("page", Styled(page, no_wrap=True))
@@ -132,9 +132,17 @@ def change_text(run: PortRun) -> str:
 
 def nodes_text(nodes: Sequence[PortRun]) -> str:
     """Return a note about node runs in progress that were not captured."""
-    named = ", ".join(brief(each.id) for each in nodes[:_MOST_NAMED])
-    more = f" and {len(nodes) - _MOST_NAMED} more" if len(nodes) > _MOST_NAMED else ""
-    return f"Port's API doesn't return the requests of node runs. In progress and not captured here: {named}{more}"
+    return f"Port's API doesn't return the requests of node runs. In progress and not captured here: {_named(nodes)}"
+
+
+def anonymous_text(runs: Sequence[PortRun]) -> str:
+    """Return a note about runs whose captures cannot be found."""
+    return f"requests without their run ID may be captured here, so they are left out: {_named(runs)}"
+
+
+def _named(runs: Sequence[PortRun]) -> str:
+    named = ", ".join(brief(each.id) for each in runs[:_MOST_NAMED])
+    return f"{named} and {len(runs) - _MOST_NAMED} more" if len(runs) > _MOST_NAMED else named
 
 
 def run_record(
@@ -165,7 +173,7 @@ def run_record(
         "synchronized": run.synchronized,
         "url": run.url or None,
         "page": (run_page(app_url, run.id) or None) if run.kind is RunKind.ACTION else None,
-        "captured": is_captured(run, captures if captured is None else captured),
+        "captured": is_captured(run, captures if captured is None else captured) or _if_known(run),
         "capture": _capture_record(captures.get(run.id)),
         "ends_with": [{"run_id": each.run_id, "what": each.waits_for} for each in waiting]
         if captured is None
@@ -185,6 +193,10 @@ def run_record(
         ],
         "log": None if entries is None else [_entry_record(entry) for entry in entries],
     }
+
+
+def _if_known(run: PortRun) -> bool | None:
+    return None if run.has_anonymous_request else False
 
 
 def _entry_record(entry: LogEntry) -> dict[str, Any]:
@@ -224,9 +236,9 @@ def _node_lines(run: PortRun, captures: Mapping[str, Capture], now: float) -> It
         yield labeled("" if number else "nodes", brief(text, 400))
 
 
-def _capture_text(capture: Capture | None) -> str:
+def _capture_text(run: PortRun, capture: Capture | None) -> str:
     if capture is None:
-        return "no"
+        return "unknown" if run.has_anonymous_request else "no"
     delivery, response = capture.delivery, capture.response
     handler = f", handler {brief(delivery.outcome, 20)}" if delivery else ""
     answer = f", response {response.status}" if response and not delivery else ""

@@ -85,10 +85,7 @@ def _here(run: PortRun, capture: Capture | None) -> Iterator[str]:
     if run.is_pending:
         yield "Port shows the run as pending: no execution agent or integration has claimed its request so far."
     if capture is None:
-        if run.kind is RunKind.ACTION and not run.payload:
-            yield "Port shows no request for this run."
-        else:
-            yield "The request was not captured here."
+        yield _without_capture(run)
         return
     delivery, response = capture.delivery, capture.response
     if _was_rejected(capture):
@@ -101,6 +98,14 @@ def _here(run: PortRun, capture: Capture | None) -> Iterator[str]:
         yield f"The handler did not respond ({delivery.fault or 'failed'})."
     else:
         yield f"The handler responded with {delivery.status}."
+
+
+def _without_capture(run: PortRun) -> str:
+    if run.kind is RunKind.ACTION and not run.payload:
+        return "Port shows no request for this run."
+    if run.has_anonymous_request:
+        return "The request does not contain the run ID, so port-hook cannot find its capture."
+    return "The request was not captured here."
 
 
 def _commands(run: PortRun, capture: Capture | None) -> Iterator[str]:

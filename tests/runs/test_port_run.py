@@ -10,7 +10,7 @@ from port_hook_cli.runs.run_view import ended_text, runs_table
 from port_hook_cli.runs.waiting import WaitsFor, why_waiting
 from tests.factories import RUN_ID, a_capture
 
-REQUEST = {"type": "WEBHOOK", "url": "https://x.example/", "synchronized": False}
+REQUEST = {"type": "WEBHOOK", "url": "https://x.example/", "synchronized": False, "body": {"id": RUN_ID}}
 REJECTED: dict[str, Any] = {"response": Response(status=401), "verdict": Verdict(status=Status.INVALID)}
 DELIVERED = Delivery(url="http://127.0.0.1:8000/", status=202)
 NODE: dict[str, Any] = {"kind": RunKind.NODE, "payload": None}
