@@ -35,6 +35,7 @@ from port_hook_cli.text.secret import Secret
 MOST_REQUESTS = 64
 """The maximum number of requests in one search."""
 
+VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
 _MOST_SILENCES = 2
 _MOST_AGE_S = 10
 _MOST_AFTER_DROPS = 6

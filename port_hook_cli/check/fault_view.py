@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from port_hook_cli.check.fault import FaultKind, FoundFault
+from port_hook_cli.check.fault import VARIABLE, FaultKind, FoundFault
 from port_hook_cli.invocations.headers import TIMESTAMP_HEADER
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
@@ -19,7 +19,6 @@ FAULT_INDENT = 15
 _SHOWN_DIGITS = 8
 _FAILURES = 500
 _IN_PYTHON = "print(len(s), hashlib.sha256(s).hexdigest()[:8])  # s: bytes"
-_VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
 
 
 def fault_lines(fault: FoundFault, *, shows_digest: bool, starts_handler: bool) -> Iterator[Styled]:
@@ -49,7 +48,7 @@ def _comparison(fault: FoundFault, *, shows_digest: bool, starts_handler: bool) 
     if shows_digest:
         yield Styled(f"{' ' * FAULT_INDENT}{_IN_PYTHON}")
     if starts_handler:
-        yield Styled(f"{' ' * FAULT_INDENT}{_VARIABLE}")
+        yield Styled(f"{' ' * FAULT_INDENT}{VARIABLE}")
     yield Styled(f"  otherwise    other bytes. Here: {_size(message)}, {_digest(message)}.")
     if valid.capture:
         explain = f"port-hook verify {valid.capture} --signature S"

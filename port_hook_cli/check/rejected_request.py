@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from port_hook_cli.check.catalog import CheckSeverity
 from port_hook_cli.check.effects import rejected, work_of
 from port_hook_cli.check.exam import HandlerExam
-from port_hook_cli.check.fault import FaultDelivery, FaultKind, FaultSearch, FoundFault, find_fault
+from port_hook_cli.check.fault import VARIABLE, FaultDelivery, FaultKind, FaultSearch, FoundFault, find_fault
 from port_hook_cli.check.languages import fix_in
 from port_hook_cli.check.pace import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
@@ -47,7 +47,6 @@ _NOT_THE_DATA = frozenset({401, 403, 429})
 _WORK_S, _FAILED_WORK_S = 0.5, 2.0
 _MOST_WORKS = 5
 _LOOK = "Respond to each request with a complete HTTP response. See the handler's log for the error."
-_VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
 
 
 class _Sent(NamedTuple):
@@ -117,7 +116,7 @@ async def _found_fault(exam: HandlerExam, refused: Probe, trying: bytes) -> tupl
     if fault.kind is FaultKind.NOT_FOUND and await has_worked_for(exam, refused):
         return None, []
     if fault.kind is FaultKind.NOT_FOUND and exam.prober.means.handler is not None:
-        fault = replace(fault, fix=f"{fault.fix} {_VARIABLE}")
+        fault = replace(fault, fix=f"{fault.fix} {VARIABLE}")
     proof = [probe for each in fault.requests for request, probe in sent if request is each.request]
     return await _kept(exam, replace(fault, fix=fault.fix or _LOOK), proof), proof[1:]
 

@@ -102,16 +102,12 @@ class SubjectSource:
         self.say(
             note("the store has no HTTP request with a valid signature, so the check uses the sample action create_vm")
         )
-        return await self.of_sample(secret)
+        return await self.of_action(create_vm_action(), secret)
 
     def run_data_of(self, form: PortAction) -> RunData:
         """Return the run data for a form. Without a given user, the user's name is not ASCII."""
         data = self.run_data(form)
         return replace(data, by={**data.by, "user": NON_ASCII_USER}) if data.by == SAMPLE_STARTER else data
-
-    async def of_sample(self, secret: Callable[[], Secret]) -> FoundSubject:
-        """Return the request of the sample action."""
-        return await self.of_action(create_vm_action(), secret)
 
     async def _named(self, name: str, secret: Callable[[], Secret]) -> FoundSubject:
         is_definition = self.reads_definitions and not _names_a_capture(name)

@@ -275,6 +275,16 @@ def test_response_of_another_process_is_not_blamed_on_the_command(checking: Chec
     assert "✗ does not get the requests, because another process listens on its port: " in done.out
 
 
+@POSIX
+def test_mistake_of_a_command_with_another_secret_names_the_variable(checking: Checking, folder: Path) -> None:
+    to, port, dashes, *_ = receiver(folder)
+    command = f"PORT_CLIENT_SECRET=another exec {sys.executable} backend.py {port}"
+    done = checking("--only", "valid", to, port, dashes, "sh", "-c", command, code=1)
+    assert "most likely  another client secret" in done.out
+    assert "The command gets the secret as PORT_CLIENT_SECRET." in done.out
+    assert "note: client secret from" not in done.err
+
+
 def test_command_is_not_started_beside_another_handler(checking: Checking, folder: Path) -> None:
     with handler() as other:
         words = ("--to", str(other.port), "--", "touch", "started")
