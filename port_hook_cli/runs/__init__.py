@@ -1,1 +1,1 @@
-"""Runs: their IDs, their pages, and reports on them. This package is pure."""
+"""Runs: their state in Port, their IDs and pages, and reports on them. This package is pure."""
