@@ -224,9 +224,9 @@ def show(use: Callable[[Demo], None]) -> None:
         folder, err, demo = Path(name), _Terminal(), Demo(handler_port=port)
         worker = threading.Thread(target=work)
         worker.start()
-        actions = ("--actions", str(ROOT / "examples" / "actions"))
+        shutil.copytree(ROOT / "examples" / "actions", folder / "actions")
         main(
-            ("listen", "--port", "0", "--tunnel", "none", "--forward-to", str(port), "--inspect", *actions),
+            ("listen", "--port", "0", "--tunnel", "none", "--forward-to", str(port), "--inspect"),
             Runtime(
                 environ={"PORT_CLIENT_SECRET": SECRET},
                 cwd=folder,

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 
 _MOST_UNSAVED = 1_000
+_DEFINITIONS = ("actions", "workflows")
+"""The directories whose actions and workflows `listen --inspect` offers."""
 
 
 @command
@@ -122,6 +124,7 @@ def beside_listener(
     inspector = InspectorOptions(
         port=port,
         avoided_ports=frozenset(parsed for url in _handlers_here(plan) if (parsed := urlsplit(url).port)),
+        actions=[path for name in _DEFINITIONS if (path := runtime.cwd / name).is_dir()],
         secret=secret,
         access=access,
         say=sayer(runtime),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
@@ -253,10 +254,11 @@ def shared_desk(tmp_path_factory: pytest.TempPathFactory, receiver: Handler) -> 
     Tests distinguish their captures from those of others.
     """
     folder = tmp_path_factory.mktemp("desk")
-    (folder / "everything.json").write_text(json.dumps(EVERYTHING))
-    actions = ("everything.json", str(EXAMPLES / "workflows" / "deploy_service.json"))
-    options = [option for path in actions for option in ("--actions", path)]
-    with a_desk(folder, "--forward-to", str(receiver.port), *options) as desk:
+    for name in ("actions", "workflows"):
+        (folder / name).mkdir()
+    (folder / "actions" / "everything.json").write_text(json.dumps(EVERYTHING))
+    shutil.copy(EXAMPLES / "workflows" / "deploy_service.json", folder / "workflows")
+    with a_desk(folder, str(receiver.port)) as desk:
         yield desk
 
 

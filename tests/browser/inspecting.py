@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -90,7 +91,9 @@ def a_desk(
     folder: Path, *options: str, command: Sequence[str] = ("listen",), env: Mapping[str, str] | None = None
 ) -> Iterator[Desk]:
     """Run `port-hook listen --inspect OPTIONS`, or another command, in `folder` until the end of the context."""
-    listens = ("--port", "0", "--json", "--inspect", "--actions", str(_ACTIONS)) if command == ("listen",) else ()
+    listens = ("--port", "0", "--json", "--inspect") if command == ("listen",) else ()
+    if listens:
+        shutil.copytree(_ACTIONS, folder / "actions", dirs_exist_ok=True)
     process = Popen(
         [sys.executable, "-m", "port_hook_cli", *command, *listens, *options],
         cwd=folder,
