@@ -308,7 +308,8 @@ class StoreWriter:
             if size > _QUICK_BYTES and not patient:  # the headers are long
                 return False
             self._store.write(rows, batch.outcomes, size=size, patient=patient)
-            self._write_records(batch, patient=patient)
+            if batch.positions or batch.addresses:
+                self._write_records(batch, patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False
