@@ -47,7 +47,7 @@ _NODE = {
     "inputs": {"service": "cart", "version": "2.0"},
 }
 _FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
-_LATENCY = re.compile(r"\bin \d+\.\d m?s")
+_LATENCY = re.compile(r"(?<=in )(\d+(?:\.\d)? m?s)((?:\x1b\[[0-9;]*m)*)( +)")
 _LISTENER = re.compile(r"http://127\.0\.0\.1:\d+")
 
 
@@ -79,7 +79,10 @@ def _shown() -> str:
     start = err.getvalue().split("\n\n")[0].rstrip()
     text = f"{start}\n\n{out.getvalue().rstrip()}\n"
     text = _LISTENER.sub("http://127.0.0.1:8787", text.replace(f":{port}", "\0"))
-    return _LATENCY.sub("in 3.2 ms", text.replace("\0", ":8000"))
+    # The ID behind the latency stays in its column.
+    return _LATENCY.sub(
+        lambda match: f"3.2 ms{match[2]}{' ' * (len(match[1] + match[3]) - 6)}", text.replace("\0", ":8000")
+    )
 
 
 def _runtime(folder: Path, out: _Terminal, err: _Terminal) -> Runtime:

@@ -221,11 +221,10 @@ def _print_one(capture: Capture, runtime: Runtime, *, as_json: bool) -> None:
     if as_json:
         _emit_all([capture], runtime)
         return
-    from port_hook_cli.captures.view.capture import compact_line, compact_lines
+    from port_hook_cli.captures.view.compact import compact_line
 
     output = Output(runtime.stdout, runtime.environ)
-    lines = compact_lines(capture, output.width) if output.is_terminal else [compact_line(capture)]
-    output.print(*lines)
+    output.print(compact_line(capture, output.width if output.is_terminal else None))
 
 
 def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:

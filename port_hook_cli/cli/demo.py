@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,9 @@ Next:
 Continue with README.md. `port-hook --help` lists the commands.
 """
 _WAIT_S = 10
+_WIDTH = 80
 _IN_PORT = "  in Port"
+_OF_THE_BODY = ("  run ", "  inputs ")
 
 
 @command
@@ -218,13 +219,12 @@ def _show(capture: Capture, runtime: Runtime, *, payload: bool = True) -> None:
 
     Without `payload`, leave out the details from the body.
     """
-    from port_hook_cli.captures.view.capture import capture_lines
-    from port_hook_cli.captures.view.parts import payload_lines
+    from port_hook_cli.captures.view.capture import BLOCK_INDENT, capture_lines
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.text.layout import fit
 
-    read = payload_lines(capture.payload, capture.invocation.body, app_url=None)
-    hidden = () if payload else frozenset(line.plain for line in read)
-    shown = takewhile(lambda line: not line.plain.startswith(_IN_PORT), capture_lines(capture, app_url=None))
     output = Output(runtime.stdout, runtime.environ)
-    output.print(*fit((line for line in shown if line.plain not in hidden), output.width))
+    width = min(output.width, _WIDTH)
+    hidden = (_IN_PORT,) if payload else (_IN_PORT, *_OF_THE_BODY)
+    lines = capture_lines(capture, app_url=None, width=width, shows_command=False)
+    output.print(*fit((line for line in lines if not line.plain.startswith(hidden)), width, indent=BLOCK_INDENT))

@@ -117,6 +117,7 @@ def listen(
     interaction = Interaction(ask=ask or decline, secret_place=settings.secret_place if settings else "")
     display = Display(
         compact=output.compact,
+        names_target=bool(policy.routes.rules),
         app_url=None if api is None else api.app_url,
         reveal=output.reveal(secret, runtime),
         conflict=settings.conflict if settings else "",

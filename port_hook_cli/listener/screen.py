@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO, TypeAlias
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures.view.capture import capture_lines, compact_line, compact_lines
+from port_hook_cli.captures.view.capture import BLOCK_INDENT, capture_lines
+from port_hook_cli.captures.view.compact import RUN_HIDDEN_BELOW, compact_line
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.view import EVENT, invocation_event
@@ -17,9 +18,11 @@ from port_hook_cli.terminal.console import Output, message_lines
 from port_hook_cli.terminal.footer import Footer
 from port_hook_cli.terminal.printer import BackgroundWriter
 from port_hook_cli.text.safe import printable
+from port_hook_cli.text.styled import Styled
 from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_lines
 
 _CLOSE_S = 2.0
+_HIDDEN = Styled(f"run: hidden (below {RUN_HIDDEN_BELOW} columns)", "dim")
 
 # All records share this encoder, because `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -34,10 +37,11 @@ class Display:
 
     `reveal` decrypts inputs for the screen. It runs in the screen's thread for invocations with full details, and must
     not raise an exception. `conflict` means that two places have different secrets. It is added to the fix for a wrong
-    secret.
+    secret. With `names_target`, each invocation has the URL to which it was forwarded.
     """
 
     compact: bool = False
+    names_target: bool = False
     app_url: str | None = None
     reveal: Reveal | None = None
     conflict: str = ""
@@ -87,6 +91,7 @@ class TextScreen(_Screen):
         self._display = display
         self._compact = display.compact
         self._waiting: dict[str, tuple[Capture, str]] = {}
+        self._has_named_hidden = self._has_shown_command = False
         self._is_ascii = not _can_encode(stdout if self._output.is_terminal else stderr, "".join(WAITING_SIGNS))
         # Only a terminal can erase a line in place. stderr shows on the same terminal unless it is redirected.
         self._footer = Footer() if self._output.is_terminal and self._output.has_styles else None
@@ -156,13 +161,27 @@ class TextScreen(_Screen):
         self._err.put(lambda _: messages.paint(messages.wrap(message_lines(printable(text)))))
 
     def _show(self, capture: Capture, *, compact: bool) -> str:
-        output = self._output
+        output, display = self._output, self._display
+        width = output.width if output.is_terminal else None
         if compact:
-            return output.paint(compact_lines(capture, output.width) if output.is_terminal else [compact_line(capture)])
-        display = self._display
-        decrypted = display.reveal(capture) if display.reveal else ()
-        lines = capture_lines(capture, app_url=display.app_url, decrypted=decrypted, conflict=display.conflict)
-        return output.paint(output.fit(lines)) + "\n"
+            line = compact_line(capture, width)
+            if width is None or width >= RUN_HIDDEN_BELOW or self._has_named_hidden:
+                return output.paint([line])
+            self._has_named_hidden = True
+            return output.paint([_HIDDEN, line])
+        lines = list(
+            capture_lines(
+                capture,
+                app_url=display.app_url,
+                width=width or RUN_HIDDEN_BELOW,
+                decrypted=display.reveal(capture) if display.reveal else (),
+                conflict=display.conflict,
+                names_target=display.names_target,
+                shows_command=not self._has_shown_command,
+            )
+        )
+        self._has_shown_command = self._has_shown_command or lines[-1].no_wrap
+        return output.paint(output.fit(lines, indent=BLOCK_INDENT))
 
 
 class JsonScreen(_Screen):

@@ -15,7 +15,7 @@ INDENT = 13
 
 _NARROWEST = 24
 _WORD = r"\S+"
-# Two spaces separate the parts of a heading, such as `signature valid  -> 202`.
+# Two spaces separate the parts of a heading, such as `create_vm CREATE  valid  -> 202`.
 _PART = r"\S+(?: \S+)*"
 # A command in backticks also stays whole, so that users can copy it.
 _WORD_OR_COMMAND = r"\S*`[^`]+`\S*|\S+"
@@ -98,7 +98,7 @@ def _broken(plain: str, begin: int, end: int, width: int) -> Iterator[tuple[int,
     yield begin, end
 
 
-def labeled(label: str, text: Styled | str, style: str = "") -> Styled:
+def labeled(label: str, text: Styled | str, style: str = "", *, indent: int = INDENT) -> Styled:
     """Return a line with a label and a value. `style` is for a string. `fit` continues the line below the value."""
     value = text if isinstance(text, Styled) else Styled(text, style)
-    return Styled.assemble("  ", (label.ljust(INDENT - 2), "dim"), value, no_wrap=value.no_wrap)
+    return Styled.assemble("  ", (label.ljust(indent - 2), "dim"), value, no_wrap=value.no_wrap)

@@ -209,7 +209,7 @@ def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:
     keep(folder, a_capture(an_invocation(id="aa0000000001"), response=Response(status=200)))
     with running(folder, "captures", "--watch", text=True) as process:
         assert process.stdout is not None
-        assert "create_vm CREATE  POST /  signature valid  -> 200" in process.stdout.readline()
+        assert "  valid      200        -  create_vm  " in process.stdout.readline()
         shutil.rmtree(folder / ".port-hook")
         assert process.wait(timeout=10) == ExitCode.STORE
         assert process.stderr is not None

@@ -43,9 +43,9 @@ def test_generated_pages_are_up_to_date() -> None:
 
 def test_picture_shows_a_forwarded_request_and_the_cause_and_fix_of_a_wrong_signature() -> None:
     texts = re.findall(r"<text [^>]*>([^<]*)</text>", (ROOT / "docs" / "images" / "listen.svg").read_text("utf-8"))
-    valid, invalid = " ".join(html.unescape(" ".join(texts)).split()).split("signature invalid")
-    assert re.search(r"signature valid .* forwarded http://127\.0\.0\.1:8000/ 202 in ", valid)
-    assert re.search(r"cause secret-quoted: .* fix \w+ .* 401 and not forwarded", invalid)
+    valid, invalid = " ".join(html.unescape(" ".join(texts)).split()).split(" invalid ")
+    assert " valid -> 202 in " in valid
+    assert re.search(r"-> 401, not forwarded .* cause secret-quoted: .* fix \w+ ", invalid)
     assert "![" in (ROOT / "README.md").read_text("utf-8").split("(docs/images/listen.svg)")[0]
 
 
@@ -57,7 +57,7 @@ def test_picture_loads_nothing_from_elsewhere() -> None:
 def test_demo_on_the_install_page_shows_different_servers_and_requests() -> None:
     demo = (ROOT / "docs" / "install" / "install.md").read_text("utf-8").split("<!-- demo:", 1)[1].split("\n2. ", 1)
     servers = re.findall(r"http://127\.0\.0\.1:(\d+)", demo[0])
-    requests = re.findall(r"(?m)-> \d{3}  ([0-9a-f]{12})$", demo[1])
+    requests = re.findall(r"(?m)-> \d{3}.*  ([0-9a-f]{8})$", demo[1])
     assert (len(servers), len(set(servers))) == (3, 3)
     assert (len(requests), len(set(requests))) == (3, 3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 
 from port_hook_cli.captures.documents.capture_file import read_capture, to_capture
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.captures.view.capture import capture_lines, compact_line
+from port_hook_cli.captures.view.capture import capture_lines
+from port_hook_cli.captures.view.compact import compact_line
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, MessageOrigin, Payload, Response, Simulated
@@ -85,7 +87,7 @@ async def test_sender_gets_exactly_the_manual_response_and_the_store_shows_it(pl
         (shown, other) = gate.shown
     assert gate.arrived == ["2"]
     assert (shown.simulated, shown.delivery, other.simulated) == (Simulated(manual=True), None, None)
-    assert "-> 503  responded by hand" in compact_line(shown).plain
+    assert re.search(r"unchecked  503 +-  \S+ \(by hand\)  ", compact_line(shown).plain)
     assert any(text.startswith("Responding to ") and text.endswith(" by hand with 503 (1 held).") for text in gate.told)
     with open_store(None, plain_runtime.cwd) as store:
         kept = store.get(first)
@@ -233,8 +235,7 @@ def test_output_and_records_show_a_manual_response() -> None:
     ]
     for simulated, said in cases:
         capture = a_capture(simulated=simulated)
-        assert f"responded {said}" in compact_line(capture).plain
-        (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "responded" in line.plain]
-        assert line.split(maxsplit=1) == ["responded", said]
+        assert " (by hand)  " in compact_line(capture).plain
+        assert f"  responded {said}  " in next(capture_lines(capture, app_url=None)).plain
         assert invocation_event(capture)["simulated"]["manual"] is True
         assert read_capture(to_capture(capture)).simulated == simulated

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.captures.view.capture import capture_lines, compact_line
+from port_hook_cli.captures.view.capture import capture_lines
+from port_hook_cli.captures.view.compact import compact_line
 from port_hook_cli.invocations.models import Simulated
 from port_hook_cli.invocations.routes import RouteBy, RouteRule, Routes
 from port_hook_cli.invocations.view import invocation_event
@@ -103,16 +104,16 @@ def test_nothing_is_simulated_without_an_option() -> None:
 
 
 def test_output_shows_what_was_simulated() -> None:
-    cases: list[tuple[Simulated, str]] = [
-        (Simulated(failure="fail-first", delay_s=2.3456), "failure (--fail-first), delay of 2.35 s (--delay)"),
-        (Simulated(failure="drop", dropped=True), "closed connection (--respond drop)"),
-        (Simulated(delay_s=2), "delay of 2.00 s (--delay)"),
+    slow_failure = Simulated(failure="fail-first", delay_s=2.3456)
+    cases = [
+        (slow_failure, "failure (--fail-first), delay of 2.35 s (--delay)", "simulated"),
+        (Simulated(failure="drop", dropped=True), "closed connection (--respond drop)", "dropped"),
+        (Simulated(delay_s=2), "delay of 2.00 s (--delay)", "delayed"),
     ]
-    for simulated, said in cases:
+    for simulated, said, mark in cases:
         capture = a_capture(simulated=simulated)
-        assert f"simulated {said}" in compact_line(capture).plain
-        (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "simulated" in line.plain]
-        assert line.split(maxsplit=1) == ["simulated", said]
+        assert f" ({mark})  " in compact_line(capture).plain
+        assert f"  simulated {said}  " in next(capture_lines(capture, app_url=None)).plain
 
 
 def test_record_shows_what_was_simulated() -> None:

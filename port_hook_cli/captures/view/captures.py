@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from port_hook_cli.captures.view.parts import action_name
+from port_hook_cli.captures.view.parts import action_name, capture_marks
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled, cell_width, cut_middle
 
@@ -107,7 +107,13 @@ def _shown_cells(capture: ListedCapture) -> Sequence[str]:
 
 def _cells(capture: ListedCapture) -> Sequence[str]:
     name, run_id = action_name(capture.payload), capture.payload.run_id or "-"
-    marks = f" ({', '.join(found)})" if (found := [*_marks(capture)]) else ""
+    marks = capture_marks(
+        is_message=capture.is_message,
+        is_replay=bool(capture.replay_of),
+        is_probe=capture.is_probe,
+        is_truncated=capture.is_truncated,
+        simulated=capture.simulated,
+    )
     # Nearly all names are short and visible, and `brief` would return them.
     if not (text := name + run_id).isascii() or not text.isprintable() or max(len(name), len(run_id)) > _CELL_LIMIT:
         name, run_id = (brief(cut_middle(cell, _CELL_LIMIT), _CELL_LIMIT) for cell in (name, run_id))
@@ -119,19 +125,3 @@ def _status(capture: ListedCapture) -> str:
     """Return the status of the response, with `!` if the handler did not respond."""
     status = "-" if capture.response is None else str(capture.response)
     return status if capture.handler is None or capture.handler.isdecimal() else f"{status}!"
-
-
-def _marks(capture: ListedCapture) -> Iterator[str]:
-    """Yield the origin of a capture that `last` skips, and what port-hook did to its body or response."""
-    if capture.is_message:
-        yield "kafka"
-    if capture.replay_of or capture.is_probe:
-        yield "replay" if capture.replay_of else "check"
-    if capture.is_truncated:
-        yield "truncated"
-    if (simulated := capture.simulated) is None:
-        return
-    if simulated.dropped or simulated.manual:
-        yield "dropped" if simulated.dropped else "by hand"
-    else:
-        yield "simulated" if simulated.failure else "delayed"

@@ -13,7 +13,7 @@ from port_hook_cli.invocations.models import INTERRUPTED, Delivery, Kind, Payloa
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.view import MAX_EXPLANATION, body_text, bytes_text, value_text
 from port_hook_cli.text.durations import format_latency
-from port_hook_cli.text.layout import labeled
+from port_hook_cli.text.layout import INDENT, labeled
 from port_hook_cli.text.safe import brief, shorten
 from port_hook_cli.text.styled import JSON, Styled
 
@@ -50,7 +50,7 @@ def action_name(payload: Payload) -> str:
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
     """Yield the fields of a body. A body of an unknown shape is shown unchanged."""
     if payload.run_id:
-        yield labeled("run", Styled(brief(payload.run_id), link=_run_page(payload.run_id, app_url)))
+        yield labeled("run", Styled(brief(payload.run_id), link=run_page_link(payload.run_id, app_url)))
     who = " from ".join(part for part in (payload.user, payload.origin) if part)
     for label, value in (
         ("of run", payload.workflow_run),
@@ -63,18 +63,37 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
     yield from _table("inputs", payload.inputs)
     if payload.censored:
         yield labeled("encrypted", brief(", ".join(payload.censored)))
+    yield from content_lines(payload, body)
+
+
+def content_lines(payload: Payload, body: bytes, *, indent: int = INDENT) -> Iterator[Styled]:
+    """Yield the changes of an event, or a body of an unknown shape."""
     for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
         before, after = ((value_text(value), JSON) for value in (change.before, change.after))
         text = Styled.assemble(f"{brief(change.path)}: ", before, " -> ", after)
-        yield labeled("" if index else "changes", text)
+        yield labeled("" if index else "changes", text, indent=indent)
     if payload.problem:
-        yield labeled("body", brief(payload.problem), "yellow")
-        yield from excerpt_lines("", body, bytes_text(body, limit=BODY_EXCERPT))
+        yield labeled("body", brief(payload.problem), "yellow", indent=indent)
+        yield from excerpt_lines("", body, bytes_text(body, limit=BODY_EXCERPT), indent=indent)
     elif payload.kind is Kind.UNKNOWN and not payload.inputs:
-        yield from excerpt_lines("body", body, body_text(payload, body, limit=BODY_EXCERPT))
+        yield from excerpt_lines("body", body, body_text(payload, body, limit=BODY_EXCERPT), indent=indent)
 
 
-def _run_page(run_id: str, app_url: str | None) -> str:
+def capture_marks(
+    *, is_message: bool, is_replay: bool, is_probe: bool, is_truncated: bool, simulated: Simulated | None
+) -> str:
+    """Return what is special about a capture, in parentheses after a space, or ""."""
+    marks = {"kafka": is_message, "replay": is_replay, "check": is_probe and not is_replay, "truncated": is_truncated}
+    if simulated is not None:
+        marks |= {"dropped": simulated.dropped, "by hand": simulated.manual}
+        if not (simulated.dropped or simulated.manual):
+            marks["simulated" if simulated.failure else "delayed"] = True
+    found = [mark for mark, applies in marks.items() if applies]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def run_page_link(run_id: str, app_url: str | None) -> str:
+    """Return the URL of a run's page in Port, or "" if it is unknown."""
     if not app_url or not is_run_id(run_id):
         return ""
     from port_hook_cli.runs.urls import run_page
@@ -82,13 +101,14 @@ def _run_page(run_id: str, app_url: str | None) -> str:
     return run_page(app_url, run_id)
 
 
-def cause_lines(verdict: Verdict) -> Iterator[Styled]:
+def cause_lines(verdict: Verdict, *, indent: int = INDENT) -> Iterator[Styled]:
     """Yield the causes of a signature's verdict, each with its fix. For a valid signature, the causes are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
         words = f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}"
-        yield labeled(*(("warning", words, "yellow") if is_good else ("cause", words, "red")))
-        yield labeled("fix", brief(cause.fix, MAX_EXPLANATION))
+        label, style = ("warning", "yellow") if is_good else ("cause", "red")
+        yield labeled(label, words, style, indent=indent)
+        yield labeled("fix", brief(cause.fix, MAX_EXPLANATION), indent=indent)
 
 
 def outcome_text(delivery: Delivery) -> str:
@@ -125,13 +145,13 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
         yield labeled("", f"and {len(values) - len(shown)} more (use `port-hook show ID`)", "dim")
 
 
-def excerpt_lines(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
+def excerpt_lines(label: str, body: bytes, text: str | None, *, indent: int = INDENT) -> Iterator[Styled]:
     """Yield the beginning of a body's text: at most 2 kB and 24 lines. For a body that is not text, yield its size."""
     if text is None:
-        yield labeled(label, f"({len(body):,} bytes that are not UTF-8 text)", "dim")
+        yield labeled(label, f"({len(body):,} bytes that are not UTF-8 text)", "dim", indent=indent)
         return
     lines = shorten(text, BODY_EXCERPT).splitlines()
     for index, line in enumerate(lines[:_MOST_LINES]):
-        yield labeled("" if index else label, line, f"dim {JSON}")
+        yield labeled("" if index else label, line, f"dim {JSON}", indent=indent)
     if len(text) > BODY_EXCERPT or len(lines) > _MOST_LINES:
-        yield labeled("", "and more (use `port-hook show ID`)", "dim")
+        yield labeled("", "and more (use `port-hook show ID`)", "dim", indent=indent)

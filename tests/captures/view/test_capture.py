@@ -9,12 +9,14 @@ from itertools import product
 from typing import Any
 from unicodedata import bidirectional, category
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Problem
-from port_hook_cli.captures.view.capture import capture_lines, clock_time, compact_line
+from port_hook_cli.captures.view.capture import capture_lines, clock_time
+from port_hook_cli.captures.view.compact import compact_line
 from port_hook_cli.captures.view.parts import payload_lines
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
@@ -62,7 +64,7 @@ def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Ca
 
 def value_at(label: str, lines: Sequence[str]) -> str:
     """Return the text next to `label`."""
-    return next(line for line in lines if line.startswith(f"  {label.ljust(11)}"))[13:]
+    return next(line for line in lines if line.startswith(f"  {label.ljust(8)}"))[10:]
 
 
 def is_safe(text: str) -> bool:
@@ -73,25 +75,27 @@ def is_safe(text: str) -> bool:
     )
 
 
+def head(text: str, capture_id: str = "01234567") -> str:
+    """Return the first line of a block."""
+    return f"{clock_time(NOW)}  {text}  ".ljust(72) + capture_id
+
+
 def test_valid_action_run_shows_all_fields_and_the_report_run_command() -> None:
     delivery = Delivery(url=URL, status=202, latency_ms=12.34)
-    assert lines_of(a_capture(delivery=delivery, response=Response(status=202))) == [
-        f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  -> 202  0123456789ab",
-        f"  run        {RUN_ID}",
-        "  by         zoë@example.com from UI",
-        "  blueprint  vm",
-        '  inputs     title   "dev-env"',
-        "             cpu     2",
-        "             memory  4",
-        '             region  "eu-west-1"',
-        "  forwarded  http://127.0.0.1:8000/  202 in 12.3 ms",
-        "  responded  202",
-        "  in Port    the run stays IN_PROGRESS until the handler reports its result",
-        f"             {REPORT}",
+    capture = a_capture(delivery=delivery, response=Response(status=202))
+    expected = [
+        head("create_vm CREATE  valid  -> 202 in 12.3 ms"),
+        f"  run     {RUN_ID}  by zoë@example.com from UI, blueprint vm",
+        '  inputs  title "dev-env"  cpu 2  memory 4  region "eu-west-1"',
+        "  in Port the run stays IN_PROGRESS until the handler reports its result",
+        f"          {REPORT}",
     ]
+    assert lines_of(capture) == expected
+    later = capture_lines(capture, app_url=None, names_target=True, shows_command=False)
+    assert [line.plain for line in later] == [*expected[:3], f"  handler {URL}", expected[3]]
     pending = lines_of(a_capture())
-    assert pending[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
-    assert not any(line.startswith(("  responded", "  in Port")) for line in pending)
+    assert pending[0] == head("create_vm CREATE  valid")
+    assert not any(line.startswith("  in Port") for line in pending)
 
 
 def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
@@ -108,15 +112,15 @@ def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
     ]
     styled = list(capture_lines(of(document), app_url=None, decrypted=decrypted))
     lines = [plain(line) for line in styled]
-    start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
-    shown = [line[13:] for line in lines[start : start + 5]]
-    assert value_at("entity", lines) == "vm-1"
-    assert lines[start - 1] == "  encrypted  password, token"
+    start = next(index for index, line in enumerate(lines) if line.startswith("          decrypted"))
+    shown = [line.removeprefix("          decrypted  ") for line in lines[start : start + 5]]
+    assert ", entity vm-1" in value_at("run", lines)
+    assert lines[start - 1] == "          encrypted: password, token"
     assert shown[0].startswith('payload.properties.password  "\\u001b[2J')
-    assert shown[1] == "a".ljust(27) + '  {"b": 1}'
+    assert shown[1] == 'a  {"b": 1}'
     assert shown[2].endswith("x…")
-    assert shown[3] == "bytes".ljust(27) + "  (2 bytes that are not UTF-8 text)"
-    assert shown[4] == "bad\\x1b".ljust(27) + "  not decrypted: it does not open"
+    assert shown[3] == "bytes  (2 bytes that are not UTF-8 text)"
+    assert shown[4] == "bad\\x1b  not decrypted: it does not open"
     assert [styled[start + number].spans[-1].style for number in (0, 3, 4)] == ["magenta", "dim", "yellow"]
     assert all(map(is_safe, lines))
 
@@ -125,14 +129,10 @@ def test_inputs_and_changes_are_truncated() -> None:
     def inputs_of(properties: dict[str, Any]) -> list[str]:
         return lines_of(of(a_document(payload={"properties": properties})))
 
-    lines = inputs_of({f"input-{number}": number for number in range(45)})
-    assert "             input-39  39" in lines
-    assert not any("input-40" in line for line in lines)
-    assert any("and 5 more" in line and "port-hook show" in line for line in lines)
-    assert value_at("inputs", inputs_of({"a": "x" * 1000})) == 'a  "' + "x" * 198 + "…"
-    lines = inputs_of({"n" * 1000: 1, "b": 2})
-    assert value_at("inputs", lines) == "n" * 39 + "…  1"
-    assert "             " + "b".ljust(40) + "  2" in lines
+    shown = value_at("inputs", inputs_of({f"input-{number}": number for number in range(45)}))
+    assert shown.endswith("  input-39 39  and 5 more (use `port-hook show ID`)")
+    assert value_at("inputs", inputs_of({"a": "x" * 1000})) == 'a "' + "x" * 46 + "…"
+    assert value_at("inputs", inputs_of({"n" * 1000: 1, "b": 2})) == "n" * 39 + "…" + " 1  b 2"
     diff = {"before": {}, "after": {str(number): number for number in range(100)}}
     assert sum(" null -> " in line for line in lines_of(of({"event": {"action": "UPDATE", "diff": diff}}))) == 20
 
@@ -151,16 +151,13 @@ AUTOMATION = {
 
 def test_automation_shows_its_event_and_the_changed_values() -> None:
     assert lines_of(of(AUTOMATION)) == [
-        f"{clock_time(NOW)}  automation UPDATE service/checkout  POST /  signature valid  -> 200  0123456789ab",
-        "  by         auth0|1 from API",
-        "  blueprint  service",
-        "  entity     checkout",
-        '  changes    p.tier: "silver" -> "gold"',
-        '             p.n: 1 -> [1, "é"]',
-        "  responded  200",
+        head("automation UPDATE service/checkout  valid  -> 200"),
+        "  about   by auth0|1 from API, blueprint service, entity checkout",
+        '  changes p.tier: "silver" -> "gold"',
+        '          p.n: 1 -> [1, "é"]',
     ]
     line = lines_of(of({"changelogDestination": {}, "action": "DELETE", "context": {"blueprint": "vm"}, "diff": {}}))[0]
-    assert "  change log DELETE vm  POST /" in line
+    assert "  change log DELETE vm  valid" in line
 
 
 UNVERIFIED = Verdict(
@@ -170,27 +167,44 @@ UNVERIFIED = Verdict(
 
 def test_unverified_request_shows_each_cause_with_its_fix_and_no_report_run_command() -> None:
     lines = lines_of(a_capture(verdict=UNVERIFIED, response=answering.rejected(UNVERIFIED), rejected=True))
-    assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
+    assert lines[0] == head("create_vm CREATE  invalid  -> 401, not forwarded")
     assert value_at("cause", lines) == f"secret-or-body: {causes.SECRET_OR_BODY.explanation}"
     assert value_at("fix", lines) == causes.SECRET_OR_BODY.fix
-    assert "  cause      clock-skew: late" in lines
-    assert value_at("responded", lines) == "401 and not forwarded"
+    assert "  cause   clock-skew: late" in lines
     assert not any(line.startswith("  in Port") or REPORT in line for line in lines)
     shown = "\n".join([*lines, compact_line(a_capture(verdict=UNVERIFIED)).plain])
     assert SECRET.reveal() not in shown
     assert "v1," not in shown
 
 
+@pytest.mark.parametrize(
+    ("missing", "cause"),
+    [
+        ((causes.SIGNATURE_MISSING, causes.TIMESTAMP_MISSING), "no x-port-signature and no x-port-timestamp header"),
+        ((causes.TIMESTAMP_MISSING,), "no x-port-timestamp header"),
+    ],
+)
+def test_unsigned_request_shows_its_cause_and_a_fix_once(missing: tuple[Cause, ...], cause: str) -> None:
+    verdict = Verdict(status=Status.MISSING, causes=missing)
+    request = an_invocation(b"{}", target="/favicon.ico")
+    fields = {"verdict": verdict, "response": Response(status=401), "rejected": True}
+    assert lines_of(a_capture(request, payload=read_payload(b"{}", Headers()), **fields)) == [
+        head("(no action)  POST /favicon.ico  missing  -> 401, not forwarded"),
+        f"  cause   {cause}",
+        "  fix     sign it (port-hook sign), or accept it (listen --verify warn)",
+    ]
+
+
 def test_accepted_request_shows_causes_as_warnings_and_its_effect_in_port() -> None:
     verdict = Verdict(status=Status.REENCODED, signed_form="python", causes=(Cause("reserialized-python", "w", "f"),))
     lines = lines_of(a_capture(verdict=verdict, response=OK))
-    assert value_at("signature", lines) == "matches another form of the same JSON: python"
+    assert value_at("form", lines) == "matches another form of the same JSON: python"
     assert value_at("warning", lines) == "reserialized-python: w"
     lines = lines_of(a_capture(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), response=OK))
     assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.explanation}"
     assert REPORT in lines[-1]
     lines = lines_of(a_capture(response=Response(status=401)))
-    assert value_at("responded", lines) == "401"
+    assert lines[0].endswith("  -> 401".ljust(len(lines[0]) - lines[0].index("  -> 401") - 8) + "01234567")
     assert any(line.startswith("  in Port") for line in lines)
 
 
@@ -205,10 +219,11 @@ def test_handler_failure_shows_a_hint_and_the_beginning_of_its_body() -> None:
     ):
         delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=body)
         lines = lines_of(a_capture(delivery=delivery, response=Response(status=422)))
-        start = lines.index("  forwarded  http://127.0.0.1:8000/  422 in 3.0 ms")
+        assert "  -> 422 in 3.0 ms " in lines[0]
+        start = lines.index(f"  handler {URL}")
         hint = value_at("hint", lines)
         assert "may say which field" in hint
-        assert [line[13:] for line in lines[start + 1 : lines.index(f"  hint       {hint}")]] == shown
+        assert [line[10:] for line in lines[start + 1 : lines.index(f"  hint    {hint}")]] == shown
     delivery = Delivery(url=URL, status=200, body=b"a secret of the handler")
     assert not any("secret" in line for line in lines_of(a_capture(delivery=delivery, response=OK)))
 
@@ -217,8 +232,9 @@ def test_missing_handler_response_shows_the_fault_and_a_hint() -> None:
     for fault, hint in [("unreachable", "replay last"), ("timeout", "--timeout")]:
         delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing listens here")
         lines = lines_of(a_capture(delivery=delivery, response=answering.undelivered(delivery)))
-        assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"
-        assert "             nothing listens here" in lines
+        assert f"  -> {502 if fault == 'unreachable' else 504}, {fault} in 0.4 ms " in lines[0]
+        assert value_at("handler", lines) == URL
+        assert "          nothing listens here" in lines
         assert hint in value_at("hint", lines)
 
 
@@ -244,24 +260,23 @@ def test_possibly_synchronized_run_shows_both_outcomes() -> None:
 
 def test_unknown_json_payload_is_shown_as_indented_json() -> None:
     assert lines_of(of({"hello": {"wörld": [1.0, None]}})) == [
-        f"{clock_time(NOW)}  (no action)  POST /  signature valid  -> 200  0123456789ab",
-        "  body       {",
-        '               "hello": {',
-        '                 "wörld": [',
-        "                   1.0,",
-        "                   null",
-        "                 ]",
-        "               }",
-        "             }",
-        "  responded  200",
+        head("(no action)  valid  -> 200"),
+        "  body    {",
+        '            "hello": {',
+        '              "wörld": [',
+        "                1.0,",
+        "                null",
+        "              ]",
+        "            }",
+        "          }",
     ]
 
 
 def test_non_json_body_shows_the_problem_and_the_text() -> None:
     for body, problem, shown in [
         (b"", "empty", None),
-        (b"hello\nworld", "not JSON (line 1, column 1)", "             world"),
-        (b"a\xff\x00", "not UTF-8 text (at byte 1)", "             (3 bytes that are not UTF-8 text)"),
+        (b"hello\nworld", "not JSON (line 1, column 1)", "          world"),
+        (b"a\xff\x00", "not UTF-8 text (at byte 1)", "          (3 bytes that are not UTF-8 text)"),
         (b"[" * 100_000, "nested too deeply", "[" * 2047 + "…"),
     ]:
         lines = lines_of(of(body))
@@ -376,9 +391,8 @@ def test_capture_from_an_oversized_request_is_truncated() -> None:
         assert sum(map(len, lines)) < 12_000
         assert len(lines) < 30
     line = compact_line(endless()).plain
-    assert len(line) < 450
-    assert "signature reencoded" in line
-    assert "-> 502" in line
+    assert len(line) < 300
+    assert "  reencoded  502!  " in line
 
 
 def test_causes_and_fixes_are_never_truncated() -> None:
@@ -391,32 +405,42 @@ def test_causes_and_fixes_are_never_truncated() -> None:
     assert value_at("fix", lines) == cause.fix
 
 
-def test_compact_line_shows_action_signature_causes_handler_response_and_ids() -> None:
-    delivery = Delivery(url=URL, status=500, latency_ms=2.0)
-    verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
-    line = compact_line(a_capture(verdict=verdict, delivery=delivery, response=Response(status=500))).plain
-    assert line == (
-        f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  [replayed, timestamp-unit]  "
-        f"handler 500 in 2.0 ms  -> 500  {RUN_ID}  0123456789ab"
-    )
-    invocation = an_invocation(b"", target="/" + "p" * 500)
-    line = compact_line(a_capture(invocation, payload=read_payload(b"", Headers()))).plain
-    path = f"/{'p' * 78}…"
-    assert line == f"{clock_time(NOW)}  (no action)  POST {path}  signature valid  (no run)  0123456789ab"
+def test_compact_line_shows_the_verdict_response_latency_action_and_the_run_or_the_cause() -> None:
+    clock = clock_time(NOW)
+    unsigned = Verdict(status=Status.MISSING, causes=(causes.SIGNATURE_MISSING, causes.TIMESTAMP_MISSING))
+    for fields, expected in (
+        ({"response": OK}, f"valid      200        -  create_vm     {RUN_ID}     01234567"),
+        ({"latency_ms": 1.4}, f"valid      202     1 ms  create_vm     {RUN_ID}     01234567"),
+        ({"latency_ms": 30_012.0}, f"valid      202     30 s  create_vm     {RUN_ID}     01234567"),
+        ({"fault": "timeout"}, f"valid      504!    0 ms  create_vm     {RUN_ID}     01234567"),
+        ({"verdict": unsigned}, "missing    -          -  create_vm     no x-port-signature    01234567"),
+        ({"verdict": UNVERIFIED}, "invalid    -          -  create_vm     secret-or-…clock-skew 01234567"),
+    ):
+        capture = a_capture(**as_delivered(**fields))
+        line = compact_line(capture, 80).plain
+        assert line.split() == [clock, *expected.split()]
+        assert len(line) == 80
+
+
+def as_delivered(*, latency_ms: float | None = None, fault: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Return the fields of a capture whose handler responded with 202, or not at all because of a fault."""
+    if latency_ms is None and fault is None:
+        return fields
+    delivery = Delivery(url=URL, status=None if fault else 202, latency_ms=latency_ms or 0, fault=fault)
+    return {**fields, "delivery": delivery, "response": Response(status=504 if fault else 202)}
 
 
 def test_latency_is_shown_in_seconds_from_one_second_on() -> None:
     for latency_ms, words in [(999.94, "999.9 ms"), (1000.0, "1 s"), (30_012.0, "30 s")]:
-        delivery = Delivery(url=URL, status=200, latency_ms=latency_ms)
-        assert value_at("forwarded", lines_of(a_capture(delivery=delivery, response=OK))) == f"{URL}  200 in {words}"
+        assert f"  -> 202 in {words} " in lines_of(a_capture(**as_delivered(latency_ms=latency_ms)))[0]
 
 
 def test_every_status_and_kind_can_be_shown() -> None:
     for status, kind in product(Status, Kind):
         capture = of(b"{}", verdict=Verdict(status=status))
         capture = replace(capture, payload=replace(capture.payload, kind=kind))
-        assert f"  signature {status}  " in lines_of(capture)[0]
-        assert f"  signature {status}  " in compact_line(capture).plain
+        assert f"  {status}  -> 200" in lines_of(capture)[0]
+        assert f"  {status}  " in compact_line(capture).plain
         assert len(list(payload_lines(capture.payload, b"{}", app_url=APP))) == (kind is Kind.UNKNOWN)
 
 
@@ -446,7 +470,7 @@ def test_message_shows_who_ends_its_run() -> None:
         assert words in shown
         assert (f"port-hook report-run {RUN_ID} --status success" in shown) is is_reported
     shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), rejected=True)))
-    assert "  rejected   not forwarded" in shown
+    assert "  valid  not forwarded  " in shown
     assert "IN_PROGRESS" not in shown
 
 

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
+from port_hook_cli.captures.view.capture import BLOCK_INDENT, capture_lines
 from port_hook_cli.captures.view.captures import captures_table
+from port_hook_cli.captures.view.compact import compact_line
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
+from port_hook_cli.text.layout import fit
 from port_hook_cli.text.styled import Styled, cell_width
 from tests.captures.listing import listed
 from tests.factories import NOW, a_body, a_capture, a_document, an_invocation
 
+REPORT = "port-hook report-run"
 LONG = "provision_an_environment_for_the_team_of_漢字_and_wait_for_it"
 UNREACHABLE = Delivery(url="http://127.0.0.1:8000/", fault="unreachable", error="connection refused")
 
@@ -34,14 +38,26 @@ def table(width: int) -> Iterable[Styled]:
     return captures_table(listed(*long_captures()), now=NOW, width=width)
 
 
+def compact(width: int) -> Iterable[Styled]:
+    return (compact_line(capture, width) for capture in long_captures())
+
+
+def blocks(width: int) -> Iterable[Styled]:
+    for capture in long_captures():
+        yield from fit(capture_lines(capture, app_url=None, width=width), width, indent=BLOCK_INDENT)
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
-@pytest.mark.parametrize("view", [table], ids=lambda view: view.__name__)
+@pytest.mark.parametrize("view", [table, compact, blocks], ids=lambda view: view.__name__)
 def test_view_fits_and_shows_the_response(view: Callable[[int], Iterable[Styled]], width: int) -> None:
-    lines = [line.plain for line in view(width)]
-    assert max(map(cell_width, lines)) <= width
-    shown = "\n".join(lines)
-    assert shown.count("502!") == 2
+    lines = list(view(width))
+    assert max(cell_width(line.plain) for line in lines if REPORT not in line.plain) <= width  # users copy it whole
+    shown = "\n".join(line.plain for line in lines)
+    assert shown.count("-> 502, unreachable" if view is blocks else "502!") == 2
     assert "401" in shown
+    whole = {word for line in view(1000) for word in line.plain.split()}
+    words = {word for line in lines if "hidden" not in line.plain for word in line.plain.split()}
+    assert {word for word in words if "…" not in word} <= whole  # no word is broken
 
 
 @pytest.mark.parametrize(("width", "hidden"), [(40, "time, signature, run"), (60, "run"), (80, "")])
