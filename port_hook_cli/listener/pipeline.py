@@ -94,6 +94,7 @@ class Pipeline:
         shown_after_s: float = SHOWN_AFTER_S,
     ) -> None:
         self.policy = policy
+        self._simulates = policy.simulates
         self.tally = Tally()
         self.in_flight = 0
         self._store = store
@@ -119,7 +120,7 @@ class Pipeline:
         self.tally.received += 1
         refusal = self._refusal(verdict)
         is_wanted = refusal is None and self._is_wanted(payload)
-        simulated = self._simulated(payload, is_wanted=is_wanted) if self.policy.simulates else None
+        simulated = self._simulated(payload, is_wanted=is_wanted) if self._simulates else None
         response = refusal or self._own_response(payload, simulated, is_wanted=is_wanted)
         forwards = response is None and not (simulated is not None and simulated.dropped)
         takes_turn = forwards or (is_wanted and self.turns.is_paused)
@@ -152,7 +153,7 @@ class Pipeline:
 
     def new_group(self) -> MessageGroup | None:
         """Return a group for messages. Return None if messages may now need a handler, a turn or a simulation."""
-        if self.policy.routes.targets or self.policy.simulates or self.turns.is_paused:
+        if self.policy.routes.targets or self._simulates or self.turns.is_paused:
             return None
         return MessageGroup(self)
 
