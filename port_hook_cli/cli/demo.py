@@ -31,13 +31,9 @@ if TYPE_CHECKING:
     from port_hook_cli.sandbox import Sandbox
 
 _NEXT = """\
-Next:
-{path}  port-hook check --to 8000
-        finds the mistake in a handler with the secret in PORT_CLIENT_SECRET
-  port-hook listen 8000
-        opens a public URL for a workflow node or action of your organization
-Continue with README.md. `port-hook --help` lists the commands.
-"""
+Next, {where}your handler on port 8000:
+  port-hook check --to 8000   says why it rejects requests
+  port-hook listen 8000       receives requests from your organization"""
 _WAIT_S = 10
 _WIDTH = 80
 _IN_PORT = "  in Port"
@@ -186,11 +182,18 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
 
 
 def _next(runtime: Runtime) -> str:
-    """Return the next steps. If `port-hook` is not on PATH, they begin with a line that adds it to PATH."""
-    is_found = shutil.which("port-hook", path=runtime.environ.get("PATH")) is not None
-    folder = str(Path(sys.executable).parent)
-    line = f'$env:PATH = "{folder};$env:PATH"' if sys.platform == "win32" else f"PATH={shlex.quote(folder)}:$PATH"
-    return _NEXT.format(path="" if is_found else f"  {line}\n")
+    """Return the next steps, with the command that activates the environment if `port-hook` is not on PATH."""
+    if shutil.which("port-hook", path=runtime.environ.get("PATH")) is not None:
+        return _NEXT.format(where="with ")
+    folder = Path(sys.executable).parent
+    shown = str(folder.relative_to(runtime.cwd) if folder.is_relative_to(runtime.cwd) else folder)
+    if sys.platform == "win32":
+        command = f'$env:PATH = "{shown};$env:PATH"'
+    elif (folder / "activate").exists():
+        command = f". {shlex.quote(f'{shown}/activate')}"
+    else:
+        command = f"PATH={shlex.quote(str(folder))}:$PATH"
+    return _NEXT.format(where=f"in a terminal with `{command}` and ")
 
 
 def _run_id(invocation: Invocation) -> str:

@@ -31,7 +31,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
     assert "of-someone" not in out
     assert [character for character in out if not (character.isprintable() or character == "\n")] == []
     started, arrived, refused, end = (
-        out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next:")
+        out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next, with your handler on port 8000:")
     )
     node, action, changed = out[started:arrived], out[arrived:refused], out[refused:end]
     assert re.search(r"\d  deploy_service/deploy  valid  -> 202 in \S+ m?s ", node)
@@ -48,17 +48,14 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
     next_steps = out[end:].splitlines()
     assert len(out.splitlines()) <= 50
     assert max(map(len, next_steps)) <= 80
-    assert [line.strip() for line in next_steps if line.startswith("  port-hook")] == [
-        "port-hook check --to 8000",
-        "port-hook listen 8000",
-    ]
+    assert [line.split("  ")[1] for line in next_steps[1:]] == ["port-hook check --to 8000", "port-hook listen 8000"]
     secret, token = sorted(world.memory.secrets, key=lambda value: "." in value)  # for masking
     assert re.fullmatch("[0-9a-f]{64}", secret)
     assert token.count(".") == 2
 
 
-def test_demo_shows_the_path_setting_before_the_next_commands(run: Run) -> None:
+def test_demo_shows_how_to_activate_its_environment_before_the_next_commands(run: Run) -> None:
     lines = run("demo", env={"PATH": ""}).out.splitlines()
-    after = lines[lines.index("Next:") + 1 :]
-    assert str(Path(sys.executable).parent) in after[0]
-    assert after[1].startswith("  port-hook ")
+    [after] = [number for number, line in enumerate(lines) if line.startswith("Next, in a terminal with `")]
+    assert str(Path(sys.executable).parent) in lines[after]
+    assert lines[after + 1].startswith("  port-hook ")

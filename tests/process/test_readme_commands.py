@@ -203,7 +203,7 @@ def test_commands_on_the_page_of_the_template_example_work(terminals: Terminals)
 def test_next_command_of_the_demo_accepts_the_handler_of_the_readme(terminals: Terminals) -> None:
     for block in TYPED["README.md"]:
         terminals.type(block)
-    after = (ROOT / "docs" / "install" / "install.md").read_text("utf-8").split("\nNext:", 1)[1].split("```", 1)[0]
-    [find, listen] = re.findall(r"(?m)^  (port-hook .*)$", after)
+    after = (ROOT / "docs" / "install" / "install.md").read_text("utf-8").split("\nNext, ", 1)[1].split("```", 1)[0]
+    [find, listen] = re.findall(r"(?m)^  (port-hook .*?)   ", after)
     assert terminals.type(find)[0].startswith("The handler accepts a valid request")
     assert listen == "port-hook listen 8000"
