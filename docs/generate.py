@@ -57,7 +57,7 @@ _REPLACED = (
     (re.compile(r"\bwfr_[A-Za-z0-9]{16}\b"), ("wfr_Qw9Er5Ty3Ui7Op1A",)),
     (re.compile(r"\bwfnr_[A-Za-z0-9]{16}\b"), ("wfnr_h7Kq2ZpX4mN8sT1v",)),
     (re.compile(r"(?m)^\d\d:\d\d:\d\d"), ("14:05:09",) * 9),  # a run can cross the end of a second
-    (re.compile(r"\b[0-9a-f]{8}$", re.MULTILINE), ("3f2a9c0b", "5d9be27a", "81c07d5e")),
+    (re.compile(r"\b[0-9a-f]{8}(?=$|, whose)", re.MULTILINE), ("3f2a9c0b", "5d9be27a", "81c07d5e")),
 )
 _LATENCY = re.compile(r"(?<=in )\d+(?:\.\d)? m?s +")
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")

@@ -22,6 +22,7 @@ from port_hook_cli.invocations.models import Invocation, Payload, Status, Verdic
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.listener.observers import VERIFIED
 from port_hook_cli.signatures import causes
+from port_hook_cli.signatures.changed_body import with_changed_value
 from port_hook_cli.signatures.messages import of_record, verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.verification import UNCHECKED, signature_key
 from port_hook_cli.text.secret import Secret
@@ -35,6 +36,9 @@ _MOST_UNSIGNED_BYTES = 1024 * 1024
 _MOST_WAITING = 16
 # This limit bounds the memory of a long-running listener.
 _MOST_SIGNATURES = 10_000
+# The bodies of so many verified requests, if they are this small, are compared with a body that was changed.
+_MOST_BODIES = 100
+_MOST_BODY_BYTES = 64 * 1024
 
 UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
@@ -163,8 +167,11 @@ class Reader:
         )
         if plain is None and invocation.recorded_at is not None:
             verdict = of_record(verdict)
-        if signature_key(invocation.headers) in self._earlier:
+        key = signature_key(invocation.headers)
+        if key in self._earlier:
             verdict = causes.of_unknown_secret(verdict)
+        elif (signed := self._seen.request(key)) is not None and _is_cheap(invocation.body):
+            verdict = with_changed_value(verdict, *signed, invocation.body)
         payload = read_payload(invocation.body, invocation.headers) if _is_cheap(invocation.body) else _NOT_READ
         return Reading(verdict, payload)
 
@@ -195,11 +202,16 @@ class _SeenSignatures:
     def __init__(self, tolerance_s: float, known: Mapping[bytes, SeenRequest]) -> None:
         self._tolerance_s = tolerance_s
         self._requests = OrderedDict(known)
+        self._bodies = OrderedDict[bytes, tuple[str, bytes]]()
 
     def signed_at(self, key: bytes | None, now: float) -> float | None:
         """Return the signed time of the request whose signature is remembered at `now`, or None."""
         seen = None if key is None else self._requests.get(key)
         return seen.signed_at if seen is not None and now <= seen.until else None
+
+    def request(self, key: bytes | None) -> tuple[str, bytes] | None:
+        """Return the ID and the body of the request with a signature, if they are remembered."""
+        return None if key is None else self._bodies.get(key)
 
     def forget(self, key: bytes | None) -> None:
         """Forget a signature, if the reader remembers it."""
@@ -220,4 +232,8 @@ class _SeenSignatures:
         self._requests[key] = SeenRequest(now + max(0.0, -age_s) + self._tolerance_s, signed_at)
         if len(self._requests) > _MOST_SIGNATURES:
             self._requests.popitem(last=False)
+        if len(invocation.body) <= _MOST_BODY_BYTES:
+            self._bodies[key] = (invocation.id, invocation.body)
+            if len(self._bodies) > _MOST_BODIES:
+                self._bodies.popitem(last=False)
         return True

@@ -73,8 +73,8 @@ WRONG_SECRET = Cause(
 BODY_CHANGED = Cause(
     "body-changed",
     "An earlier request had this signature with another body, so this body was changed after it was signed.",
-    "The client secret is correct. Look for a proxy or middleware that rewrites the body. To change the body of a "
-    "captured request, use `port-hook replay --edit`, which signs it again.",
+    "The client secret is correct. Look for a proxy or middleware that rewrites the body. To edit a capture, use "
+    "`port-hook replay --edit`.",
 )
 SECRET_OR_BODY = Cause(
     "secret-or-body",

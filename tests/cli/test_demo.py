@@ -31,7 +31,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
     assert "of-someone" not in out
     assert [character for character in out if not (character.isprintable() or character == "\n")] == []
     started, arrived, refused, end = (
-        out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next, with your handler on port 8000:")
+        out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next, with your")
     )
     node, action, changed = out[started:arrived], out[arrived:refused], out[refused:end]
     assert re.search(r"\d  deploy_service/deploy  valid  -> 202 in \S+ m?s ", node)

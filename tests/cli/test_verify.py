@@ -206,6 +206,8 @@ def test_verify_finds_the_earlier_request_with_the_signature_of_a_changed_body(r
     result = run("verify", "last", "--json", env=ENV)
     assert result.records[0]["causes"] == ["body-changed"]
     assert result.records[0]["hint"].startswith("The client secret is correct. Look for a proxy")
+    shown = run("verify", "last", env=ENV).out
+    assert "body-changed: This signature belongs to aa000000, whose body had action " in " ".join(shown.split())
 
 
 def test_verify_does_not_blame_the_body_when_the_earlier_request_had_another_secret(run: Run, folder: Path) -> None:

@@ -236,7 +236,7 @@ async def test_cause_says_what_an_earlier_request_or_another_secret_proves() -> 
     first, later, other = an_invocation(), str(int(NOW) + 1), Secret("the-other-secret")
     signature = first.headers.get("x-port-signature") or ""
     sent = {
-        "body-changed": (b'{"cpu":64}', first.headers),
+        "body-changed": (first.body.replace(b'"cpu":2', b'"cpu":64'), first.headers),
         "timestamp-differs": (first.body, Headers((("x-port-signature", signature), ("x-port-timestamp", later)))),
         "wrong-secret": (first.body, signed(first.body, secret=other)),
         "secret-or-body": (first.body, signed(first.body, secret=Secret("an-unknown-secret"))),
@@ -247,6 +247,8 @@ async def test_cause_says_what_an_earlier_request_or_another_secret_proves() -> 
         statuses = [(await flow.receive(an_invocation(body, headers=its), "c")).status for body, its in sent.values()]
     assert statuses == [401] * len(sent)
     assert [capture.verdict.slugs[0] for capture in world.shown[1:]] == list(sent)
+    words = f"This signature belongs to {first.id[:8]}, whose body had payload.properties.cpu 2, not 64."
+    assert world.shown[1].verdict.causes[0].explanation == words
 
 
 async def test_signature_of_an_earlier_session_does_not_prove_a_changed_body() -> None:

@@ -11,6 +11,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Invocation, Side, Status, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import SECRET_OR_BODY, WRONG_SECRET, with_conflict
+from port_hook_cli.signatures.changed_body import with_changed_value
 from port_hook_cli.signatures.messages import of_record, signed_value, verify_received
 from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.text.safe import brief
@@ -112,6 +113,8 @@ def explain(
     if computed is None:
         others = () if keys.other is None else (keys.other,)
         verdict, side, note = verify(saved.headers, seen=_seen(saved.earlier, verify), others=others), Side.SENDER, ""
+        if saved.earlier is not None:
+            verdict = with_changed_value(verdict, saved.earlier.id, saved.earlier.body, saved.body)
         if SECRET_OR_BODY.slug in verdict.slugs:
             for known_secret, place in known:
                 other = verify(saved.headers, others=(known_secret,))
