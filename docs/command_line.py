@@ -65,7 +65,7 @@ def _options(command: Any) -> list[Row]:
 
 def _option(option: Any) -> Row:
     value = "" if option.is_flag else _metavar(option)
-    names = (*(name for name in option.opts if name not in _declared(option).old), *option.secondary_opts)
+    names = (*option.opts, *option.secondary_opts)
     row = (names, value, option.multiple, _choices(option, value), _line(option.help))
     return *row, *_completes(option)
 
@@ -151,7 +151,7 @@ def trusted_options(name: str) -> Mapping[str, Trust]:
         for option in load(name).params
         if (trust := _declared(option).trust).allows_some
         for flag in option.opts
-        if flag.startswith("--") and flag not in _declared(option).old
+        if flag.startswith("--")
     }
 
 

@@ -65,7 +65,6 @@ class Command(TyperCommand):
             own = [word for word in own if word != _ALL]
         words, order = self._words(ctx, own)
         if not words.get("help"):
-            self._tell_old_names(ctx, own)
             self._refuse_second_targets(order)
             self._refuse_empty_values(words)
             if extra := words.get(_COMMAND):
@@ -108,15 +107,6 @@ class Command(TyperCommand):
                 wrong.ctx = ctx  # type: ignore[attr-defined]
             raise
         return words, order
-
-    def _tell_old_names(self, ctx: Any, args: Sequence[str]) -> None:
-        """Print the new name of an option if the command line contains a former name."""
-        from port_hook_cli.terminal.console import tell
-
-        flags = {word.partition("=")[0] for word in args}
-        for parameter in cast("list[Any]", self.params):
-            for old in flags.intersection(parameter.declared.old):
-                tell(f"note: {old} is now {parameter.declared.name}", ctx.find_root().obj or system_runtime())
 
     def _refuse_second_targets(self, order: list[Any]) -> None:
         """Raise UsageError if a target is passed twice, because typer would use only the last target."""
@@ -192,18 +182,7 @@ def _write_rest(hidden: int, shared: Sequence[str], formatter: Any) -> None:
 
 
 def _write_section(title: str, parameters: Iterable[Any], ctx: Any, formatter: Any) -> None:
-    records = [record for parameter in parameters if (record := _help_record(parameter, ctx))]
+    records = [record for parameter in parameters if (record := parameter.get_help_record(ctx))]
     if records:
         with formatter.section(title):
             formatter.write_dl(records)
-
-
-def _help_record(parameter: Any, ctx: Any) -> tuple[str, str] | None:
-    """Return the names and the description of a parameter for the help, without its former names."""
-    record: tuple[str, str] | None = parameter.get_help_record(ctx)
-    if record is None:
-        return None
-    names = record[0]
-    for old in parameter.declared.old if hasattr(parameter, "declared") else ():
-        names = names.replace(f", {old}", "")
-    return names, record[1]

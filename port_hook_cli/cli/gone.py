@@ -58,7 +58,11 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "show": {**_NO_PAGER, "file": "Run `port-hook export last --format capture`."},
     "diff": _NO_PAGER,
     "verify": {"received-at": "Leave it out: it is the default."},
-    "inspect": {**_API, "open": "Leave it out: the browser opens unless you pass --no-open."},
+    "inspect": {
+        **_API,
+        "inspect-port": "--port N",
+        "open": "Leave it out: the browser opens unless you pass --no-open.",
+    },
     "replay": {
         **_API,
         "as": "--to lambda://HOST:PORT",
@@ -116,7 +120,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "timeout": "Leave it out: the agent's own timeout applies.",
         "response-status": "--response STATUS",
     },
-    "render": {"within": "Leave it out: port-hook waits 5 s."},
+    "render": dict.fromkeys(("within", "timeout"), "Leave it out: port-hook waits 5 s."),
     "restore": _API,
 }
 """Former options by command, without dashes."""

@@ -32,6 +32,7 @@ _SECRETS = ("--secret", "--client-secret", "--secret-key", "--api-key", "--token
 _URLS = ("--url", "--target", "--destination", "--endpoint", "--forward", "--handler", "--forward-url")
 _BODIES = ("--data", "--data-raw", "--data-binary", "-d", "--body", "--payload", "--raw")
 _CAPTURED = ("show", "replay", "verify", "export", "diff")
+_WITH_MORE = ("listen", "replay", "trigger", "check", "sandbox", "report-run", "port-agent")
 _FILED = ("sign", "verify", "replay", "trigger", "agent", "check")
 
 # If several habits apply, the first counts.
@@ -58,7 +59,7 @@ HABITS: Sequence[Habit] = (
     Habit(
         ("--curl", "--httpie", "--har", "--postman", "--as", "--type"),
         "Pass the format with --format, such as --format curl.",
-        commands=("export", "sign", "trigger"),
+        commands=("export", "trigger"),
     ),
     Habit(("--headers",), "Pass each header with --header NAME:VALUE.", "--header"),
     Habit(("--request", "--verb"), "Pass the method with --method.", "--method"),
@@ -107,17 +108,20 @@ HABITS: Sequence[Habit] = (
         "Run `port-hook check --to 8000`.",
         commands=("trigger", "verify", "sign", "listen"),
     ),
-    Habit(("--all",), "Run `port-hook {command} --help --all` to show all options.", commands=("listen",)),
+    Habit(("--curl", "--httpie", "--http"), "Run `port-hook export FILE`.", commands=("sign",)),
+    Habit(("--all",), "Run `port-hook {command} --help --all` to show all options.", commands=_WITH_MORE),
     Habit(("--file", "-f"), "Pass the file as an argument: `port-hook {command} FILE`.", commands=_FILED),
 )
 
 _LISTEN = "Run `port-hook listen 8000`."
 _CAPTURES = "Run `port-hook captures` to list captures."
-_TRIGGER = "Run `port-hook trigger ACTION --to 8000`."
+_TRIGGER = "Run `port-hook trigger ACTION`."
+_RUNS = "Run `port-hook runs` to show runs in Port, or `port-hook captures` to list captures."
 COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("http", "start", "serve", "forward", "tunnel", "expose", "watch", "up", "proxy"), _LISTEN),
-    **dict.fromkeys(("list", "ls", "logs", "log", "events", "history", "requests"), _CAPTURES),
-    **dict.fromkeys(("invoke", "execute", "exec", "run", "fire", "call"), _TRIGGER),
+    **dict.fromkeys(("list", "ls", "events", "history", "requests"), _CAPTURES),
+    **dict.fromkeys(("run", "status", "logs", "log"), _RUNS),
+    **dict.fromkeys(("invoke", "execute", "exec", "fire", "call"), _TRIGGER),
     **dict.fromkeys(("resend", "retry", "send", "repeat", "post"), "Run `port-hook replay last`."),
     **dict.fromkeys(("get", "view", "cat", "describe", "print"), "Run `port-hook show last`."),
     **dict.fromkeys(("curl", "httpie", "har", "postman"), "Run `port-hook export last --format FORMAT`."),
@@ -131,7 +135,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
         ("config", "configure", "settings"), "Run `port-hook init` for defaults, `port-hook login` for credentials."
     ),
     **dict.fromkeys(("auth", "signin", "sign-in"), "Run `port-hook login`."),
-    **dict.fromkeys(("whoami", "status", "diagnose", "ping"), "Run `port-hook doctor`."),
+    **dict.fromkeys(("whoami", "diagnose", "ping"), "Run `port-hook doctor`."),
     **dict.fromkeys(("mock", "server", "fake", "emulator"), "Run `port-hook sandbox`."),
     **dict.fromkeys(("clean", "clear", "delete", "rm", "purge"), "Run `port-hook prune`."),
     **dict.fromkeys(("completion", "completions"), "Run `port-hook --install-completion`."),

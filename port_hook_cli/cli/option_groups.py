@@ -149,11 +149,6 @@ class Declaration(NamedTuple):
     choices: tuple[str, ...] = ()
     """The values that completion offers if neither the type nor the metavar contains them."""
     may_be_empty: bool = False
-    old: tuple[str, ...] = ()
-    """The former names of an option.
-
-    Former names still work, and port-hook prints a note. The help and the docs leave them out.
-    """
     is_common: bool = False
     """Whether `--help` shows the option. For a command without common options, the help shows all options."""
     is_shared: bool = False
@@ -165,7 +160,7 @@ class Declaration(NamedTuple):
 def option(*names: str, **settings: Any) -> Any:
     """Return an option for `Annotated`. `settings` are fields of `Declaration` and settings of `typer.Option`."""
     declaration = _take_declaration(names[0].partition("/")[0], settings)
-    return _declared(typer.Option(*names, *declaration.old, **settings), declaration)
+    return _declared(typer.Option(*names, **settings), declaration)
 
 
 def argument(*, name: str = "", **settings: Any) -> Any:

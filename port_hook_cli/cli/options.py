@@ -65,9 +65,9 @@ def request_format(names: Sequence[str], text: str, *, trust: Trust = NEVER, no_
     )
 
 
-def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER, old: tuple[str, ...] = ()) -> Any:
+def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER) -> Any:
     """Return an option for `Annotated` whose value is a number of seconds, at least `least`. `text` is its help."""
-    return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust, old=old)
+    return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust)
 
 
 def target(text: str, *, trust: Trust = NEVER, no_effect: tuple[NoEffect, ...] = (), is_common: bool = False) -> Any:

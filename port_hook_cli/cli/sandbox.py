@@ -332,7 +332,7 @@ class _Teller:
         if self.env_file is None:
             print(exports, file=self.runtime.stdout, flush=True)
         else:
-            self.tell(f"The credentials are in {printable(str(self.env_file))}.")
+            self.tell(f"The credentials for {running.url} are in {printable(str(self.env_file))}.")
         if running.topic is not None:
             for line in kafka_lines(running.topic, brokers, is_embedded=is_embedded):
                 self.tell(line)

@@ -105,7 +105,7 @@ def valued(command: str) -> Iterator[tuple[str, Any, str]]:
     """
     for parameter in options(command):
         for name in parameter.opts:
-            if not name.startswith("--") or name in parameter.declared.old:
+            if not name.startswith("--"):
                 continue
             option = name.removeprefix("--")
             yield option, parameter, _other_value(command, option, parameter)

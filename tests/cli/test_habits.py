@@ -20,7 +20,7 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
     rows: tuple[tuple[str, str | None], ...] = (
         ("8000", "Run `port-hook listen 8000`."),
         ("http 8000", "Run `port-hook listen 8000`."),
-        ("logs", "Run `port-hook captures` to list captures."),
+        ("logs", "Run `port-hook runs` to show runs in Port, or `port-hook captures` to list captures."),
         ("localhost:3000/hook", "Run `port-hook listen localhost:3000/hook`."),
         ("listen --url 8000", "Pass your handler's port or URL as an argument: `port-hook listen 8000`."),
         ("listen --all", "Run `port-hook listen --help --all` to show all options."),
@@ -34,7 +34,6 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("verify --secret x", SECRET),
         ("events", "Run `port-hook captures` to list captures."),
         ("resend", "Run `port-hook replay last`."),
-        ("status", "Run `port-hook doctor`."),
         ("config", "Run `port-hook init` for defaults, `port-hook login` for credentials."),
         ("find-fault --to 8000", "Run `port-hook check --to 8000` to check your handler."),
         ("replay last --url 8000", TO_8000),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import socket
@@ -135,7 +136,7 @@ def test_sandbox_rejects_invalid_options(run: Run) -> None:
 def test_env_file_gets_the_credentials_instead_of_stdout(run: Run, folder: Path) -> None:
     with a_process(folder, "--env-file", ".env") as process:
         assert process.stderr
-        assert process.stderr.readline() == "The credentials are in .env.\n"
+        assert re.fullmatch(r"The credentials for http://127\.0\.0\.1:\d+ are in \.env\.\n", process.stderr.readline())
         assert run("report-run", RUN_ID, "--status", "success").code == ExitCode.OK
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30)[0] == ""
