@@ -17,12 +17,13 @@ from port_hook_cli.runs.waiting import why_waiting
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import labeled
 from port_hook_cli.text.safe import brief, printable_lines, shorten
-from port_hook_cli.text.styled import Styled, cell_width, cut_to
+from port_hook_cli.text.styled import Styled, cell_width, cut_middle
 
 RUN = "port-hook/run/1"
 
 _COLUMNS = ("started", "run", "state", "action", "captured")
 _ACTION = _COLUMNS.index("action")
+_HIDDEN_FIRST = tuple(map(_COLUMNS.index, ("captured", "started")))
 _LEAST_OF_AN_ACTION = 10
 _MOST_OF_A_CELL = 60
 _MOST_OF_A_TEXT = 4_000
@@ -40,17 +41,34 @@ def is_captured(run: PortRun, captured: Collection[str]) -> bool:
 def runs_table(
     runs: Sequence[PortRun], captured: Collection[str], *, now: float, width: int | None
 ) -> Iterator[Styled]:
-    """Yield runs as a table with a header. With `width`, actions are shortened to fit. IDs are never shortened."""
+    """Yield runs as a table with a header. With `width`, a first line names the columns that are hidden to fit.
+
+    Long actions lose their middle. IDs and states are always whole.
+    """
     today = _local(now).date()
     rows = [_COLUMNS, *(_cells(run, today, is_captured(run, captured)) for run in runs)]
     widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
+    kept = list(range(len(_COLUMNS)))
     if width is not None:
-        others = sum(widths) - widths[_ACTION] + 2 * (len(_COLUMNS) - 1)
-        widths[_ACTION] = min(widths[_ACTION], max(_LEAST_OF_AN_ACTION, width - others))
+        kept, widths[_ACTION] = _fitted(widths, width)
+        if hidden := [name for number, name in enumerate(_COLUMNS) if number not in kept]:
+            yield Styled(f"{', '.join(hidden)}: hidden", "dim", no_wrap=True)
     for number, row in enumerate(rows):
-        cells = [cut_to(cell, size, end="…") if width else cell for cell, size in zip(row, widths, strict=True)]
-        line = "  ".join(cell + " " * (size - cell_width(cell)) for cell, size in zip(cells, widths, strict=True))
-        yield Styled(line.rstrip(), "" if number else "bold", no_wrap=True)
+        cells = [cut_middle(row[column], widths[column]) for column in kept]
+        padded = (cell + " " * (widths[column] - cell_width(cell)) for column, cell in zip(kept, cells, strict=True))
+        yield Styled("  ".join(padded).rstrip(), "" if number else "bold", no_wrap=True)
+
+
+def _fitted(widths: Sequence[int], width: int) -> tuple[list[int], int]:
+    """Return the columns that fit into `width` with the beginning of each action, and the width of the actions."""
+    kept = list(range(len(widths)))
+    room = width - sum(widths) + widths[_ACTION] - 2 * (len(widths) - 1)
+    for column in _HIDDEN_FIRST:
+        if room >= min(widths[_ACTION], _LEAST_OF_AN_ACTION):
+            break
+        kept.remove(column)
+        room += widths[column] + 2
+    return kept, min(widths[_ACTION], max(_LEAST_OF_AN_ACTION, room))
 
 
 def run_lines(run: PortRun, captures: Mapping[str, Capture], *, now: float, app_url: str) -> Iterator[Styled]:

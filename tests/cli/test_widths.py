@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import pytest
 
 from port_hook_cli.captures.view.capture import BLOCK_INDENT, capture_lines
 from port_hook_cli.captures.view.captures import captures_table
 from port_hook_cli.captures.view.compact import compact_line
+from port_hook_cli.check.catalog import BY_SLUG
+from port_hook_cli.check.view import check_table
+from port_hook_cli.doctor.check import CheckResult, CheckState, result_lines
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
+from port_hook_cli.runs.port_run import PortRun, RunKind
+from port_hook_cli.runs.run_view import runs_table
 from port_hook_cli.text.layout import fit
 from port_hook_cli.text.styled import Styled, cell_width
 from tests.captures.listing import listed
-from tests.factories import NOW, a_body, a_capture, a_document, an_invocation
+from tests.factories import NOW, RUN_ID, a_body, a_capture, a_document, an_invocation
 
 REPORT = "port-hook report-run"
 LONG = "provision_an_environment_for_the_team_of_漢字_and_wait_for_it"
@@ -47,16 +53,38 @@ def blocks(width: int) -> Iterable[Styled]:
         yield from fit(capture_lines(capture, app_url=None, width=width), width, indent=BLOCK_INDENT)
 
 
+def runs(width: int) -> Iterable[Styled]:
+    found = [PortRun(id=RUN_ID, kind=RunKind.ACTION, name=LONG, status="WAITING_FOR_APPROVAL", created_at="2023-01-01")]
+    return runs_table(found, {RUN_ID}, now=NOW, width=width)
+
+
+def checks(width: int) -> Iterable[Styled]:
+    return check_table(frozenset(BY_SLUG), width)
+
+
+def doctor(width: int) -> Iterable[Styled]:
+    return result_lines(
+        [CheckResult(check="tunnel", subject="x", state=CheckState.PROBLEM, message="401 " * 40)], width
+    )
+
+
+View: TypeAlias = Callable[[int], Iterable[Styled]]
+RESPONSES: dict[View, set[str]] = {
+    table: {"502!", "401"},
+    compact: {"502!", "401"},
+    blocks: {"502", "401"},
+    runs: {"WAITING_FOR_APPROVAL"},
+}
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 120])
-@pytest.mark.parametrize("view", [table, compact, blocks], ids=lambda view: view.__name__)
-def test_view_fits_and_shows_the_response(view: Callable[[int], Iterable[Styled]], width: int) -> None:
-    lines = list(view(width))
-    assert max(cell_width(line.plain) for line in lines if REPORT not in line.plain) <= width  # users copy it whole
-    shown = "\n".join(line.plain for line in lines)
-    assert shown.count("-> 502, unreachable" if view is blocks else "502!") == 2
-    assert "401" in shown
-    whole = {word for line in view(1000) for word in line.plain.split()}
-    words = {word for line in lines if "hidden" not in line.plain for word in line.plain.split()}
+@pytest.mark.parametrize("view", [table, compact, blocks, runs, checks, doctor], ids=lambda view: view.__name__)
+def test_view_fits_and_shows_the_response(view: View, width: int) -> None:
+    lines = [line.plain for line in view(width)]
+    assert max(cell_width(line) for line in lines if REPORT not in line) <= width  # users copy it whole
+    words = {word.strip(",") for line in lines if not line.endswith(" hidden") for word in line.split()}
+    assert words >= RESPONSES.get(view, set())
+    whole = {word.strip(",") for line in view(1000) for word in line.plain.split()}
     assert {word for word in words if "…" not in word} <= whole  # no word is broken
 
 
