@@ -129,6 +129,13 @@ def test_text_screen_prints_a_capture_without_escape_sequences_to_a_pipe(streams
     assert err == ""
 
 
+def test_screen_shows_the_report_run_command_once(streams: Streams) -> None:
+    captures = [a_capture(an_invocation(id=f"{number:012}"), response=OK) for number in range(3)]
+    out, _ = printed(streams, text_screen(streams), *captures)
+    assert out.count(f"port-hook report-run {RUN_ID} --status success") == 1
+    assert out.count("  in Port the run stays IN_PROGRESS until the handler reports its result\n") == 3
+
+
 def test_compact_screen_prints_one_line_for_each_capture(streams: Streams) -> None:
     captures = [numbered(number) for number in range(3)]
     out, _ = printed(streams, text_screen(streams, compact=True), *captures)
