@@ -49,7 +49,7 @@ def test_interrupted_command_ends_with_130(runtime: Callable[..., Runtime]) -> N
 
 CREATE_VM = str(EXAMPLES / "actions" / "create_vm.json")
 READERS = (
-    "agent FILE",
+    "port-agent FILE",
     "check FILE --to 1",
     "check payload.json --to 1 --cacert FILE",
     "decrypt FILE",

@@ -157,7 +157,7 @@ def test_first_use_with_an_absurd_argument_is_helpful(
     taking = {
         name for name in COMMANDS for parameter in command(name).params if parameter.param_type_name == "argument"
     }
-    assert taking == ARGUMENTS.keys()
+    assert taking - {"listen"} == ARGUMENTS.keys()  # `listen` would serve
 
 
 def test_error_about_a_missing_secret_has_one_hint(run: Run, files: None) -> None:
@@ -166,7 +166,7 @@ def test_error_about_a_missing_secret_has_one_hint(run: Run, files: None) -> Non
         ("sign payload.json", "."),
         ("listen", ", or only look: `listen --verify off`."),
     ):
-        assert run(*line.split()).err == f"{error} (`port-hook help settings`){end}\n"
+        assert run(*line.split()).err.endswith(f"{error} (`port-hook help settings`){end}\n")
 
 
 def test_missing_file_is_reported_before_missing_credentials(run: Run, folder: Path) -> None:

@@ -94,7 +94,7 @@ def test_missing_topics_exit_5(kafka: dict[str, str], run: Run) -> None:
     assert "has no topic nobody.runs and nobody.change.log" in done.err
 
 
-@pytest.mark.parametrize("command", [("listen", "--port", "0"), ("agent",)])
+@pytest.mark.parametrize("command", [("listen", "--port", "0"), ("port-agent",)])
 def test_secret_from_stdin_is_used_for_messages_and_for_the_api(
     command: tuple[str, ...], cluster: Cluster, run: Run
 ) -> None:

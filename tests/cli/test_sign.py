@@ -115,13 +115,6 @@ def test_sign_explains_why_it_cannot_use_a_file(run: Run, folder: Path, content:
     assert (hint in result.err) is ("not JSON" in words)
 
 
-def test_sign_lists_every_place_for_a_missing_secret(run: Run) -> None:
-    result = run("sign", "-", stdin=b"{}")
-    assert (result.code, result.out) == (ExitCode.SETTINGS, "")
-    for place in ("PORT_CLIENT_SECRET", "--secret-file", ".env", "~/.port/.env", "~/.port/config.yaml", "--org"):
-        assert place in result.err
-
-
 # --- forms ----------------------------------------------------------------------------------------------------------
 
 

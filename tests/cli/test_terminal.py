@@ -82,7 +82,7 @@ def test_help_keeps_every_token_whole(folder: Path, width: int) -> None:
 
 def test_help_has_color_on_a_terminal(folder: Path) -> None:
     screen = screen_of(on_terminal(folder, "show", "--help", env={"COLUMNS": "80"}), 80)
-    assert color_at(screen, "--body") == "cyan"
+    assert color_at(screen, "--body  Write") == "cyan"
     assert color_at(screen, "Write the raw") == "default"
 
 

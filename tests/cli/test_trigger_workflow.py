@@ -383,7 +383,7 @@ def test_hint_after_a_rejected_request_of_a_node_can_be_pasted(run: Run) -> None
     with handler(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n") as receiver:
         node = f"{DEPLOY}#deploy"
         hint = " ".join(run("trigger", node, "--to", str(receiver.port), *INPUTS, env=ENV).out.split())
-        commands = re.findall(r"`port-hook (replay [^`]*)`", hint)
+        commands = re.findall(r"`port-hook (check [^`]*)`", hint)
         sample = run(*shlex.split(commands[0]), env=ENV)
     assert "--dry-run" not in hint
     assert len(commands) == 1

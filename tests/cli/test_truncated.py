@@ -37,7 +37,7 @@ def test_show_prints_the_saved_and_the_original_size(run: Run) -> None:
 
 
 def test_captures_marks_a_truncated_body(run: Run) -> None:
-    assert "(body truncated)" in run("captures").out
+    assert "(truncated)" in run("captures").out
     (record,) = run("captures", "--json").records
     assert (record["body_truncated"], record["body_size"]) == (True, 600_008)
 

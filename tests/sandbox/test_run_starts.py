@@ -147,7 +147,7 @@ async def test_run_fails_when_its_url_is_on_another_machine() -> None:
             run = await ended(sandbox, await start(client))
         assert run.report.status == "FAILURE"
         assert "--allow-remote" in (run.report.summary or "")
-        assert f"`port-hook listen --tunnel none --retarget {run.start.action} --yes`" in (run.report.summary or "")
+        assert f"`port-hook listen --retarget {run.start.action} --yes`" in (run.report.summary or "")
 
 
 async def test_run_fails_when_its_url_is_invalid() -> None:
