@@ -1,4 +1,4 @@
-"""Starts the user's command as the handler to check, waits until it accepts connections, and ends all its processes."""
+"""Starts the user's command as the handler, waits until it accepts connections, and ends all its processes."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ class HandlerProcess:
         address: Address,
         timeout_s: float,
         grace_s: float = GRACE_S,
+        output: LatestOutput | None = None,
     ) -> AsyncIterator[Self]:
         """Start a command in the directory `cwd`, and yield it when it accepts connections.
 
@@ -70,9 +71,10 @@ class HandlerProcess:
         seconds, and TargetError if the host is unknown.
 
         After SIGTERM, the processes have `grace_s` seconds to end. If the task is canceled in that time, they are
-        killed.
+        killed. `output` gets what the command writes.
         """
         handler = cls(words, cwd, address, timeout_s, grace_s)
+        handler._output = output or handler._output
         try:
             await handler.restart(environ)
             yield handler
@@ -159,15 +161,15 @@ class HandlerProcess:
         owner = describe_owner(*self._address)
         listens = f"Something already listens on {_shown(self._address)}" + (f" ({owner})" if owner else "")
         return UsageError(
-            f"{listens}, so a check would test that process instead of {self._command}.",
-            hint="End that process, or leave out the command to check the running handler.",
+            f"{listens}, so {self._command} was not started.",
+            hint="End that process, or leave out the command to use the running handler.",
         )
 
     def _not_started(self, kind: str, message: str) -> UsageError:
         return UsageError(f"{self._command} cannot be started: {message}.", hint=_START_HINTS.get(kind, _INTERPRETER))
 
     def _not_ready(self, problem: str, exit_code: int | None, output: bytes) -> NotReadyError:
-        hint = f"If the command listens on another host or port, pass them to --to instead of {_shown(self._address)}."
+        hint = f"If the command listens on another host or port, pass them instead of {_shown(self._address)}."
         return NotReadyError(
             f"{self._command} {problem}.",
             hint=hint if exit_code is None else "Find the cause in its output.",

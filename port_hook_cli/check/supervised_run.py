@@ -26,10 +26,10 @@ _SIGNAL_EXIT = 128
 
 
 class LatestOutput:
-    """The last `most` bytes of an output. Threads add the bytes."""
+    """The last `most` bytes of an output. Threads add the bytes, and call `on_added` afterward."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, on_added: Callable[[], None] = lambda: None) -> None:
+        self._most, self._on_added = most, on_added
         self._bytes = b""
         self._lock = threading.Lock()
         self.total = 0
@@ -40,11 +40,16 @@ class LatestOutput:
         with self._lock:
             self._bytes = (self._bytes + chunk)[-self._most :]
             self.total += len(chunk)
+        self._on_added()
 
     def since(self, mark: int) -> bytes:
         """Return the retained bytes added after `total` reached `mark`."""
+        return self.read(mark)[0]
+
+    def read(self, mark: int) -> tuple[bytes, int]:
+        """Return the retained bytes added after `total` reached `mark`, and the current `total`."""
         with self._lock:
-            return self._bytes[max(0, len(self._bytes) - (self.total - mark)) :]
+            return self._bytes[max(0, len(self._bytes) - (self.total - mark)) :], self.total
 
 
 class SupervisedRun:

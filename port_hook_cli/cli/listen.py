@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.listen_requests import (
     ListenResponses,
     ListenServer,
@@ -65,17 +64,19 @@ def listen(
     output: ListenOutput,
     inspector: ListenInspector,
     storage: ListenStorage,
-) -> ExitCode:
+) -> int:
     """Receive Port's requests: verify, explain, save and forward them.
 
     HANDLER is your handler's port or URL. Without it, valid requests get 200. Invalid requests get 401. Keys: ? lists
-    them (replay, copy URL, hold, quit).
+    them (replay, copy URL, hold, quit). -- COMMAND starts your handler and ends with it.
     """
     runtime: Runtime = ctx.obj
     is_off = verification.verify is Verify.OFF
     refuse_contradictions(
         {"--verify off": is_off, "--report": bool(runs.report)}, {"--verify off": is_off, "--follow": runs.follow}
     )
+    routes = target.routes(server.path)
+    target.refuse_command_elsewhere(routes)
     from port_hook_cli.cli.listen_process import RunWatching, run_session
     from port_hook_cli.listener.screen import Display
     from port_hook_cli.listener.session import Interaction, Session
@@ -98,7 +99,7 @@ def listen(
     access = chosen()
     settings = None if is_off else chosen(needs=ONLY_THE_SECRET).settings
     secret = _secret(settings) if settings else None
-    policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)
+    policy = _policy(routes, target, verification, responses, secret, runtime)
     if settings and settings.other_secret:
         policy = replace(policy, other_secrets=(settings.other_secret.secret,))
     source = ctx.get_parameter_source("port")
@@ -138,7 +139,8 @@ def listen(
         session = replace(session, companions=(companion,))
     watching = RunWatching(access=access, report=runs.report, follows=runs.follow)
     shown_as = None if output.json else display
-    return asyncio.run(run_session(session, runtime, shown_as, interaction, watching, observers, open_page))
+    words = target.command_to_run or ()
+    return asyncio.run(run_session(session, runtime, shown_as, interaction, watching, observers, open_page, words))
 
 
 def _secret(settings: Settings) -> Secret:

@@ -72,10 +72,12 @@ async def run_session(
     watching: RunWatching,
     observers: Sequence[Observer],
     open_page: Callable[[], None] | None,
-) -> ExitCode:
+    words: Sequence[str] = (),
+) -> int:
     """Listen until Ctrl-C or SIGTERM, until the session ends, or until the reader of stdout closes the pipe.
 
-    If `display` is None, print JSON records.
+    If `display` is None, print JSON records. `words` are the command that serves the default target. If it ends first,
+    so does the session, and the result is the command's exit code.
     """
     loop = asyncio.get_running_loop()
     with _tuned(), stop_signal() as stop:
@@ -105,6 +107,13 @@ async def run_session(
                 has_handler=bool(session.plan.policy.routes.targets),
             )
             interaction, observers = replace(interaction, keys=keys), [*observers, keys]
+        command = None
+        if words and (target := session.plan.policy.routes.default):
+            from port_hook_cli.cli.listen_command import HandlerCommand
+
+            command = HandlerCommand(words, target, runtime, screen, stop)
+            observers = [command.output, *observers]
+            session = replace(session, companions=(command.companion, *session.companions))
         session = replace(session, settled=settled, still_open=still_open)
         everyone = [screen, *observers, *watching.observers(screen, settled, still_open)]
         try:
@@ -112,7 +121,7 @@ async def run_session(
                 ended = await listener.wait()
         except StoppedEarly:
             return ExitCode.OK
-    return _EXIT_CODES[ended.reason]
+    return _EXIT_CODES[ended.reason] if command is None or command.exit_code is None else command.exit_code
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.models import DROP, Response
 from port_hook_cli.invocations.routes import BadRoute, RouteRule, Routes, split_route
-from port_hook_cli.invocations.targets import read_target
+from port_hook_cli.invocations.targets import is_on_this_machine, read_target
 from port_hook_cli.listener.responses import OK, BadResponse, parse_response
 
 _MIB = 1024.0 * 1024.0
@@ -50,6 +50,14 @@ class ListenTarget:
             name="HANDLER",
             metavar="[HANDLER]",
             help="Your handler's port or URL. The path of a URL replaces Port's path.",
+        ),
+    ] = None
+    command_to_run: Annotated[
+        list[str] | None,
+        argument(
+            name="a command after --",
+            metavar="-- COMMAND...",
+            help="The command that starts your handler. listen shows its output, and exits with its exit code.",
         ),
     ] = None
     forward_to: Annotated[
@@ -119,6 +127,14 @@ class ListenTarget:
     def routes(self, path: str) -> Routes:
         """Return the targets of requests to `path`. Raises UsageError if an option or the path is invalid."""
         return read_routes(self.target, self.route or [], path)
+
+    def refuse_command_elsewhere(self, routes: Routes) -> None:
+        """Raise UsageError for a command whose handler has no address on this machine."""
+        if self.command_to_run and not (routes.default and is_on_this_machine(routes.default)):
+            raise UsageError(
+                "A command after -- needs a handler on this machine.",
+                hint="Pass the port that the command listens on: `port-hook listen 8000 -- COMMAND`.",
+            )
 
 
 def read_routes(handler: str | None, routes: list[str], path: str) -> Routes:

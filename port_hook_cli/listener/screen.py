@@ -23,6 +23,7 @@ from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_line
 
 _CLOSE_S = 2.0
 _HIDDEN = Styled(f"run: hidden (below {RUN_HIDDEN_BELOW} columns)", "dim")
+_OUTPUT_INDENT = 4
 
 # All records share this encoder, because `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -160,6 +161,12 @@ class TextScreen(_Screen):
         messages = self._messages
         self._err.put(lambda _: messages.paint(messages.wrap(message_lines(printable(text)))))
 
+    def command_output(self, lines: Sequence[str]) -> None:
+        """Show lines of the handler's command on stderr, indented."""
+        messages = self._messages
+        shown = [Styled(f"{_OUTPUT_INDENT * ' '}{printable(line)}", "dim") for line in lines]
+        self._err.put(lambda _: messages.paint(messages.fit(shown, indent=_OUTPUT_INDENT)))
+
     def _show(self, capture: Capture, *, compact: bool) -> str:
         output, display = self._output, self._display
         width = output.width if output.is_terminal else None
@@ -199,6 +206,10 @@ class JsonScreen(_Screen):
     def notice(self, text: str) -> None:
         """Show a message on stderr."""
         self._err.put(lambda _: f"{printable(text)}\n")
+
+    def command_output(self, lines: Sequence[str]) -> None:
+        """Show lines of the handler's command on stderr."""
+        self._err.put(lambda _: "".join(f"{printable(line)}\n" for line in lines))
 
     def tunnel(self, report: TunnelReport) -> None:
         """Show a change of the tunnel on stderr, and print it as a `tunnel` record."""

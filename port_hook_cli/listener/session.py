@@ -106,7 +106,7 @@ async def listening(
             hiding = stack.enter_context(ExitStack())  # closed last
             listener = Listening(session, runtime, observers, stop, interaction, stack)
             await _unless_stopped(listener.open(), listener)
-            await listener.begin()
+            await _unless_stopped(listener.begin(), listener)  # a companion may take seconds to start
             listener.read_keys(hiding)  # from here on, no prompt reads the terminal
             yield listener
             await listener.end()
@@ -296,7 +296,7 @@ def _local_url_for_sandbox(api_url: str, local_url: str) -> str:
 
 
 async def _unless_stopped(opening: Coroutine[Any, Any, None], listener: Listening) -> None:
-    """Await `opening`, which may take seconds for a tunnel. Raise StoppedEarly if the user presses Ctrl-C first."""
+    """Await `opening`, which may take seconds. Raise StoppedEarly if the user presses Ctrl-C first."""
     task, stopped = asyncio.create_task(opening), asyncio.create_task(listener.stop.wait())
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -27,6 +27,8 @@ def test_listen_rejects_contradictory_options(run: Run) -> None:
         ("--group a", f"{NO_KAFKA}, so --group has no effect."),
         ("--take-over", f"{NO_KAFKA}, so --take-over has no effect."),
         ("--kafka --take-over", "No group is joined without --group, so --take-over has no effect."),
+        ("-- app", "A command after -- needs a handler on this machine."),
+        ("https://example.com -- app", "A command after -- needs a handler on this machine."),
         ("--max-in-flight 1", f"{NO_HANDLER}, so --max-in-flight has no effect."),
     ):
         result = run("listen", *line.split())

@@ -27,7 +27,7 @@ def test_invalid_command_line_prints_one_error_and_one_hint(run: Run) -> None:
         ("listen --compact=1", "--compact does not take a value.", "listen --help"),
         ("replay x --times", "--times needs a value.", "replay --help"),
         ("--profile", "--profile needs a value.", "port-hook --help"),
-        ("listen --foo", "Unknown option: --foo.", "listen --help"),
+        ("sandbox --foo", "Unknown option: --foo.", "sandbox --help"),
         ("replai", "Unknown command: replai.", "port-hook --help"),
     ):
         result = run(*line.split())

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         "Receive Port's requests: verify, explain, save and forward them.",
         (
             ('handler', '[HANDLER]', False, "Your handler's port or URL. The path of a URL replaces Port's path."),
+            ('command_to_run', '-- COMMAND...', True, 'The command that starts your handler. listen shows its output, and exits with its exit code.'),
         ),
         (
             (('--forward-to', '-f'), 'URL|PORT', False, (), 'The same as HANDLER.'),
