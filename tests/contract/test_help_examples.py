@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,8 @@ from tests import prepared
 from tests.conftest import Run
 from tests.contract.test_doc_commands import Machine, folder, home, machine, port_in  # noqa: F401 - fixtures
 from tests.documentation import ROOT
+from tests.factories import a_capture
+from tests.stores import keep
 
 pytestmark = [
     pytest.mark.once,
@@ -87,16 +90,18 @@ def test_example_of_the_help_succeeds(line: str, prepared_machine: Machine, run:
     _, name, *words = shlex.split(command)
     stdin = (prepared_machine.folder / file).read_bytes() if file else b""
     done = run(name, *words, stdin=stdin, env=prepared_machine.environ)
+    (prepared_machine.folder / "port-hook.toml").unlink(missing_ok=True)  # other examples would use its handler
     assert done.code in CODES.get(name, {0}), f"{done.out}{done.err}"
 
 
 @pytest.mark.parametrize("line", [line for line in RUN if SERVERS.match(line)])
-def test_example_of_a_server_starts(line: str, prepared_machine: Machine) -> None:
+def test_example_of_a_server_starts(line: str, prepared_machine: Machine, tmp_path: Path) -> None:
     _, *words = shlex.split(re.sub(r"--port \d+", "", prepared_machine.line(line)))
-    (prepared_machine.folder / ".env").unlink(missing_ok=True)
+    keep(tmp_path, a_capture())  # for `inspect`
+    (tmp_path / "workflows").symlink_to(ROOT / "examples" / "workflows")
     with prepared.Popen(
         [sys.executable, "-m", "port_hook_cli", *words, "--port", "0"],
-        cwd=prepared_machine.folder,
+        cwd=tmp_path,
         env=prepared_machine.environ,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
