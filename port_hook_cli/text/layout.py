@@ -18,7 +18,7 @@ _WORD = r"\S+"
 # Two spaces separate the parts of a heading, such as `create_vm CREATE  valid  -> 202`.
 _PART = r"\S+(?: \S+)*"
 # A command in backticks also stays whole, so that users can copy it.
-_WORD_OR_COMMAND = r"\S*`[^`]+`\S*|\S+"
+_WORD_OR_COMMAND = r"[^\s`]*`[^`]+`\S*|\S+"
 
 
 def fit(lines: Iterable[Styled], width: int, *, indent: int = INDENT) -> Iterator[Styled]:

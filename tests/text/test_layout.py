@@ -83,3 +83,8 @@ def test_parts_of_a_heading_stay_whole() -> None:
         lines = fitted(Styled("  ".join(parts)), width=width)
         assert len(lines) > 1
         assert [part for line in lines for part in line.strip().split("  ")] == parts
+
+
+def test_text_between_two_commands_is_wrapped() -> None:
+    line = labeled("fix", "correct the `show` or this `last`")
+    assert fitted(line, width=40) == ["  fix        correct the `show` or this", "             `last`"]
