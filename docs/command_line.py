@@ -185,7 +185,7 @@ def _closing() -> Iterator[str]:
 _VARIABLES = (
     ("PORT_CLIENT_ID, PORT_CLIENT_SECRET", "The credentials of a Port organization."),
     ("PORT_HOOK_COMMAND_OPTION", "The default of an option, such as PORT_HOOK_LISTEN_PORT for `listen --port`."),
-    ("NO_COLOR, FORCE_COLOR", "Show no color; show color in a pipe, too. NO_COLOR takes precedence."),
+    ("NO_COLOR, FORCE_COLOR", "Turn colors off, or on even in a pipe. NO_COLOR takes precedence."),
     ("PAGER", "The pager for long output on a terminal. Default: less."),
     ("VISUAL, EDITOR", "The editor of `replay --edit`."),
 )

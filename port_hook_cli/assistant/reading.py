@@ -71,7 +71,9 @@ _PATTERN_OF_STATUS = "^[1-5]([0-9][0-9]|xx)$"
         "action": ACTION,
         "run_id": RUN_ID,
         "verdict": VERDICT,
-        "status_code": a_text("Find only captures with this response status: 500, or 5xx.", pattern=_PATTERN_OF_STATUS),
+        "status_code": a_text(
+            "Find only captures with this response status, such as 500 or 5xx.", pattern=_PATTERN_OF_STATUS
+        ),
         "failed": a_flag("Find only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
         "since": a_text("Find only captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", minLength=1),
         "limit": a_count("List at most this many.", 1, 100, DEFAULT_LIMIT),

@@ -206,7 +206,7 @@ class AgentSending:
         option(
             "--send",
             is_common=True,
-            help="Send the request, to this machine only.",
+            help="Send the request, only to this machine unless you pass --to.",
             excludes=("--poll",),
             no_effect=(_NO_MESSAGE,),
         ),

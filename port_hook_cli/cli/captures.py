@@ -44,7 +44,7 @@ def captures(
         str | None,
         argument(
             metavar="[TEXT]",
-            help="List only captures of this run, or with this text in path, query, headers or body (in any case).",
+            help="List only captures of this run, or with this text in path, query, headers or body (ignoring case).",
             completes="runs",
         ),
     ] = None,
@@ -72,7 +72,7 @@ def captures(
         str | None,
         option(
             "--status",
-            help="List only captures with this response status: 500, or 5xx.",
+            help="List only captures with this response status, such as 500 or 5xx.",
             metavar="CODE|5xx",
             is_common=True,
         ),

@@ -37,7 +37,8 @@ def check(
     command_to_run: Annotated[
         list[str] | None,
         argument(
-            help="The command that starts the handler. It receives the credentials of a temporary sandbox.",
+            help="The command that starts the handler. It gets the credentials of a temporary sandbox, which receives "
+            "its reports.",
             metavar="-- COMMAND...",
             name=COMMAND,
         ),
@@ -53,7 +54,7 @@ def check(
     """Test your handler: why it rejects requests, what it overlooks.
 
     Sends valid, forged, repeated and broken requests. Valid ones start real work. If the handler rejects a valid
-    request, port-hook finds out why and stops. COMMAND starts your handler, with a sandbox that sees its reports.
+    request, port-hook finds out why and stops.
     """
     runtime: Runtime = ctx.obj
     plan = choice.plan(times.read())

@@ -192,7 +192,7 @@ class CheckOutput:
         bool,
         option(
             "--strict",
-            help="Fail for warnings and for checks without a result too.",
+            help="Fail even for warnings and checks without a result.",
             trust=ANY_VALUE,
             is_common=True,
         ),

@@ -54,9 +54,8 @@ def diff(
 ) -> ExitCode:
     """Compare two captures.
 
-    Without arguments, compares the last two received requests. Exits with code 0 if they are the same, and with 1 if
-    they differ. Ignores the signature and timestamp headers. For a replay and its original, also ignores the host and
-    content-length headers.
+    Exits with code 0 if they are the same, and with 1 if they differ. Ignores the signature and timestamp headers. For
+    a replay and its original, also ignores the host and content-length headers.
     """
     from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureUse, Finder

@@ -86,7 +86,6 @@ def decrypt(
     """Decrypt the encrypted inputs of a payload.
 
     Exits with code 0 if every input was decrypted, and with 1 otherwise. Doesn't save decrypted values.
-    `decrypt` takes a whole payload or capture. `encrypt` takes one value, for a test.
     """
     runtime: Runtime = ctx.obj
     wanted = tuple(map(JsonPath.parse, paths or ()))
@@ -197,9 +196,8 @@ def encrypt(
 ) -> ExitCode:
     """Encrypt a test value the way Port encrypts inputs.
 
-    Uses the client secret (aes256-gcm), or a public key (client-side encryption). Other users of this machine can see a
+    Uses the client secret (aes256-gcm) or a public key (client-side encryption). Other users of this machine can see a
     VALUE on the command line, so pass real secrets on stdin.
-    `encrypt` takes one value. `decrypt` takes a whole payload or capture.
     """
     from port_hook_cli.engines import encryption
 

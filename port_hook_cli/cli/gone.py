@@ -1,6 +1,6 @@
 """Names that port-hook once had, and what replaces them.
 
-A name stays here for ever, so that old notes and scripts get a hint. port-hook imports this module only for an unknown
+A name stays here forever, so that old notes and scripts get a hint. port-hook imports this module only for an unknown
 name and for `PORT_HOOK_…` variables. The values are words for the command line, such as `--verify strict`, or a
 sentence.
 """
@@ -15,7 +15,7 @@ COMMANDS: Mapping[str, str] = {"agent": "port-agent"}
 """Former names of commands, with the new names."""
 
 _API = {
-    "api-timeout": "Set PORT_HOOK_API_TIMEOUT to the seconds.",
+    "api-timeout": "Set PORT_HOOK_API_TIMEOUT to a number of seconds.",
     "insecure-api": "Set PORT_HOOK_INSECURE_API=1 in the environment.",
 }
 _FILES = {name: f"--with {name}=FILE" for name in ("entity", "event", "user", "secrets", "outputs")}
@@ -31,7 +31,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "public-url": "--tunnel https://HOST",
         "domain": "--tunnel ngrok://DOMAIN",
         "probe-interval": "Leave it out: port-hook checks the public URL every 30 s.",
-        "copy": "Press c on the terminal to copy the URL.",
+        "copy": "Press c in the terminal to copy the URL.",
         "from-end": "--since now",
         "strict": "--verify strict",
         "allow-unverified": "--verify warn",
@@ -40,7 +40,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "fail-rate": "--fail-first N",
         "seed": "Leave it out: --fail-first repeats exactly.",
         "drop": "--respond drop",
-        "max-response": "Leave it out: responses have at most 32 MiB.",
+        "max-response": "Leave it out: the limit is 32 MiB.",
         "follow-timeout": "Leave it out: port-hook follows a run for 600 s.",
         "once": "--count 1",
         "full": "Leave it out: it is the default. --no-compact overrides a project's file.",
@@ -57,7 +57,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "show": {**_NO_PAGER, "file": "Run `port-hook export last --format capture`."},
     "diff": _NO_PAGER,
-    "verify": {"received-at": "Leave it out: it is the default."},
+    "verify": {"received-at": "Leave it out: `verify` uses the age of a capture on arrival."},
     "inspect": {
         **_API,
         "inspect-port": "--port N",
@@ -67,14 +67,14 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         **_API,
         "as": "--to lambda://HOST:PORT",
         "find-fault": _REPLAY_FAULT,
-        "plot": "Leave it out: --times prints percentiles, and --json has each time.",
+        "plot": "Leave it out: --times prints percentiles, and --json prints each latency.",
     },
     "trigger": {
         **_API,
         **_FILES,
         "inputs": "--input @FILE",
         "kafka": "--to kafka://HOST:PORT",
-        "operation": "Leave it out: the action's definition has its operation.",
+        "operation": "Leave it out: the action's definition contains it.",
         "origin": "Run `port-hook replay --set trigger.origin=API` with the printed request.",
     },
     "check": {
@@ -114,13 +114,13 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "port-agent": {
         **_API,
         "take-over": "Run `port-hook listen --kafka --take-over`.",
-        "yes": "Leave it out: nothing asks.",
+        "yes": "Leave it out: `port-agent` doesn't ask.",
         "report": "Run `port-hook report-run`.",
         "to-its-url": "Pass --to. The execution agent itself sends to other machines.",
         "timeout": "Leave it out: the agent's own timeout applies.",
         "response-status": "--response STATUS",
     },
-    "render": dict.fromkeys(("within", "timeout"), "Leave it out: port-hook waits 5 s."),
+    "render": dict.fromkeys(("within", "timeout"), "Leave it out: the limit is 5 s."),
     "restore": _API,
 }
 """Former options by command, without dashes."""

@@ -67,8 +67,8 @@ def listen(
 ) -> int:
     """Receive Port's requests: verify, explain, save and forward them.
 
-    HANDLER is your handler's port or URL. Without it, valid requests get 200. Invalid requests get 401. Keys: ? lists
-    them (replay, copy URL, hold, quit). -- COMMAND starts your handler and ends with it.
+    Without a handler, valid requests get 200. Invalid requests get 401. Press ? to list the keys (replay, copy URL,
+    hold, quit).
     """
     runtime: Runtime = ctx.obj
     is_off = verification.verify is Verify.OFF
@@ -233,10 +233,10 @@ def _api_settings(runtime: Runtime, org: str | None) -> Settings | None:
 
 
 def _default_tunnel(tunnel: ListenTunnel, kafka: ListenKafka, runtime: Runtime, *, has_sandbox: bool) -> TunnelChoice:
-    """Return the tunnel without --tunnel. A sandbox needs none, and a script opens none by surprise."""
+    """Return the tunnel without --tunnel. A sandbox doesn't need a tunnel, and scripts must ask for one."""
     if tunnel.name or kafka.is_read or has_sandbox:
         return NO_TUNNEL
     if not runtime.stdin.isatty():
-        tell("no tunnel: no terminal; pass --tunnel auto", runtime)
+        tell("no tunnel without a terminal. To open one, pass --tunnel auto", runtime)
         return NO_TUNNEL
     return AUTO

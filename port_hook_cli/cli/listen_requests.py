@@ -57,7 +57,7 @@ class ListenTarget:
         argument(
             name="a command after --",
             metavar="-- COMMAND...",
-            help="The command that starts your handler. listen shows its output, and exits with its exit code.",
+            help="The command that starts your handler. `listen` shows its output and ends with it.",
         ),
     ] = None
     forward_to: Annotated[

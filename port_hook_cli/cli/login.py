@@ -81,8 +81,8 @@ def login(
 ) -> ExitCode:
     """Save an organization's credentials.
 
-    Port checks them first. port-hook saves the secret in the system's keyring, or in ~/.port-hook/logins.json, which
-    only you can read. The organization becomes the default. With --org NAME, other commands use another organization.
+    Port checks them first. port-hook saves the secret in the system's keyring or in ~/.port-hook/logins.json, which
+    only you can read. The organization becomes the default.
     """
     runtime: Runtime = ctx.obj
     if listing:

@@ -75,7 +75,7 @@ class ReplayResponses:
         option(
             "--compare",
             is_common=True,
-            help="Compare with the recorded response; exit 1 if different.",
+            help="Compare with the recorded response. Exits with code 1 if they differ.",
             no_effect=(_DRY,),
         ),
     ] = False
@@ -300,7 +300,7 @@ class ReplaySources:
             "--since",
             is_common=True,
             metavar="TIME",
-            help="With --failed, --missed: 10m, 2h, yesterday, a date.",
+            help="With --failed or --missed: since 10m, 2h, yesterday or a date.",
             no_effect=(NoEffect("Nothing is searched", without=("--failed", "--missed")),),
         ),
     ] = None

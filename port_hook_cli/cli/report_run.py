@@ -147,7 +147,8 @@ def report_run(
     command_to_run: Annotated[
         list[str] | None,
         argument(
-            help="The command to run. port-hook reports its output as the log, and its exit code as the status.",
+            help="The command to run. port-hook sends its output as log lines, sets the status from its exit code, and "
+            "exits with that code.",
             metavar="-- COMMAND...",
             name=_COMMAND,
         ),
@@ -171,8 +172,7 @@ def report_run(
     """Report a run's progress and result.
 
     Sends logs first, then label, summary, links and external ID, and the status last, because Port rejects the others
-    after a run has ended. With a command after `--`, sends its output as log lines while it runs, sets the run's status
-    from its exit code, and exits with that code.
+    after a run has ended.
     """
     runtime: Runtime = ctx.obj
     words = command_to_run or []

@@ -51,8 +51,8 @@ def restore(
 ) -> ExitCode:
     """Restore the URLs in Port that a killed listener changed.
 
-    If someone else has changed a URL, port-hook shows the change, and restores the URL only if you confirm or pass
-    --overwrite. A running listener restores its own actions and nodes when it ends.
+    If someone else has changed a URL, port-hook shows the change and asks. A running listener restores its own actions
+    and nodes when it ends.
     """
     runtime: Runtime = ctx.obj
     if "" in (names or ()):

@@ -57,7 +57,7 @@ def runs(
         option(
             "--watch",
             help="Follow the run until it ends. Exits with code 1 unless it ends as SUCCESS.",
-            no_effect=(NoEffect("There is no run to follow", without=(_RUN,)),),
+            no_effect=(NoEffect("No run is followed", without=(_RUN,)),),
             is_common=True,
         ),
     ] = False,

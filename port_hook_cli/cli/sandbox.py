@@ -127,7 +127,7 @@ class SandboxBehavior:
         bool,
         option(
             "--strict",
-            help="Reject unknown runs, and entities that don't fit their blueprints.",
+            help="Reject unknown runs, and entities that don't match their blueprints.",
             trust=ANY_VALUE,
             is_common=True,
         ),
@@ -211,10 +211,9 @@ def sandbox(
 ) -> ExitCode:
     """Simulate Port's API.
 
-    Listens on 127.0.0.1, and generates credentials. Prints the environment variables that a handler needs, or writes
-    them to --env-file. Then prints every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow
-    run, and POST /v1/actions/ID/runs an action run. The sandbox signs each invocation, sends it to the URL of the node
-    or action, and records it.
+    Listens on 127.0.0.1 and generates credentials. Prints the environment variables that a handler needs, and then
+    every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow run, and POST /v1/actions/ID/runs
+    an action run. The sandbox signs each invocation, sends it to the URL of the node or action, and records it.
     """
     import asyncio
 

@@ -22,12 +22,18 @@ _VARIABLES = (
     ("PORT_CLIENT_SECRET", "The client secret, which signs requests."),
     ("PORT_API_URL", "The URL of Port's API. Default: https://api.getport.io"),
     ("PORT_REGION", "eu or us, instead of PORT_API_URL."),
-    ("PORT_HOOK_LISTEN_PORT", "The default of --port for `listen`. Any option of any command has such a variable."),
-    ("PORT_HOOK_STORE", "The default of --store for all commands. --org, --secret-file and --tolerance have one, too."),
-    ("PORT_HOOK_API_TIMEOUT", "The limit for each request to Port's API in seconds. Default: 30"),
-    ("PORT_HOOK_INSECURE_API", "1 allows plain http to Port's API, which sends the secret unencrypted. Only here."),
-    ("NO_COLOR, FORCE_COLOR", "Show no color. Show color in a pipe."),
-    ("PAGER", "The pager for long output on a terminal. cat shows it without a pager."),
+    ("PORT_HOOK_LISTEN_PORT", "The default of --port for `listen`. Each option of a command has such a variable."),
+    (
+        "PORT_HOOK_STORE",
+        "The default of --store for all commands. --org, --secret-file and --tolerance have such variables.",
+    ),
+    ("PORT_HOOK_API_TIMEOUT", "The limit in seconds for each request to Port's API. Default: 30"),
+    (
+        "PORT_HOOK_INSECURE_API",
+        "1 allows plain http to Port's API, which sends the secret unencrypted. Only in the environment.",
+    ),
+    ("NO_COLOR, FORCE_COLOR", "Turn colors off, or on even in a pipe. NO_COLOR takes precedence."),
+    ("PAGER", "The pager for long output on a terminal. cat turns paging off."),
 )
 
 

@@ -47,5 +47,8 @@ def test_handler_argument_is_the_target_instead_of_a_default(run: Run, folder: P
 
 def test_script_gets_no_tunnel_by_default(run: Run) -> None:
     result = run("listen", "--verify", "off", "--stop-after", "0", "--port", "0")
-    assert (result.code, result.err.splitlines()[0]) == (ExitCode.OK, "no tunnel: no terminal; pass --tunnel auto")
+    assert (result.code, result.err.splitlines()[0]) == (
+        ExitCode.OK,
+        "no tunnel without a terminal. To open one, pass --tunnel auto",
+    )
     assert "Public URL" not in result.err

@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         "Receive Port's requests: verify, explain, save and forward them.",
         (
             ('handler', '[HANDLER]', False, "Your handler's port or URL. The path of a URL replaces Port's path."),
-            ('command_to_run', '-- COMMAND...', True, 'The command that starts your handler. listen shows its output, and exits with its exit code.'),
+            ('command_to_run', '-- COMMAND...', True, 'The command that starts your handler. `listen` shows its output and ends with it.'),
         ),
         (
             (('--forward-to', '-f'), 'URL|PORT', False, (), 'The same as HANDLER.'),
@@ -69,12 +69,12 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'captures': (
         'List captures, latest first.',
         (
-            ('text', '[TEXT]', False, 'List only captures of this run, or with this text in path, query, headers or body (in any case).', 'runs'),
+            ('text', '[TEXT]', False, 'List only captures of this run, or with this text in path, query, headers or body (ignoring case).', 'runs'),
         ),
         (
             (('--action',), 'ACTION', False, (), 'List only captures of this action.', 'captured_actions'),
             (('--verdict',), 'VERDICT', False, ('valid', 'reencoded', 'stale', 'invalid', 'missing', 'malformed', 'unchecked'), 'List only captures with this verdict: valid, reencoded, stale, invalid, missing, malformed, unchecked.'),
-            (('--status',), 'CODE|5xx', False, (), 'List only captures with this response status: 500, or 5xx.'),
+            (('--status',), 'CODE|5xx', False, (), 'List only captures with this response status, such as 500 or 5xx.'),
             (('--failed',), '', False, (), 'List only failed captures: the handler responded with a 4xx or 5xx, or not at all.'),
             (('--since',), 'TIME', False, (), 'List only captures since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.'),
             (('--jq',), 'EXPR', False, (), 'List only captures whose body matches this jq expression (neither false nor null).'),
@@ -161,9 +161,9 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--missed',), '', False, (), 'Send the requests of runs in progress that no listener here received.'),
             (('--action',), 'NAME', False, (), 'With --missed: send the missed requests of this action, even if another URL received them.', 'captured_actions'),
             (('--yes', '-y'), '', False, (), 'With --missed: send without asking.'),
-            (('--since',), 'TIME', False, (), 'With --failed, --missed: 10m, 2h, yesterday, a date.'),
+            (('--since',), 'TIME', False, (), 'With --failed or --missed: since 10m, 2h, yesterday or a date.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
-            (('--compare',), '', False, (), 'Compare with the recorded response; exit 1 if different.'),
+            (('--compare',), '', False, (), 'Compare with the recorded response. Exits with code 1 if they differ.'),
             (('--ignore',), 'PATH|header:NAME', True, (), 'With --compare: ignore a value of the response body, or a header (repeatable).'),
             (('--expect-status',), 'CODE|2xx', False, (), 'Exit with code 1 unless every response had this status.'),
             (('--times',), 'N', False, (), 'Send it N times, and print percentiles.'),
@@ -212,7 +212,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         'Test your handler: why it rejects requests, what it overlooks.',
         (
             ('source', 'SOURCE', False, 'The request to use: a capture ID, `last`, a payload, an action, or FILE#NODE of a workflow. Default: the latest capture with a valid signature, or a sample action.', 'check_sources'),
-            ('command_to_run', '-- COMMAND...', True, 'The command that starts the handler. It receives the credentials of a temporary sandbox.'),
+            ('command_to_run', '-- COMMAND...', True, 'The command that starts the handler. It gets the credentials of a temporary sandbox, which receives its reports.'),
         ),
         (
             (('--to',), 'URL|PORT', False, (), 'Your handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE. Default: the handler that received the capture, or your handler in port-hook.toml.'),
@@ -230,7 +230,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--junit',), 'FILE', False, (), 'Write a JUnit report for CI. Replaces an earlier report.'),
-            (('--strict',), '', False, (), 'Fail for warnings and for checks without a result too.'),
+            (('--strict',), '', False, (), 'Fail even for warnings and checks without a result.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--help', '-h'), '', False, (), 'Show the help and exit.'),
         ),
@@ -290,7 +290,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         "Report a run's progress and result.",
         (
             ('run_id', 'RUN_ID|last', False, 'A run ID, or `last`: the run of the latest received request.', 'runs_to_report'),
-            ('command_to_run', '-- COMMAND...', True, 'The command to run. port-hook reports its output as the log, and its exit code as the status.'),
+            ('command_to_run', '-- COMMAND...', True, 'The command to run. port-hook sends its output as log lines, sets the status from its exit code, and exits with that code.'),
         ),
         (
             (('--status',), 'success|failure|failed|cancelled', False, ('success', 'failure', 'failed', 'cancelled'), 'End the run with this status. Sends it last.'),
@@ -330,7 +330,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--outputs',), 'FILE', False, (), 'The outputs of nodes that should not run, such as AI nodes: a map, or a run exported from Port.'),
             (('--kafka',), 'HOST:PORT|embedded', False, (), "Publish Port's Kafka messages to this broker. `embedded` starts a broker."),
             (('--state',), 'FILE', False, (), 'Save everything in this file and load it at the next start.'),
-            (('--strict',), '', False, (), "Reject unknown runs, and entities that don't fit their blueprints."),
+            (('--strict',), '', False, (), "Reject unknown runs, and entities that don't match their blueprints."),
             (('--allow-remote',), '', False, (), 'Send invocations even to other machines.'),
             (('--timeout',), 'S', False, (), "Wait S seconds for a webhook's response; 0 waits indefinitely."),
             (('--timestamp-unit',), 's|ms', False, ('s', 'ms'), 'The unit of the timestamp: seconds, as documented, or milliseconds.'),
@@ -454,7 +454,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--check',), 'FILE', False, (), 'Check a mapping file instead, without a message.'),
             (('--watch',), '', False, (), 'Show the prediction again whenever the mapping file changes, until Ctrl-C.'),
             (('--response',), 'STATUS|@FILE', False, (), 'Show only the reports for this response status, or for 200 with the body in a file.'),
-            (('--send',), '', False, (), 'Send the request, to this machine only.'),
+            (('--send',), '', False, (), 'Send the request, only to this machine unless you pass --to.'),
             (('--to',), 'URL|PORT', False, (), "With --send: the target. If it has no path, port-hook uses the request's path."),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
