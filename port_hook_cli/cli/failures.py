@@ -33,6 +33,7 @@ _NO_COMMAND = re.compile(r"^No such command '(.*)'\.$", re.DOTALL)
 _EXTRA = _REWORDED[0][0]
 _VALUE = re.compile(r"^'([^']*)' is not")
 _LONGEST = 200
+_FEWEST_WITH_COMMAND = 2  # the name of the command, and an argument
 _EXAMPLES = {"show": "port-hook show last", "replay": "port-hook replay last", "sign": "port-hook sign payload.json"}
 
 
@@ -86,8 +87,9 @@ def _option_hint(
         return f"Put it before the command: `port-hook --profile NAME {command}`."
     if hint := habits.hint_for_option(command, typed, options):
         return hint
-    runs = any(parameter.name == "command_to_run" for parameter in parameters)
-    return "Put a command to run, with its options, after `--`." if runs else ""
+    takes_command = any(parameter.name == "command_to_run" for parameter in parameters)
+    has_command = len([word for word in words if not word.startswith("-")]) > _FEWEST_WITH_COMMAND
+    return "Put a command to run, with its options, after `--`." if takes_command and has_command else ""
 
 
 def _is_unknown_option(wrong: Any) -> bool:
