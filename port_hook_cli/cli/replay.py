@@ -107,6 +107,8 @@ def replay(
             _prepared(source, find_handler, rewriter=rewriter, runtime=runtime, compares=responses.compare)
             for source in found
         ]
+        if target.brokers and places.missed:
+            raise UsageError("--missed sends requests, and cannot publish messages.", hint="Leave out --to kafka://….")
         if target.brokers:
             from port_hook_cli.cli.replay_kafka import publish_replays, refuse_options_of_requests
 
@@ -122,6 +124,8 @@ def replay(
         # Only replays of stored captures are saved. Without such a replay, SQLite is loaded only to check --store.
         uses_store = places.store is not None or any(source.is_stored for source in found)
         with _keeper(places.store, secret, runtime, creates=places.missed) if uses_store else nullcontext() as keeper:
+            if keeper is not None and places.missed:
+                keeper.open()  # what cannot be saved would be sent again by the next call
             # A series is not saved, because it would displace Port's invocations.
             keep = None if keeper is None or is_series else keeper.keep
             finish = SeriesRewriter(rewriter).finish

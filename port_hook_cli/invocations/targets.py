@@ -185,14 +185,17 @@ _HTTP_HOST = r"(?ia)https?://(?:(?P<name>[A-Z0-9.-]+)|\[(?P<address>[0-9A-F:]+)\
 
 
 def address_of(url: str) -> str:
-    """Return the host and port of a URL, or "" for an invalid URL. All names of this machine are `localhost`."""
+    """Return the host, port and path of a URL, or "" for an invalid URL. All names of this machine are `localhost`.
+
+    The path counts, because some hosts have a path for each developer, such as smee.io.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
         host = "localhost" if is_on_this_machine(url) else parts.hostname
     except ValueError:
         return ""
-    return f"{host}:{port}" if host and port else ""
+    return f"{host}:{port}{parts.path.rstrip('/')}" if host and port else ""
 
 
 def is_on_this_machine(url: str) -> bool:

@@ -91,6 +91,10 @@ class ReplayKeeper:
         self.close = self._store.close
         self._is_broken = False
 
+    def open(self) -> None:
+        """Open the store before the first save. Raises StoreError."""
+        self._store.open()
+
     async def keep(self, request: Invocation, delivery: Delivery) -> KeptReplay:
         """Save a replay in this thread, unless a listener with the same store has captured it."""
         return self.save(request, delivery)

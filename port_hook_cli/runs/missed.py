@@ -28,7 +28,8 @@ def find_missed(
 
 def _is_among(url: str, addresses: Collection[str], *, api_is_here: bool) -> bool:
     address = address_of(url)
-    return address in addresses and (api_is_here or not address.startswith("localhost:"))
+    is_below = any(address == each or address.startswith(f"{each}/") for each in addresses if each)
+    return is_below and (api_is_here or not address.startswith("localhost:"))
 
 
 def missed_node_runs(runs: Iterable[PortRun], captured: Collection[str]) -> list[PortRun]:

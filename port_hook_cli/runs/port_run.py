@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 from port_hook_cli.frozen import frozen
+from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS
+from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runs.updates import ENDED
 
 IN_PROGRESS = "IN_PROGRESS"
@@ -84,11 +86,16 @@ class PortRun:
 
     @property
     def has_anonymous_request(self) -> bool:
-        """Whether the request doesn't contain the run's ID, so that nobody can tell which capture belongs to it."""
+        """Whether a capture of the request has no run ID, so that nobody can tell which capture belongs to the run."""
+        if self.payload is None:
+            return False
+        body, headers = self.payload.get("body"), self.payload.get("headers")
         try:
-            return self.payload is not None and self.id not in json.dumps(self.payload)
+            content = (body if isinstance(body, str) else json.dumps(body)).encode("utf-8", "replace")
         except RecursionError:
             return True
+        fields = headers.items() if isinstance(headers, dict) else ()
+        return read_payload(content, Headers(tuple((name, str(value)) for name, value in fields))).run_id != self.id
 
     @property
     def started_s(self) -> float | None:

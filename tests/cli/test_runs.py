@@ -172,10 +172,25 @@ def test_address_on_this_machine_counts_only_for_a_port_on_this_machine() -> Non
         ("http://127.0.0.1:8787", False, False),
         ("http://127.0.0.1:8788", True, False),
         ("https://x.example", True, False),
+        ("http://127.0.0.1:8787/another-developer", True, False),
         ("http://[", True, False),
     ):
         found = find_missed([run], (), {address_of(url)}, api_is_here=api_is_here)
         assert bool(found) == is_missed, url
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_anonymous"),
+    [
+        ({"body": {"context": {"runId": RUN_ID}}}, False),
+        ({"body": {"callback": f"https://api.port.io/v1/actions/runs/{RUN_ID}"}}, True),
+        ({"body": {}, "url": f"https://x.example/?run={RUN_ID}"}, True),
+        ({"body": {}, "headers": {"x-port-run": RUN_ID}}, True),
+        ({"url": "https://x.example"}, True),
+    ],
+)
+def test_request_is_anonymous_unless_its_capture_shows_the_run(payload: dict[str, Any], is_anonymous: bool) -> None:
+    assert PortRun(id=RUN_ID, kind=RunKind.ACTION, payload=payload).has_anonymous_request == is_anonymous
 
 
 def test_replay_sends_missed_requests_once(
