@@ -173,6 +173,7 @@ class CommandGroup(TyperGroup):
         formatter.write_line(f"More: {', '.join(MORE)}. `port-hook --help --all` describes them.")
         formatter.write_line(f"Options: {'; '.join(names for names, _ in records)}.")
         formatter.write_line("`port-hook help COMMAND` explains a command.")
+        formatter.write_line("Topics of `port-hook help`: options, settings, exit-codes.")
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write nothing. `format_options` writes the commands."""

@@ -30,7 +30,7 @@ async def check_handler(target: str | None, *, is_chosen: bool, has_store: bool 
             check="handler",
             state=CheckState.SKIPPED,
             message=f"No handler is known: {reason}.",
-            next_step="To check a handler, pass --forward-to.",
+            next_step="To check a handler, pass --to.",
         )
     host, port = handler_address(target)
     try:
