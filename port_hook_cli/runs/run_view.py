@@ -233,7 +233,7 @@ def _capture_record(capture: Capture | None) -> dict[str, Any] | None:
         "id": capture.invocation.id,
         "received_at": format_time(capture.invocation.received_at),
         "verdict": capture.verdict.status,
-        "answer": None if capture.response is None else capture.response.status,
+        "response": None if capture.response is None else {"status": capture.response.status},
         "handler": None if capture.delivery is None else capture.delivery.outcome,
     }
 
@@ -259,8 +259,8 @@ def _capture_text(run: PortRun, capture: Capture | None) -> str:
         return "unknown" if run.has_anonymous_request else "no"
     delivery, response = capture.delivery, capture.response
     handler = f", handler {brief(delivery.outcome, 20)}" if delivery else ""
-    answer = f", response {response.status}" if response and not delivery else ""
-    return f"{brief(capture.invocation.id)}, signature {capture.verdict.status}{handler}{answer}"
+    own = f", response {response.status}" if response and not delivery else ""
+    return f"{brief(capture.invocation.id)}, signature {capture.verdict.status}{handler}{own}"
 
 
 def _time(text: str, now: float) -> str:

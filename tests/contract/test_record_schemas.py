@@ -40,7 +40,7 @@ def test_schemas_are_valid_close_each_object_and_have_all_fields_described() -> 
 def objects_of(schema: Any) -> Iterator[dict[str, Any]]:
     """Yield each part of a schema that lists an object's properties."""
     if isinstance(schema, dict):
-        if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        if isinstance(schema.get("properties"), dict) and "object" in schema.get("type", ""):
             yield schema
         for part in schema.values():
             yield from objects_of(part)
