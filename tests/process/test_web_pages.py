@@ -26,7 +26,7 @@ def test_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder: P
     assert b"--tunnel https://page.example" in err
     assert b"everybody" not in err
     with open_store(None, folder) as store:  # for `replay --missed`
-        assert store.addresses() == {"hooks.example:443"}
+        assert store.addresses() == {"hooks.example:443/x"}
 
 
 def test_listener_on_every_address_warns_once(run: Run) -> None:
