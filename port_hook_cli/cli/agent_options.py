@@ -70,7 +70,7 @@ class AgentArrivals:
         bool,
         option(
             "--kafka",
-            is_common=True,
+            in_short_help=True,
             help="Show each message in the agent's Kafka topics as it arrives, without consuming it.",
             excludes=("--poll",),
         ),
@@ -79,7 +79,7 @@ class AgentArrivals:
         bool,
         option(
             "--poll",
-            is_common=True,
+            in_short_help=True,
             help="Show the agent's action runs in progress, without claiming them.",
         ),
     ] = False
@@ -87,7 +87,7 @@ class AgentArrivals:
         str | None,
         option(
             "--since",
-            is_common=True,
+            in_short_help=True,
             metavar="TIME",
             help="With --kafka or --poll: show messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
             no_effect=(_NOT_FOLLOWED,),
@@ -97,7 +97,7 @@ class AgentArrivals:
         int | None,
         option(
             "--count",
-            is_common=True,
+            in_short_help=True,
             metavar="N",
             help="With --kafka or --poll: stop after N messages or runs.",
             min=1,
@@ -125,7 +125,7 @@ class AgentMappingFile:
         str | None,
         option(
             "--mapping",
-            is_common=True,
+            in_short_help=True,
             metavar="FILE",
             help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
             "control_the_payload_config.json in the current directory, or the agent's own default.",
@@ -137,7 +137,7 @@ class AgentMappingFile:
         list[str] | None,
         option(
             "--env",
-            is_common=True,
+            in_short_help=True,
             metavar="NAME",
             help="Let expressions read this environment variable (repeatable). Default: none.",
             no_effect=(_NO_MESSAGE,),
@@ -147,7 +147,7 @@ class AgentMappingFile:
         str | None,
         option(
             "--check",
-            is_common=True,
+            in_short_help=True,
             metavar="FILE",
             help="Check a mapping file instead, without a message.",
             excludes=("--kafka", "--poll"),
@@ -158,7 +158,7 @@ class AgentMappingFile:
         bool,
         option(
             "--watch",
-            is_common=True,
+            in_short_help=True,
             help="Show the prediction again whenever the mapping file changes, until Ctrl-C.",
             excludes=("--raw", "--send"),
             no_effect=(_NO_MESSAGE,),
@@ -175,7 +175,7 @@ class AgentResponses:
         option(
             "--response",
             metavar="STATUS|@FILE",
-            is_common=True,
+            in_short_help=True,
             help="Show only the reports for this response status, or for 200 with the body in a file.",
         ),
     ] = None
@@ -205,7 +205,7 @@ class AgentSending:
         bool,
         option(
             "--send",
-            is_common=True,
+            in_short_help=True,
             help="Send the request, only to this machine unless you pass --to.",
             excludes=("--poll",),
             no_effect=(_NO_MESSAGE,),
@@ -215,7 +215,7 @@ class AgentSending:
         str | None,
         option(
             "--to",
-            is_common=True,
+            in_short_help=True,
             metavar="URL|PORT",
             help="With --send: the target. If it has no path, port-hook uses the request's path.",
             no_effect=(_NOT_SENT,),
@@ -249,7 +249,7 @@ class AgentOutput:
         bool,
         option(
             "--raw",
-            is_common=True,
+            in_short_help=True,
             help="Print only the raw request.",
             excludes=("--send",),
             no_effect=(_NO_MESSAGE,),

@@ -55,7 +55,7 @@ def captures(
             help="List only captures of this action.",
             metavar="ACTION",
             completes="captured_actions",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     verdict: Annotated[
@@ -65,7 +65,7 @@ def captures(
             help=f"List only captures with this verdict: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     status: Annotated[
@@ -74,7 +74,7 @@ def captures(
             "--status",
             help="List only captures with this response status, such as 500 or 5xx.",
             metavar="CODE|5xx",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     failed: Annotated[
@@ -82,7 +82,7 @@ def captures(
         option(
             "--failed",
             help="List only failed captures: the handler responded with a 4xx or 5xx, or not at all.",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False,
     since: Annotated[
@@ -91,7 +91,7 @@ def captures(
             "--since",
             help="List only captures since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.",
             metavar="TIME",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     jq: Annotated[
@@ -111,7 +111,7 @@ def captures(
             metavar="N",
             min=0,
             trust=Trust(1.0, 1000.0),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = 20,
     watch: Annotated[
@@ -119,7 +119,7 @@ def captures(
         option(
             "--watch",
             help="List the latest captures, oldest first, and then each new capture until Ctrl-C.",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False,
     store: options.Store = None,

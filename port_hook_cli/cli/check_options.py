@@ -39,7 +39,7 @@ class CheckTarget:
             help="Your handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE. "
             "Default: the handler that received the capture, or your handler in port-hook.toml.",
             trust=HANDLER_HERE,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     to_its_url: Annotated[
@@ -112,7 +112,7 @@ class CheckChoice:
             metavar="CHECK|GROUP",
             help="Run only this check or group of checks (repeatable).",
             choices=_NAMES,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     skip: Annotated[
@@ -122,10 +122,10 @@ class CheckChoice:
             metavar="CHECK|GROUP",
             help="Skip this check or group of checks (repeatable).",
             choices=_NAMES,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
-    lists: Annotated[bool, option("--list", help="List the checks.", excludes=("--json",), is_common=True)] = False
+    lists: Annotated[bool, option("--list", help="List the checks.", excludes=("--json",), in_short_help=True)] = False
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
         """Return the plan with the selected checks. Raises UsageError for an unknown name, and if no check is left."""
@@ -185,7 +185,10 @@ class CheckOutput:
     junit: Annotated[
         str | None,
         option(
-            "--junit", metavar="FILE", help="Write a JUnit report for CI. Replaces an earlier report.", is_common=True
+            "--junit",
+            metavar="FILE",
+            help="Write a JUnit report for CI. Replaces an earlier report.",
+            in_short_help=True,
         ),
     ] = None
     strict: Annotated[
@@ -194,7 +197,7 @@ class CheckOutput:
             "--strict",
             help="Fail even for warnings and checks without a result.",
             trust=ANY_VALUE,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False
     store: options.Store = None

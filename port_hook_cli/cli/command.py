@@ -153,7 +153,7 @@ class Command(TyperCommand):
         _write_section("Arguments", [each for each in parameters if each.param_type_name == "argument"], ctx, formatter)
         options = [each for each in parameters if each.param_type_name == "option"]
         own = [each for each in options if not each.declared.is_shared]
-        shown = [each for each in own if each.declared.is_common] or own
+        shown = [each for each in own if each.declared.in_short_help] or own
         if not ctx.meta.get(_ALL):
             _write_section("Options", shown, ctx, formatter)
         else:

@@ -31,7 +31,7 @@ def doctor(
         options.target(
             "The handler to check. Default: your handler in port-hook.toml, or the last `listen` target.",
             trust=HANDLER_HERE,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     *,

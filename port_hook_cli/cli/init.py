@@ -57,9 +57,11 @@ def init(
     ] = None,
     port: Annotated[
         int | None,
-        option("--port", "-p", metavar="N", help="The port to listen on.", min=0, max=65535, is_common=True),
+        option("--port", "-p", metavar="N", help="The port to listen on.", min=0, max=65535, in_short_help=True),
     ] = None,
-    force: Annotated[bool, option("--force", help="Overwrite port-hook.toml if it exists.", is_common=True)] = False,
+    force: Annotated[
+        bool, option("--force", help="Overwrite port-hook.toml if it exists.", in_short_help=True)
+    ] = False,
     example: Annotated[
         str | None,
         option(
@@ -69,7 +71,7 @@ def init(
             parser=options.one_of(tuple(HANDLERS)),
             choices=tuple(HANDLERS),
             excludes=("--port", "--force"),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
 ) -> ExitCode:

@@ -65,7 +65,7 @@ class ListenTarget:
         option(
             "--forward-to",
             "-f",
-            is_common=True,
+            in_short_help=True,
             metavar="URL|PORT",
             help="The same as HANDLER.",
             trust=HANDLER_HERE,
@@ -76,7 +76,7 @@ class ListenTarget:
         list[str] | None,
         option(
             "--route",
-            is_common=True,
+            in_short_help=True,
             metavar="RULE=URL",
             help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable). The first"
             " match wins.",
@@ -88,7 +88,7 @@ class ListenTarget:
         list[str] | None,
         option(
             "--only",
-            is_common=True,
+            in_short_help=True,
             metavar="ACTION",
             help="Only this action; others get 404 (repeatable).",
             completes="names",
@@ -108,7 +108,7 @@ class ListenTarget:
     timeout: Annotated[
         float,
         seconds("--timeout", "Wait S seconds for the handler; 0 waits indefinitely.", trust=Trust(0.001, 30.0)),
-        also(is_common=True),
+        also(in_short_help=True),
     ] = 30.0
     wait_for_handler: Annotated[
         float,
@@ -171,7 +171,7 @@ class ListenServer:
         option(
             "--port",
             "-p",
-            is_common=True,
+            in_short_help=True,
             metavar="N",
             min=0,
             max=65535,
@@ -203,7 +203,7 @@ class ListenVerification:
         Verify,
         option(
             "--verify",
-            is_common=True,
+            in_short_help=True,
             metavar="MODE",
             help="on, strict (only signatures over the raw body), warn (forward anyway) or off.",
             trust=Trust(words=(Verify.STRICT.value,)),
@@ -219,7 +219,7 @@ class ListenResponses:
         str | None,
         option(
             "--respond",
-            is_common=True,
+            in_short_help=True,
             metavar="STATUS[:BODY]",
             help="Respond with this, or with STATUS:@FILE, instead of forwarding. `drop` closes the connection without"
             " a response.",

@@ -39,7 +39,7 @@ class ListenTunnel:
         str | None,
         option(
             "--tunnel",
-            is_common=True,
+            in_short_help=True,
             metavar="NAME|URL",
             help=tunnel_help(),
             choices=tuple(value for value in all_values() if value.replace(".", "").isalpha()),
@@ -120,7 +120,7 @@ class ListenRetarget:
         list[str] | None,
         option(
             "--retarget",
-            is_common=True,
+            in_short_help=True,
             metavar="NAME",
             help="Point a workflow node (WORKFLOW#NODE) or an action in Port at the public URL until `listen` ends"
             " (repeatable).",
@@ -167,7 +167,7 @@ class ListenRuns:
         str | None,
         option(
             "--report",
-            is_common=True,
+            in_short_help=True,
             metavar="success|failure",
             help="Report each run's result to Port after the handler's response. With success, a run ends as FAILURE"
             " if the response is not a 2xx.",
@@ -201,7 +201,11 @@ class ListenOutput:
     compact: Annotated[
         bool,
         option(
-            "--compact/--no-compact", help="One line per request.", show_default=False, trust=ANY_VALUE, is_common=True
+            "--compact/--no-compact",
+            help="One line per request.",
+            show_default=False,
+            trust=ANY_VALUE,
+            in_short_help=True,
         ),
     ] = False
     json: Annotated[options.Json, also(excludes=("--compact", "--decrypt"))] = False
@@ -232,7 +236,7 @@ class ListenInspector:
         option(
             "--inspect",
             help="Show requests in the browser, hold and respond.",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0

@@ -58,10 +58,10 @@ def login(
             help="The client ID. Default: asks for it.",
             metavar="ID",
             no_effect=(_ONLY_LISTS,),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
-    secret_file: Annotated[options.SecretFile, also(is_common=True)] = None,
+    secret_file: Annotated[options.SecretFile, also(in_short_help=True)] = None,
     api_url: Annotated[
         str | None,
         option(
@@ -69,14 +69,14 @@ def login(
             help="Another API: an https:// URL, or a sandbox on this machine.",
             metavar="URL",
             no_effect=(_ONLY_LISTS,),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     keep_in: Annotated[
         KeepIn,
         option("--keep-in", help="Where to save the secret: auto (the keyring, otherwise a file), keyring or file."),
     ] = KeepIn.AUTO,
-    listing: Annotated[bool, option("--list", help="List the saved organizations.", is_common=True)] = False,
+    listing: Annotated[bool, option("--list", help="List the saved organizations.", in_short_help=True)] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Save an organization's credentials.
@@ -222,7 +222,7 @@ def logout(
         ),
     ] = None,
     all_of_them: Annotated[
-        bool, option("--all", help="Delete the credentials of all organizations.", is_common=True)
+        bool, option("--all", help="Delete the credentials of all organizations.", in_short_help=True)
     ] = False,
     as_json: options.Json = False,
 ) -> ExitCode:

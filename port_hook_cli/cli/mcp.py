@@ -31,7 +31,7 @@ def mcp(
         option(
             "--allow-send",
             help="Offer the tools that send requests: replay, trigger, check and report.",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False,
     to: Annotated[
@@ -39,7 +39,7 @@ def mcp(
         options.target(
             "With --allow-send: the target of replays and triggers. It may be on another machine.",
             no_effect=(NoEffect("Nothing is sent", without=("--allow-send",)),),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     skill: Annotated[
@@ -48,7 +48,7 @@ def mcp(
             "--skill",
             help="Print SKILL.md, which teaches coding agents to use the commands, and exit.",
             excludes=("--allow-send",),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False,
     store: options.Store = None,

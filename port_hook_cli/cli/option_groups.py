@@ -149,7 +149,7 @@ class Declaration(NamedTuple):
     choices: tuple[str, ...] = ()
     """The values that completion offers if neither the type nor the metavar contains them."""
     may_be_empty: bool = False
-    is_common: bool = False
+    in_short_help: bool = False
     """Whether `--help` shows the option. For a command without common options, the help shows all options."""
     is_shared: bool = False
     """Whether several commands have the option, so that their help only names it."""
@@ -180,10 +180,10 @@ def _declared(info: Any, declaration: Declaration) -> Any:
 
 
 def also(
-    *, excludes: tuple[str, ...] = (), no_effect: tuple[NoEffect, ...] = (), is_common: bool = False
+    *, excludes: tuple[str, ...] = (), no_effect: tuple[NoEffect, ...] = (), in_short_help: bool = False
 ) -> Mapping[str, Any]:
     """Return a command's additional declarations for a shared option, for `Annotated`."""
-    return {"excludes": excludes, "no_effect": no_effect, "is_common": is_common}
+    return {"excludes": excludes, "no_effect": no_effect, "in_short_help": in_short_help}
 
 
 Group = TypeVar("Group")
@@ -257,7 +257,7 @@ def _declaration_of(hint: Any) -> Declaration:
         declaration = declaration._replace(
             excludes=(*declaration.excludes, *rules["excludes"]),
             no_effect=(*declaration.no_effect, *rules["no_effect"]),
-            is_common=declaration.is_common or rules["is_common"],
+            in_short_help=declaration.in_short_help or rules["in_short_help"],
         )
     return declaration
 

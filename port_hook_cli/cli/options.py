@@ -70,9 +70,11 @@ def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER) -> 
     return option(flag, metavar="S", min=least, help=text, callback=finite, trust=trust)
 
 
-def target(text: str, *, trust: Trust = NEVER, no_effect: tuple[NoEffect, ...] = (), is_common: bool = False) -> Any:
+def target(
+    text: str, *, trust: Trust = NEVER, no_effect: tuple[NoEffect, ...] = (), in_short_help: bool = False
+) -> Any:
     """Return the option --to for `Annotated`, the target of requests. `text` is its help."""
-    return option("--to", metavar="URL|PORT", help=text, trust=trust, no_effect=no_effect, is_common=is_common)
+    return option("--to", metavar="URL|PORT", help=text, trust=trust, no_effect=no_effect, in_short_help=in_short_help)
 
 
 def kafka_brokers(to: str | None) -> tuple[str, ...]:

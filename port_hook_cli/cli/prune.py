@@ -34,17 +34,19 @@ def prune(
             metavar="TIME",
             help="Delete captures older than 7d or 12h, or from before 2026-05-01.",
             excludes=("--keep",),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     keep: Annotated[
         int | None,
-        option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the latest N captures.", is_common=True),
+        option(
+            "--keep", metavar="N", min=0, max=_MOST, help="Delete all but the latest N captures.", in_short_help=True
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, option("--dry-run", help="Count the captures without deleting them.", is_common=True)
+        bool, option("--dry-run", help="Count the captures without deleting them.", in_short_help=True)
     ] = False,
-    yes: Annotated[bool, option("--yes", "-y", help="Delete without asking.", is_common=True)] = False,
+    yes: Annotated[bool, option("--yes", "-y", help="Delete without asking.", in_short_help=True)] = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:

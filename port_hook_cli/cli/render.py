@@ -39,12 +39,14 @@ def render(
             help="A file with JSON for the expressions, or - for stdin.",
             metavar="FILE|-",
             stdin="the data",
-            is_common=True,
+            in_short_help=True,
         ),
     ],
     strict: Annotated[
         bool,
-        option("--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE, is_common=True),
+        option(
+            "--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE, in_short_help=True
+        ),
     ] = False,
     json: options.Json = False,
 ) -> ExitCode:

@@ -44,7 +44,7 @@ class ReplayTarget:
             "Default: where it went before, your handler, or 8000. Also lambda:// or kafka://HOST:PORT.",
             trust=HANDLER_HERE,
         ),
-        also(is_common=True),
+        also(in_short_help=True),
     ] = None
     timeout_s: options.ResponseTimeout = 40.0
 
@@ -74,7 +74,7 @@ class ReplayResponses:
         bool,
         option(
             "--compare",
-            is_common=True,
+            in_short_help=True,
             help="Compare with the recorded response. Exits with code 1 if they differ.",
             no_effect=(_DRY,),
         ),
@@ -88,7 +88,7 @@ class ReplayResponses:
             no_effect=(NoEffect("Nothing is compared", without=("--compare",)),),
         ),
     ] = None
-    expect_status: Annotated[options.ExpectStatus, also(is_common=True)] = None
+    expect_status: Annotated[options.ExpectStatus, also(in_short_help=True)] = None
 
     def expectation(self) -> Expectation | None:
         """Return the expected status, or None without --expect-status.
@@ -118,7 +118,7 @@ class ReplayChanges:
         list[str] | None,
         option(
             "--set",
-            is_common=True,
+            in_short_help=True,
             metavar="PATH=JSON",
             help="Change a value; +PATH=JSON adds one (repeatable).",
             no_effect=(_CAPTURED,),
@@ -134,7 +134,7 @@ class ReplayChanges:
         ),
     ] = None
     edit: Annotated[
-        bool, option("--edit", is_common=True, help="Edit the body in your editor first.", no_effect=(_CAPTURED,))
+        bool, option("--edit", in_short_help=True, help="Edit the body in your editor first.", no_effect=(_CAPTURED,))
     ] = False
     method: Annotated[str | None, option("--method", "-X", metavar="M", help="Send the request with this method.")] = (
         None
@@ -207,7 +207,7 @@ class ReplaySeries:
             metavar="N",
             min=1,
             max=MOST_SENDS,
-            is_common=True,
+            in_short_help=True,
             help="Send it N times, and print percentiles.",
         ),
     ] = 1
@@ -255,7 +255,7 @@ class ReplaySeries:
 class ReplayOutput:
     """The output options."""
 
-    dry_run: Annotated[options.DryRun, also(is_common=True)] = False
+    dry_run: Annotated[options.DryRun, also(in_short_help=True)] = False
     json: Annotated[options.Json, also(no_effect=(_DRY,))] = False
 
 
@@ -267,7 +267,7 @@ class ReplaySources:
         bool,
         option(
             "--failed",
-            is_common=True,
+            in_short_help=True,
             help="Send all captures that failed, oldest first.",
             excludes=("a SOURCE",),
         ),
@@ -276,7 +276,7 @@ class ReplaySources:
         bool,
         option(
             "--missed",
-            is_common=True,
+            in_short_help=True,
             help="Send the requests of runs in progress that no listener here received.",
             excludes=("a SOURCE", "--failed", "--as-captured", "--compare", "--times"),
         ),
@@ -298,7 +298,7 @@ class ReplaySources:
         str | None,
         option(
             "--since",
-            is_common=True,
+            in_short_help=True,
             metavar="TIME",
             help="With --failed or --missed: since 10m, 2h, yesterday or a date.",
             no_effect=(NoEffect("Nothing is searched", without=("--failed", "--missed")),),

@@ -57,12 +57,12 @@ class ReportOptions:
             help="End the run with this status. Sends it last.",
             excludes=(_COMMAND,),
             case_sensitive=False,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     log: Annotated[
         list[str] | None,
-        option("--log", help="A log message (repeatable). Sends messages in order.", metavar="T", is_common=True),
+        option("--log", help="A log message (repeatable). Sends messages in order.", metavar="T", in_short_help=True),
     ] = None
     summary: Annotated[
         str | None,
@@ -71,7 +71,7 @@ class ReportOptions:
             help="The run's summary, or @FILE to read it.",
             metavar="T|@FILE",
             may_be_empty=True,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     label: Annotated[
@@ -81,12 +81,12 @@ class ReportOptions:
             help="The status label shown next to the run.",
             metavar="T",
             may_be_empty=True,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     link: Annotated[
         list[str] | None,
-        option("--link", help="A link for the run's page (repeatable).", metavar="URL", is_common=True),
+        option("--link", help="A link for the run's page (repeatable).", metavar="URL", in_short_help=True),
     ] = None
     output: Annotated[
         list[str] | None,
@@ -94,7 +94,7 @@ class ReportOptions:
             "--output",
             help="The output of a workflow node run: a JSON object, or one value at a path (repeatable).",
             metavar="JSON|@FILE|PATH=JSON",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     external_run_id: Annotated[
@@ -161,10 +161,10 @@ def report_run(
             "--pending",
             help="Send saved reports that haven't reached Port.",
             excludes=(_COMMAND, *_REPORTS),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False,
-    dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,), is_common=True)] = False,
+    dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,), in_short_help=True)] = False,
     as_json: Annotated[options.Json, also(excludes=(_COMMAND,))] = False,
     credentials: options.CredentialOptions,
     store: options.Store = None,

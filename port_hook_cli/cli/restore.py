@@ -36,14 +36,14 @@ def restore(
     ] = None,
     dry_run: Annotated[
         bool,
-        option("--dry-run", help="Show what would be restored, without changing anything.", is_common=True),
+        option("--dry-run", help="Show what would be restored, without changing anything.", in_short_help=True),
     ] = False,
     overwrite: Annotated[
-        bool, option("--overwrite", help="Restore even if someone else changed it since.", is_common=True)
+        bool, option("--overwrite", help="Restore even if someone else changed it since.", in_short_help=True)
     ] = False,
     yes: Annotated[
         bool,
-        option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay.", is_common=True),
+        option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay.", in_short_help=True),
     ] = False,
     as_json: options.Json = False,
     *,

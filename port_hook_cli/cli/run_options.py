@@ -56,7 +56,7 @@ class RunContents:
             help="An input, read by its declared type; NAME:=JSON, or @FILE (repeatable).",
             completes="input_files",
             stdin=_inputs_on_stdin,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     with_: Annotated[
@@ -68,7 +68,7 @@ class RunContents:
             completes="run_files",
             choices=tuple(f"{name}=" for name in RUN_FILES),
             stdin=_file_on_stdin,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
 

@@ -58,11 +58,11 @@ def runs(
             "--watch",
             help="Follow the run until it ends. Exits with code 1 unless it ends as SUCCESS.",
             no_effect=(NoEffect("No run is followed", without=(_RUN,)),),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False,
     active: Annotated[
-        bool, option("--active", help="List only runs that haven't ended.", no_effect=(_ONE,), is_common=True)
+        bool, option("--active", help="List only runs that haven't ended.", no_effect=(_ONE,), in_short_help=True)
     ] = False,
     missed: Annotated[
         bool,
@@ -70,7 +70,7 @@ def runs(
             "--missed",
             help="List only action runs whose requests went to this store's listeners, but were not captured.",
             no_effect=(_ONE,),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False,
     action: Annotated[
@@ -81,7 +81,7 @@ def runs(
             metavar="NAME",
             completes="captured_actions",
             no_effect=(_ONE,),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     since: Annotated[
@@ -91,7 +91,7 @@ def runs(
             help="List only runs that started since this time: 10m, 2h, 3d, or 2026-05-01T13:30.",
             metavar="TIME",
             no_effect=(_ONE,),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     limit: Annotated[
@@ -105,7 +105,7 @@ def runs(
             max=1000,
             trust=Trust(1.0, 1000.0),
             no_effect=(_ONE,),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = 20,
     as_json: options.Json = False,

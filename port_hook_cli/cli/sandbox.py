@@ -74,7 +74,7 @@ class SandboxContent:
             "--state",
             help="Save everything in this file and load it at the next start.",
             metavar="FILE",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
 
@@ -129,7 +129,7 @@ class SandboxBehavior:
             "--strict",
             help="Reject unknown runs, and entities that don't match their blueprints.",
             trust=ANY_VALUE,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False
     allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations even to other machines.")] = False
@@ -188,7 +188,7 @@ def sandbox(
             min=0,
             max=65535,
             trust=ANY_VALUE,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = 0,
     *,
@@ -200,11 +200,11 @@ def sandbox(
             "--env-file",
             help="Write the credentials to this file, which only you can read, instead of printing them.",
             metavar="FILE",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None,
     inspect: Annotated[
-        bool, option("--inspect", help="Show requests and runs in the browser.", is_common=True)
+        bool, option("--inspect", help="Show requests and runs in the browser.", in_short_help=True)
     ] = False,
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0,
     as_json: options.Json = False,

@@ -44,7 +44,7 @@ class TriggerTarget:
             "kafka://HOST:PORT publishes Port's Kafka message to a broker on this machine.",
             trust=HANDLER_HERE,
             no_effect=_IN_PORT,
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     route: Annotated[
@@ -94,7 +94,7 @@ class TriggerRun(RunContents):
             metavar="NODE",
             help="Run the workflow from this node.",
             no_effect=(NoEffect("Port does not document how to run a workflow from a node", beside=("--via-port",)),),
-            is_common=True,
+            in_short_help=True,
         ),
     ] = None
     output_of: Annotated[
@@ -214,14 +214,14 @@ class TriggerSignature:
 class TriggerInPort:
     """The options for the run in Port, and for calls of Port's API."""
 
-    via_port: Annotated[bool, option("--via-port", help="Start it in Port: real work.", is_common=True)] = False
+    via_port: Annotated[bool, option("--via-port", help="Start it in Port: real work.", in_short_help=True)] = False
     wait_s: Annotated[
         float,
         options.seconds(
             "--wait",
             "Follow the run for S seconds, in the sandbox or in Port. In a workflow, each report has S seconds.",
         ),
-        also(no_effect=(NoEffect("Nothing is sent", beside=("--dry-run", "--format")),), is_common=True),
+        also(no_effect=(NoEffect("Nothing is sent", beside=("--dry-run", "--format")),), in_short_help=True),
     ] = 0.0
 
 
@@ -235,14 +235,14 @@ class TriggerOutput:
             "--list",
             help="List what can be triggered in the file or directory ACTION. Default: the current directory, actions/ "
             "and workflows/.",
-            is_common=True,
+            in_short_help=True,
         ),
     ] = False
-    dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT, is_common=True)] = False
+    dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT, in_short_help=True)] = False
     output: Annotated[
         str | None,
         options.request_format(REQUEST_FORMATS, "Print the signed request without sending it:", no_effect=_IN_PORT),
-        also(is_common=True),
+        also(in_short_help=True),
     ] = None
     json: Annotated[options.Json, also(excludes=("--format",))] = False
 

@@ -57,7 +57,7 @@ def verify(
         str | None,
         option(
             "--body",
-            is_common=True,
+            in_short_help=True,
             help="A file with the raw body, or - for stdin.",
             metavar="FILE|-",
             stdin="the body",
@@ -67,7 +67,7 @@ def verify(
         str | None,
         option(
             "--signature",
-            is_common=True,
+            in_short_help=True,
             help="The x-port-signature header's value. With a request: the signature that your code computed.",
             metavar="S",
             may_be_empty=True,
@@ -77,7 +77,7 @@ def verify(
         str | None,
         option(
             "--timestamp",
-            is_common=True,
+            in_short_help=True,
             help="The x-port-timestamp header's value. With a request: the timestamp that your code signed.",
             metavar="T",
             may_be_empty=True,
