@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -171,6 +172,12 @@ class Command(TyperCommand):
         return groups
 
 
+def _without_range(text: str) -> str:
+    """Return a help text without typer's range, such as `; x>=0]`. The error for a wrong value has it in words."""
+    text = re.sub(r"(; |  \[)[\d.<=]*x[<>=\d.]+\]$", lambda it: "]" if ";" in it[0] else "", text)
+    return re.sub(r"(default: \d+)\.0\]$", r"\1]", text)
+
+
 def _write_rest(hidden: int, shared: Sequence[str], formatter: Any) -> None:
     """Write how many of the command's own options are hidden, and the names of the options of several commands."""
     if hidden or shared:
@@ -182,7 +189,8 @@ def _write_rest(hidden: int, shared: Sequence[str], formatter: Any) -> None:
 
 
 def _write_section(title: str, parameters: Iterable[Any], ctx: Any, formatter: Any) -> None:
-    records = [record for parameter in parameters if (record := parameter.get_help_record(ctx))]
+    found = [record for parameter in parameters if (record := parameter.get_help_record(ctx))]
+    records = [(names, _without_range(text)) for names, text in found]
     if records:
         with formatter.section(title):
             formatter.write_dl(records)

@@ -66,7 +66,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "runs": ("port-hook runs", "port-hook runs r_QOz6WoOB1Q2lmhZZ", "port-hook runs last --watch"),
     "report-run": (
         "port-hook report-run last --status success",
-        "port-hook report-run r_QOz6WoOB1Q2lmhZZ --log-file build.log --status failure",
+        "port-hook report-run last --status failure --log-file build.log",
         "port-hook report-run r_QOz6WoOB1Q2lmhZZ -- ./deploy.sh",
     ),
     "demo": ("port-hook demo",),

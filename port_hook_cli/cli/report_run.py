@@ -54,7 +54,8 @@ class ReportOptions:
         RunStatus | None,
         option(
             "--status",
-            help="End the run with this status. Sends it last.",
+            help="End the run with this status: success, failure (or failed) or cancelled. Sends it last.",
+            metavar="STATUS",
             excludes=(_COMMAND,),
             case_sensitive=False,
             in_short_help=True,
@@ -92,8 +93,8 @@ class ReportOptions:
         list[str] | None,
         option(
             "--output",
-            help="The output of a workflow node run: a JSON object, or one value at a path (repeatable).",
-            metavar="JSON|@FILE|PATH=JSON",
+            help="The output of a workflow node run: a JSON object, @FILE, or one value at a path (repeatable).",
+            metavar="JSON|PATH=JSON",
             in_short_help=True,
         ),
     ] = None
@@ -108,6 +109,7 @@ class ReportOptions:
             help="A file to send as log messages, or - to send stdin as it arrives.",
             metavar="FILE|-",
             excludes=(_COMMAND,),
+            in_short_help=True,
         ),
     ] = None
     log_level: Annotated[

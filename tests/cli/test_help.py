@@ -22,7 +22,7 @@ def test_help_shows_examples_and_then_the_options_by_group(run: Run) -> None:
         for example in EXAMPLES.get(name, ()):
             assert " ".join(example.split()) in " ".join(out.split())
         # Each value in the words of a user.
-        assert re.findall(r"<\w+(?: range)?>|\{[A-Z][^|}]*\}|\.{4}", out) == []
+        assert re.findall(r"<\w+(?: range)?>|\{[A-Z][^|}]*\}|\.{4}|x[<>]=|: \d+\.0\]", out) == []
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120"])
