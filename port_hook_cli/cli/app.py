@@ -199,13 +199,14 @@ class CommandGroup(TyperGroup):
 
 
 def _show_topic(name: str, ctx: Any) -> None:
-    """Show a page about several commands, and end. Return if `name` is not a topic."""
+    """Show a page about several commands, and end. Return if `name` is not like a topic."""
+    from port_hook_cli.cli.habits import closest
     from port_hook_cli.cli.topics import TOPICS
 
-    if name in TOPICS:
+    if topic := closest(name, TOPICS):
         from port_hook_cli.cli.command import print_page
 
-        print_page(TOPICS[name], ctx)
+        print_page(TOPICS[topic], ctx)
         raise typer.Exit
 
 

@@ -33,7 +33,7 @@ _URLS = ("--url", "--target", "--destination", "--endpoint", "--forward", "--han
 _BODIES = ("--data", "--data-raw", "--data-binary", "-d", "--body", "--payload", "--raw")
 _CAPTURED = ("show", "replay", "verify", "export", "diff")
 _WITH_MORE = ("listen", "replay", "trigger", "check", "sandbox", "report-run", "port-agent")
-_FILED = ("sign", "verify", "replay", "trigger", "agent", "check")
+_FILED = ("sign", "verify", "replay", "trigger", "port-agent", "check")
 
 # If several habits apply, the first counts.
 HABITS: Sequence[Habit] = (
@@ -122,9 +122,10 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("list", "ls", "events", "history", "requests"), _CAPTURES),
     **dict.fromkeys(("run", "status", "logs", "log"), _RUNS),
     **dict.fromkeys(("invoke", "execute", "exec", "fire", "call"), _TRIGGER),
+    **dict.fromkeys(("action", "actions", "workflow", "workflows"), "Run `port-hook trigger --list`."),
     **dict.fromkeys(("resend", "retry", "send", "repeat", "post"), "Run `port-hook replay last`."),
     **dict.fromkeys(("get", "view", "cat", "describe", "print"), "Run `port-hook show last`."),
-    **dict.fromkeys(("curl", "httpie", "har", "postman"), "Run `port-hook export last --format FORMAT`."),
+    **{name: f"Run `port-hook export last --format {name}`." for name in ("curl", "httpie", "har", "postman")},
     **dict.fromkeys(("ui", "web", "dashboard", "open", "browse"), "Run `port-hook inspect`."),
     **dict.fromkeys(
         ("test", "lint", "audit", "find-fault", "debug", "fix", "fault"),
@@ -132,7 +133,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     ),
     **dict.fromkeys(("report", "update-run", "finish", "log-run"), "Run `port-hook report-run RUN_ID`."),
     **dict.fromkeys(
-        ("config", "configure", "settings"), "Run `port-hook init` for defaults, `port-hook login` for credentials."
+        ("config", "configure", "settings"), "Run `port-hook help settings`, or `port-hook init` for port-hook.toml."
     ),
     **dict.fromkeys(("auth", "signin", "sign-in"), "Run `port-hook login`."),
     **dict.fromkeys(("whoami", "diagnose", "ping"), "Run `port-hook doctor`."),

@@ -54,6 +54,7 @@ def test_short_help_says_how_to_see_the_other_options(run: Run) -> None:
     [
         ("options", "--secret-file PATH|-"),
         ("settings", "PORT_HOOK_INSECURE_API"),
+        ("setting", "PORT_HOOK_INSECURE_API"),
         ("exit-codes", "  130  interrupted with Ctrl-C"),
     ],
 )
