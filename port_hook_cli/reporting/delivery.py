@@ -13,8 +13,8 @@ from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.responses import run_ended
 from port_hook_cli.reporting.kept_report import KeptReport, KeptReports, kept_call
-from port_hook_cli.reporting.report import DeliveryApi, reported_by
-from port_hook_cli.runs.updates import Call, Purpose, Reported, ended_status, is_node_run, log_calls
+from port_hook_cli.reporting.report import DeliveryApi, known_end, reported_by
+from port_hook_cli.runs.updates import Call, Purpose, Reported, is_node_run, log_calls
 from port_hook_cli.text.safe import plain_output
 
 _MOST_PAGES = 200
@@ -110,9 +110,7 @@ class ReportDelivery:
 
     async def _check_in_progress(self, api: DeliveryApi) -> None:
         """Raise RunEndedError if the run has ended, unless this report ended it."""
-        if is_node_run(self._run_id):
-            return  # Port has no route that returns a node run, but it rejects calls for an ended run
-        status = ended_status(await api.get_run(self._run_id))
+        status = await known_end(api, self._run_id)
         if status is None:
             return
         state = self._report.state

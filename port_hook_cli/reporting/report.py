@@ -9,6 +9,7 @@ import io
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, BinaryIO, Protocol
 
 from port_hook_cli.errors import PortApiError, UsageError
@@ -56,7 +57,9 @@ async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str
     and execution agent.
     """
     if plan.last_calls:
-        await _check_in_progress(api, plan.run_id)
+        status = await known_end(api, plan.run_id)
+        if status is not None:
+            raise run_ended(plan.run_id, status)
     sent: list[Call] = []
     try:
         async for call in planned_calls(plan, streamed):
@@ -79,12 +82,20 @@ async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = 
         yield call
 
 
-async def _check_in_progress(api: RunApi, run_id: str) -> None:
+async def known_end(api: RunApi, run_id: str) -> str | None:
+    """Return the final status of a run, or None if it is not known to have ended.
+
+    Port has no route that returns a node run, but it rejects calls for an ended run. For an unknown run, the report
+    itself gets the 404, unless a sandbox creates the run.
+    """
     if is_node_run(run_id):
-        return  # Port has no route that returns a node run, but it rejects calls for an ended run
-    status = ended_status(await api.get_run(run_id))
-    if status is not None:
-        raise run_ended(run_id, status)
+        return None
+    try:
+        return ended_status(await api.get_run(run_id))
+    except PortApiError as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
 
 
 def _sent_before(sent: Sequence[Call]) -> str:

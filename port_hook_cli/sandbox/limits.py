@@ -86,9 +86,9 @@ TOKEN_LIFETIME_S = 3 * 60 * 60
 class ApiRules:
     """The rules that define which calls the sandbox's API accepts.
 
-    The first use of a well-formed run ID creates the run, unless `strict_runs` is set. With `strict`, entities are
-    checked against their blueprints. With `any_entity`, clients can create an entity twice, and change or delete an
-    unknown entity, so that a handler can repeat the same work. A token is valid for `token_lifetime_s` seconds.
+    The first report about a well-formed run ID creates the run, unless `strict_runs` is set. With `strict`, entities
+    are checked against their blueprints. With `any_entity`, clients can create an entity twice, and change or delete
+    an unknown entity, so that a handler can repeat the same work. A token is valid for `token_lifetime_s` seconds.
     """
 
     strict_runs: bool = False

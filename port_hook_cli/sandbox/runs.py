@@ -40,8 +40,8 @@ _MAX_LOGS = 50
 def show_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return the response to a GET of one run."""
     check_query(request, max_limit=_MAX_RUNS)
-    run, is_new = find_run(state, run_id)
-    return run_response(run, is_new, {"run": run.document()})
+    run = known_run(state, run_id)
+    return ok({"run": run.document()}, run_id=run.id)
 
 
 def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -83,10 +83,10 @@ def set_response(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRe
 def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
     """Return up to 50 log entries, oldest first."""
     check_query(request, max_limit=_MAX_LOGS)
-    run, is_new = find_run(state, run_id)
+    run = known_run(state, run_id)
     start = int(float(request.query.get("offset", "0")))
     logs = run.logs[start : start + int(float(request.query.get("limit", _MAX_LOGS)))]
-    return run_response(run, is_new, {"runLogs": logs})
+    return ok({"runLogs": logs}, run_id=run.id)
 
 
 def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
@@ -203,8 +203,8 @@ def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def list_approvers(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
     """Return the users who may approve a run: all users, or none if the run needs no approval."""
-    run, is_new = find_run(state, run_id)
-    return run_response(run, is_new, {"approvers": organization.users() if run.start.required_approval else []})
+    run = known_run(state, run_id)
+    return ok({"approvers": organization.users() if run.start.required_approval else []}, run_id=run.id)
 
 
 def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
@@ -247,12 +247,18 @@ def update(
 
 
 def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
-    """Return a run and whether it was just created. Raises Rejected with 404 for an unknown run."""
+    """Return the run of a report, and whether it was just created. Raises Rejected with 404 for an unknown run."""
     run, is_new = state.find_run(run_id)
+    return run or known_run(state, run_id), is_new
+
+
+def known_run(state: SandboxState, run_id: str) -> SandboxRun:
+    """Return a run, and never create it. Raises Rejected with 404 for an unknown run."""
+    run = state.known_run(run_id)
     if run is None:
         kind = "node" if is_node_run(run_id) else "action"
         raise not_found(f"The {kind} run with identifier", run_id)
-    return run, is_new
+    return run
 
 
 def check_open(run: SandboxRun) -> None:

@@ -54,12 +54,12 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
     assert (process.returncode, out) == (ExitCode.OK, "")
     assert list(env) == ["PORT_CLIENT_ID", "PORT_CLIENT_SECRET", "PORT_API_URL", "PORT_BASE_URL", "PORT_API_BASE_URL"]
     assert env["PORT_API_URL"] == env["PORT_BASE_URL"] == env["PORT_API_BASE_URL"]
-    calls = [text.split(maxsplit=1)[1].rstrip() for text in lines[1:]]
+    path, calls = f"/v1/actions/runs/{RUN_ID}", [text.split(maxsplit=1)[1].rstrip() for text in lines[1:]]
     assert calls[:6] == [
         "POST /v1/auth/access_token 200  issued a token",
-        f"GET /v1/actions/runs/{RUN_ID}?version=v2 200  created the unknown run",
-        f'POST /v1/actions/runs/{RUN_ID}/logs 201  log "hi \\u001b[2J"',
-        f"PATCH /v1/actions/runs/{RUN_ID} 200  status SUCCESS",
+        f'GET {path}?version=v2 404  not_found: The action run with identifier "{RUN_ID}" was not found',
+        f'POST {path}/logs 201  log "hi \\u001b[2J"; created the unknown run',
+        f"PATCH {path} 200  status SUCCESS",
         "POST /v1/auth/access_token 200  issued a token",
         f"POST /v1/actions/nowhere/runs 202  started {run_id} for you@example.com",
     ]
@@ -97,7 +97,7 @@ def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call_and
             entities = [{"identifier": name, "properties": {name: 1}} for name in ("cpu", "ram")]
             answers = [port.post("/v1/blueprints/vm/entities", json=entity) for entity in entities]
             started = port.post("/v1/actions/create_vm/runs", json={"properties": {"title": "x"}})
-        records = [checked(json.loads(line(process))) for _ in range(8)]
+        records = [checked(json.loads(line(process))) for _ in range(9)]
         process.terminate()
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (ExitCode.OK, "", "")

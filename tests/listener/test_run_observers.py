@@ -139,7 +139,7 @@ async def test_reporter_prints_a_notice_when_the_handler_has_reported_the_run(po
 
 
 async def test_reporter_shows_a_failure_and_reports_the_next_run(port: FlakyPort) -> None:
-    port.script.append(Fault(status=404))
+    port.script += [Fault(status=404)] * 2  # the second is the report's own
     screen = Screen()
     observer = reporter(port, screen)
     await finish(observer, *[a_capture(response=FINE)] * 2)

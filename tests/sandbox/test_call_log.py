@@ -31,7 +31,10 @@ async def listed(client: httpx.AsyncClient, query: str = "") -> list[dict[str, A
 
 async def test_log_has_each_call_with_its_run_and_status() -> None:
     ticks = count(NOW * 1000)
-    async with sandbox_with(now=lambda: next(ticks) / 1000 + 0.0004) as sandbox, a_client(sandbox) as client:
+    async with (
+        sandbox_with(now=lambda: next(ticks) / 1000 + 0.0004, runs=[RUN_ID]) as sandbox,
+        a_client(sandbox) as client,
+    ):
         await client.get(f"{RUN}?version=v2")
         await client.patch(RUN.removeprefix("/v1"), json={"status": "SUCCESS"})
         document = (await client.get(CALLS)).json()
@@ -123,7 +126,7 @@ async def test_invalid_query_of_the_log_is_rejected(client: httpx.AsyncClient) -
 async def test_reading_the_log_is_neither_printed_nor_logged_nor_limited() -> None:
     for spelled in (CALLS, f"/v1{CALLS}"):
         events: list[ApiEvent] = []
-        limited = sandbox_with(on_event=events.append, call_rate=CallRate(2))
+        limited = sandbox_with(on_event=events.append, call_rate=CallRate(2), runs=[RUN_ID])
         async with limited as sandbox, a_client(sandbox) as client:
             for _ in range(4):
                 assert (await client.get(spelled)).status_code == 200

@@ -93,7 +93,7 @@ async def test_call_needs_a_valid_token_with_or_without_a_scheme(sandbox: Sandbo
 async def test_token_expires() -> None:
     clock = [NOW]
     async with (
-        sandbox_with(now=lambda: clock[0], token_lifetime_s=60) as sandbox,
+        sandbox_with(now=lambda: clock[0], token_lifetime_s=60, runs=[RUN_ID]) as sandbox,
         httpx.AsyncClient(base_url=sandbox.url, verify=NO_TLS) as client,
     ):
         headers = {"authorization": f"Bearer {await token_of(client, sandbox)}"}
@@ -384,7 +384,10 @@ async def test_run_with_an_empty_entity_identifier_shows_it() -> None:
 
 async def test_calls_over_the_rate_limit_get_429_with_retry_after() -> None:
     clock = [NOW]
-    async with sandbox_with(now=lambda: clock[0], call_rate=CallRate(3)) as sandbox, a_client(sandbox) as client:
+    async with (
+        sandbox_with(now=lambda: clock[0], call_rate=CallRate(3), runs=[RUN_ID]) as sandbox,
+        a_client(sandbox) as client,
+    ):
         assert (await client.get(RUN)).status_code == 200
         clock[0] += 12.5
         assert (await client.get(RUN)).status_code == 200

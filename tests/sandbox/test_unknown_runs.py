@@ -23,8 +23,12 @@ DELIVERY: dict[str, Any] = {
 }
 
 
-async def test_unknown_run_is_created_without_an_action(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
-    run = (await client.get(RUN)).json()["run"]
+async def test_report_creates_an_unknown_run_and_a_read_does_not(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+    node_run = "/v1/workflows/nodes/runs/wfnr_0000000000000001"
+    for path in (RUN, f"{RUN}/logs", f"{RUN}/approvers", node_run, f"{node_run}/logs"):
+        assert (await rejection(client.get(path)))[:2] == (404, "not_found")
+    assert UNKNOWN not in sandbox.runs
+    run = (await client.patch(RUN, json={})).json()["run"]
     assert (run["status"], run["action"]["identifier"], run["properties"]) == ("IN_PROGRESS", "unknown", {})
     assert run["madeUp"] is True
     assert UNKNOWN in sandbox.runs

@@ -16,7 +16,7 @@ from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.agent import AGENT, CLAIM_S, DEFAULT_CLAIMED, claim_matching
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, not_found, ok, read_body
 from port_hook_cli.sandbox.run import SandboxRun
-from port_hook_cli.sandbox.runs import describe_update, find_run, run_response, update
+from port_hook_cli.sandbox.runs import describe_update, find_run, known_run, run_response, update
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import claimed_document, node_run_document
 from port_hook_cli.text.safe import brief
@@ -232,8 +232,8 @@ def _update_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> Ap
 
 def _show_made_up(state: SandboxState, run_id: str) -> ApiResponse:
     """Return the response to a GET for a node run without a workflow. Only the sandbox has this route."""
-    run, is_new = find_run(state, run_id)
-    return run_response(run, is_new, {"nodeRun": run.document()})
+    run = known_run(state, run_id)
+    return ok({"nodeRun": run.document()}, run_id=run.id)
 
 
 def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
@@ -249,8 +249,8 @@ def _list_logs_of_made_up(state: SandboxState, run_id: str) -> ApiResponse:
 
     The log has the name that Port's own CLI reads. The log of an action run has another name.
     """
-    run, is_new = find_run(state, run_id)
-    return run_response(run, is_new, {"logs": run.logs})
+    run = known_run(state, run_id)
+    return ok({"logs": run.logs}, run_id=run.id)
 
 
 def _claimed_made_up(state: SandboxState, body: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
