@@ -47,7 +47,7 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, known_secrets
 from port_hook_cli.signatures.own_code import Computed
-from port_hook_cli.text.durations import parse_since
+from port_hook_cli.text.durations import parse_period
 from port_hook_cli.text.remark import note, plain
 from port_hook_cli.text.secret import Masker
 
@@ -74,8 +74,12 @@ _PATTERN_OF_STATUS = "^[1-5]([0-9][0-9]|xx)$"
         "status_code": a_text(
             "Find only captures with this response status, such as 500 or 5xx.", pattern=_PATTERN_OF_STATUS
         ),
-        "failed": a_flag("Find only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
-        "since": a_text("Find only captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", minLength=1),
+        "failed": a_flag(
+            "Find only failed captures: a 4xx, 5xx or missing response, from the handler or the listener."
+        ),
+        "since": a_text(
+            "Find only captures since this time: 10m, 2h, 3d, a date, or a range: A..B, A.. or ..B.", minLength=1
+        ),
         "limit": a_count("List at most this many.", 1, 100, DEFAULT_LIMIT),
         "skip": a_count("Skip this many of the latest matches.", 0, 1_000_000, 0),
     },
@@ -128,11 +132,13 @@ def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
     from port_hook_cli.captures.store.statements import StoreFilter
 
     verdict, code, since = (arguments.get(name) for name in ("verdict", "status_code", "since"))
+    since_s, until_s = (None, None) if since is None else parse_period(since, now=workspace.runtime.now())
     return StoreFilter(
         action=arguments.get("action"),
         status=None if verdict is None else Status(verdict),
         run_id=arguments.get("run_id"),
-        since_s=None if since is None else parse_since(since, now=workspace.runtime.now()),
+        since_s=since_s,
+        until_s=until_s,
         text=arguments.get("search", ""),
         response=None if code is None else Expectation.parse(code),
         failed=arguments.get("failed", False),

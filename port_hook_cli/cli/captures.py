@@ -14,7 +14,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import Trust, argument, command, option
+from port_hook_cli.cli.option_groups import Trust, argument, command, option, option_group
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.payload import is_run_id
@@ -37,17 +37,10 @@ _NONE = (
 )
 
 
-@command
-def captures(
-    ctx: typer.Context,
-    text: Annotated[
-        str | None,
-        argument(
-            metavar="[TEXT]",
-            help="List only captures of this run, or with this text in path, query, headers or body (ignoring case).",
-            completes="runs",
-        ),
-    ] = None,
+@option_group()
+class CaptureFilters:
+    """The options that select captures."""
+
     action: Annotated[
         str | None,
         option(
@@ -57,7 +50,7 @@ def captures(
             completes="captured_actions",
             in_short_help=True,
         ),
-    ] = None,
+    ] = None
     verdict: Annotated[
         Status | None,
         option(
@@ -67,7 +60,7 @@ def captures(
             case_sensitive=False,
             in_short_help=True,
         ),
-    ] = None,
+    ] = None
     status: Annotated[
         str | None,
         option(
@@ -76,24 +69,24 @@ def captures(
             metavar="CODE|5xx",
             in_short_help=True,
         ),
-    ] = None,
+    ] = None
     failed: Annotated[
         bool,
         option(
             "--failed",
-            help="List only failed captures: the handler responded with a 4xx or 5xx, or not at all.",
+            help="List only failed captures: a 4xx, 5xx or missing response, from the handler or the listener.",
             in_short_help=True,
         ),
-    ] = False,
+    ] = False
     since: Annotated[
         str | None,
         option(
             "--since",
-            help="List only captures since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.",
+            help="List only captures since this time: 10m, 2h, yesterday, a date, or a range: A..B, A.. or ..B.",
             metavar="TIME",
             in_short_help=True,
         ),
-    ] = None,
+    ] = None
     jq: Annotated[
         str | None,
         option(
@@ -101,7 +94,39 @@ def captures(
             help="List only captures whose body matches this jq expression (neither false nor null).",
             metavar="EXPR",
         ),
+    ] = None
+
+    def of(self, text: str, runtime: Runtime) -> StoreFilter:
+        """Return the filter for captures with `text`, which may be a run ID. Raises UsageError."""
+        from port_hook_cli.captures.store.statements import StoreFilter
+        from port_hook_cli.text.durations import parse_period
+
+        since_s, until_s = (None, None) if self.since is None else parse_period(self.since, now=runtime.now())
+        return StoreFilter(
+            action=self.action,
+            status=self.verdict,
+            run_id=text if is_run_id(text) else None,
+            since_s=since_s,
+            until_s=until_s,
+            text="" if is_run_id(text) else text,
+            response=None if self.status is None else _expectation(self.status),
+            failed=self.failed,
+        )
+
+
+@command
+def captures(
+    ctx: typer.Context,
+    *,
+    text: Annotated[
+        str | None,
+        argument(
+            metavar="[TEXT]",
+            help="List only captures of this run, or with this text in path, query, headers or body (ignoring case).",
+            completes="runs",
+        ),
     ] = None,
+    filters: CaptureFilters,
     limit: Annotated[
         int,
         option(
@@ -131,24 +156,12 @@ def captures(
     """
     from port_hook_cli.captures.store.finder import open_body_filter, open_captures
     from port_hook_cli.captures.store.statements import StoreFilter
-    from port_hook_cli.text.durations import parse_period
 
     runtime: Runtime = ctx.obj
-    since_s, until_s = (None, None) if since is None else parse_period(since, now=runtime.now())
-    run_id = text if is_run_id(text) else None
-    wanted = StoreFilter(
-        action=action,
-        status=verdict,
-        run_id=run_id,
-        since_s=since_s,
-        until_s=until_s,
-        text="" if run_id else text or "",
-        response=None if status is None else _expectation(status),
-        failed=failed,
-    )
+    wanted = filters.of(text or "", runtime)
     with (
         open_captures(store, runtime, sayer(runtime), show_only=True) as kept,
-        open_body_filter(jq, sayer(runtime), name="the --jq expression") as bodies,
+        open_body_filter(filters.jq, sayer(runtime), name="the --jq expression") as bodies,
     ):
         if watch:
             _watch(kept, wanted, bodies, runtime, limit=limit, as_json=as_json)
@@ -158,7 +171,7 @@ def captures(
         else:
             has_any = _list_all(kept.listed(wanted, limit=most, bodies=bodies), runtime)
     if not has_any:
-        has_filter = wanted != StoreFilter() or jq is not None
+        has_filter = wanted != StoreFilter() or filters.jq is not None
         for line in ("No captures match.", _no_match_hint(text or "")) if has_filter else _NONE:
             tell(line, runtime)
     return ExitCode.OK
@@ -190,10 +203,14 @@ def _watch(
     """Print the latest captures and then each new capture, on one line each, until Ctrl-C."""
     from port_hook_cli.captures.store.statements import Numbers
     from port_hook_cli.captures.store.watching import CaptureWatch
+    from port_hook_cli.captures.view.compact import RUN_HIDDEN, RUN_HIDDEN_BELOW
 
     watch, place = CaptureWatch(kept, wanted, bodies), _place_of(kept.path)
     known = replace(wanted, numbers=Numbers(upto=watch.seen))
     latest = list(kept.select(known, limit=min(limit, sys.maxsize) or None, bodies=bodies))
+    output = Output(runtime.stdout, runtime.environ)
+    if not as_json and output.is_terminal and output.width < RUN_HIDDEN_BELOW:
+        output.print(RUN_HIDDEN)
     for capture in reversed(latest):
         _print_one(capture, runtime, as_json=as_json)
     while True:

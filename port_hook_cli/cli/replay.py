@@ -201,9 +201,11 @@ def _failed(
 ) -> list[ReplaySource]:
     """Return the failed captures to send, and print how many there are."""
     with open_captures(store, runtime, sayer(runtime)) as captures:
-        failed, done = find_failed(captures, since_s)
+        failed, done, unforwarded = find_failed(captures, since_s)
     wanted = [source for source in failed if ignoring is None or source.recorded is not None]
-    tell_failed(found=done + len(failed), done=done, unforwarded=len(failed) - len(wanted), runtime=runtime)
+    tell_failed(
+        len(wanted), done=done, unforwarded=unforwarded, incomparable=len(failed) - len(wanted), runtime=runtime
+    )
     return wanted
 
 

@@ -268,7 +268,7 @@ class ReplaySources:
         option(
             "--failed",
             in_short_help=True,
-            help="Send all captures that failed, oldest first.",
+            help="Send the captures that your handler failed, oldest first. Rejected requests are not sent.",
             excludes=("a SOURCE",),
         ),
     ] = False

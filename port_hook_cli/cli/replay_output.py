@@ -39,21 +39,21 @@ def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
         tell(f"note: {ready.source.name}: {note.text}{option}", runtime)
 
 
-def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) -> None:
-    """Print how many failed captures are sent, and how many are skipped: succeeded since, or not forwarded."""
-    if done:
-        tell(f"Skipped {done} that {'has' if done == 1 else 'have'} since succeeded.", runtime)
-    if unforwarded:
-        has = "has" if unforwarded == 1 else "have"
-        tell(f"Skipped {unforwarded} that {has} no response to compare with.", runtime)
-    count = found - done - unforwarded
+def tell_failed(count: int, *, done: int, unforwarded: int, incomparable: int, runtime: Runtime) -> None:
+    """Print how many failed captures are sent, and how many are skipped."""
+    for skipped, why in (
+        (unforwarded, "the listener rejected or responded to. `port-hook replay ID` sends one"),
+        (done, f"{'has' if done == 1 else 'have'} since succeeded"),
+        (incomparable, f"{'has' if incomparable == 1 else 'have'} no response to compare with"),
+    ):
+        if skipped:
+            tell(f"Skipped {skipped} that {why}.", runtime)
     if count > 1:
         tell(f"Found {count} failed captures. Sending the oldest first.", runtime)
     elif count:
         tell("Found 1 failed capture.", runtime)
     else:
-        nothing = "No other captures failed." if found else "No captures failed."
-        tell(nothing, runtime)
+        tell("No other captures failed." if done or unforwarded or incomparable else "No captures failed.", runtime)
 
 
 def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime, *, as_lambda: bool) -> None:

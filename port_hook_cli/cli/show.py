@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.latest import LAST, parse_latest
+from port_hook_cli.captures.latest import LAST
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
+from port_hook_cli.text.safe import printable
 
 if TYPE_CHECKING:
+    from port_hook_cli.captures.store.finder import FoundRequest
     from port_hook_cli.captures.store.reader import StoreReader
-    from port_hook_cli.invocations.models import Capture
 
 _MOST_REPLAYS = 10
 _START_OF_ID = r"[0-9a-f]{1,12}"
@@ -31,10 +33,12 @@ def show(
     capture: Annotated[
         str,
         argument(
-            help="A capture ID or its beginning, `last` (the default), `last~1`, `last-replay`, or a run ID.",
-            metavar="ID|last",
+            help="A capture ID or its beginning, `last` (the default), `last~1`, `last-replay`, a run ID, or a capture "
+            "file; - for stdin.",
+            metavar="CAPTURE|FILE|-",
             show_default=False,
-            completes="captures",
+            stdin="the capture",
+            completes="captures_and_files",
         ),
     ] = LAST,
     body: Annotated[
@@ -52,10 +56,13 @@ def show(
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
 
     runtime: Runtime = ctx.obj
-    _refuse_file(capture, runtime)
-    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), reads_files=False)) as finder:
-        found = finder.find(capture).capture
-        replays = [] if body or as_json else list(_replays(found, finder.store()))
+    reads_files = not re.fullmatch(_START_OF_ID, capture)
+    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), reads_files=reads_files)) as finder:
+        named = finder.find(capture)
+        found = _captured(named)
+        replays = list(_replays(found, finder.store())) if named.is_stored and not (body or as_json) else []
+    if found.throwaway_secret is not None:
+        tell("note: this capture is redacted: names, IDs and other values are replaced", runtime)
     if body:
         return _write_body(found, runtime)
     if as_json:
@@ -66,22 +73,16 @@ def show(
     return _show(found, replays, runtime)
 
 
-def _refuse_file(name: str, runtime: Runtime) -> None:
-    """Raise UsageError if `name` is the path of a file, unless `name` may be the beginning of an ID."""
-    if parse_latest(name) or re.fullmatch(_START_OF_ID, name):
-        return
+def _captured(found: FoundRequest) -> Capture:
+    """Return the capture. Raises UsageError for a file without a capture."""
+    if isinstance(found.content, Capture):
+        return found.content
     import shlex
 
-    from port_hook_cli.files.user_files import is_file
-
-    if not is_file(name, runtime.cwd):
-        return
-
-    path = shlex.quote(name)
+    path = shlex.quote(found.name)
     raise UsageError(
-        f"{name} is a file, but `show` reads only the capture store.",
-        hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path}` to send "
-        "the file's payload or request.",
+        f"{printable(found.name)} is not a capture file.",
+        hint=f"Run `port-hook verify {path}` to check a request, or `port-hook replay {path}` to send it.",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,8 +14,8 @@ import typer
 from port_hook_cli.captures.documents.request_file import Explained, SavedRequest, explain, from_capture
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command, option
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.cli.option_groups import argument, command, option, option_group
+from port_hook_cli.errors import MissingCredentialsError, StoreError, UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Capture, Status
@@ -27,6 +28,7 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
+    from port_hook_cli.port_api.settings import Settings
     from port_hook_cli.signatures.own_code import Computed
 
 _FORMS = "Pass a capture (an ID, `last` or a file), a raw HTTP request, or --body FILE --signature S --timestamp T."
@@ -34,15 +36,77 @@ _THROWAWAY = (
     "verified with the throwaway secret in the capture, not with a client secret. Anyone can sign with that secret, so "
     "the verdict does not say who sent the request"
 )
-_IS_REDACTED = (
-    "this capture is redacted, and signed with the throwaway secret in it instead of a client secret. To verify it "
-    "with that secret, add --redacted"
-)
+
+
+@option_group()
+class WrittenRequest:
+    """The options for a request, or for the signature that the user's code computed for a capture."""
+
+    body: Annotated[
+        str | None,
+        option(
+            "--body",
+            in_short_help=True,
+            help="A file with the raw body, or - for stdin.",
+            metavar="FILE|-",
+            stdin="the body",
+        ),
+    ] = None
+    signature: Annotated[
+        str | None,
+        option(
+            "--signature",
+            in_short_help=True,
+            help="The x-port-signature header's value. With a request: the signature that your code computed.",
+            metavar="S",
+            may_be_empty=True,
+        ),
+    ] = None
+    timestamp: Annotated[
+        str | None,
+        option(
+            "--timestamp",
+            in_short_help=True,
+            help="The x-port-timestamp header's value. With a request: the timestamp that your code signed.",
+            metavar="T",
+            may_be_empty=True,
+        ),
+    ] = None
+
+    def require_one_form(self, request: str | None) -> None:
+        """Raise UsageError unless there is either a request, or all three parts of a request."""
+        if request is not None and self.body is not None:
+            raise UsageError("Use either a request or --body, not both.", hint=_FORMS)
+        if request is not None and self.timestamp is not None and self.signature is None:
+            raise UsageError("With a request, --timestamp needs --signature.", hint=_FORMS)
+        if request is None and self.body is None:
+            raise UsageError("The request to verify is missing.", hint=_FORMS)
+        if request is None and None in (self.body, self.signature, self.timestamp):
+            raise UsageError("--body, --signature and --timestamp must be used together.", hint=_FORMS)
+
+    def read(self, runtime: Runtime) -> SavedRequest | None:
+        """Return the request of the options, or None without --body."""
+        if self.body is None:
+            return None
+        from port_hook_cli.files.user_files import read_input  # not needed for a capture in the store
+
+        body = read_input(self.body, cwd=runtime.cwd, stdin=runtime.stdin)
+        fields = ((SIGNATURE_HEADER, self.signature or ""), (TIMESTAMP_HEADER, self.timestamp or ""))
+        return SavedRequest(headers=Headers(tuple((name, _on_the_wire(value)) for name, value in fields)), body=body)
+
+    def computed(self) -> Computed | None:
+        """Return the signature that the user's code computed, or None."""
+        if self.body is not None or self.signature is None:
+            return None
+        from port_hook_cli.signatures.own_code import Computed  # not needed to explain a captured signature
+
+        return Computed(self.signature, self.timestamp)
 
 
 @command
 def verify(
     ctx: typer.Context,
+    *,
     request: Annotated[
         str | None,
         argument(
@@ -53,40 +117,10 @@ def verify(
             completes="captures_and_files",
         ),
     ] = None,
-    body: Annotated[
-        str | None,
-        option(
-            "--body",
-            in_short_help=True,
-            help="A file with the raw body, or - for stdin.",
-            metavar="FILE|-",
-            stdin="the body",
-        ),
-    ] = None,
-    signature: Annotated[
-        str | None,
-        option(
-            "--signature",
-            in_short_help=True,
-            help="The x-port-signature header's value. With a request: the signature that your code computed.",
-            metavar="S",
-            may_be_empty=True,
-        ),
-    ] = None,
-    timestamp: Annotated[
-        str | None,
-        option(
-            "--timestamp",
-            in_short_help=True,
-            help="The x-port-timestamp header's value. With a request: the timestamp that your code signed.",
-            metavar="T",
-            may_be_empty=True,
-        ),
-    ] = None,
+    written: WrittenRequest,
     tolerance: options.Tolerance = DEFAULT_TOLERANCE_S,
     now: Annotated[
-        float | None,
-        option("--now", help="Check the age at this time: seconds since 1970.", metavar="N"),
+        float | None, option("--now", help="Check the age at this time: seconds since 1970.", metavar="N")
     ] = None,
     redacted: Annotated[
         bool,
@@ -110,22 +144,17 @@ def verify(
     from port_hook_cli.port_api.settings import ONLY_THE_SECRET, known_secrets
 
     runtime: Runtime = ctx.obj
-    _require_one_form(request, body, signature, timestamp)
-    if body is not None:
-        saved = _written_out(_read(body, runtime), signature or "", timestamp or "")
-    else:
-        saved = _saved(request or "", store, runtime)
-    computed = None if body is not None or signature is None else _computed(signature, timestamp)
+    written.require_one_form(request)
+    saved = written.read(runtime) or _saved(request or "", store, runtime)
+    computed = written.computed()
     clock = _clock(saved, now, runtime)
     if redacted:
         keys, conflict, place = SigningKeys(_throwaway_secret(saved)), "", [_THROWAWAY]
     else:
-        if saved.throwaway_secret is not None:
-            tell(f"note: {_IS_REDACTED}", runtime)
         # Code may use the client ID as the secret by mistake.
         needs = ONLY_THE_SECRET if computed is None else ("client_id", "client_secret")
         settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=needs).settings
-        keys, conflict = settings.signing_keys(), settings.conflict
+        keys, conflict = _own_keys(settings, saved, request or "")
         # For a secret from the project's file, the place has been reported already.
         place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
     known = () if redacted else known_secrets(runtime)
@@ -142,33 +171,22 @@ def verify(
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
 
 
-def _computed(signature: str, timestamp: str | None) -> Computed:
-    from port_hook_cli.signatures.own_code import Computed  # not needed to explain a captured signature
-
-    return Computed(signature, timestamp)
-
-
-def _require_one_form(request: str | None, body: str | None, signature: str | None, timestamp: str | None) -> None:
-    """Raise UsageError unless there is either a request, or all three parts of a request."""
-    if request is not None and body is not None:
-        raise UsageError("Use either a request or --body, not both.", hint=_FORMS)
-    if request is not None and timestamp is not None and signature is None:
-        raise UsageError("With a request, --timestamp needs --signature.", hint=_FORMS)
-    if request is None and body is None:
-        raise UsageError("The request to verify is missing.", hint=_FORMS)
-    if request is None and None in (body, signature, timestamp):
-        raise UsageError("--body, --signature and --timestamp must be used together.", hint=_FORMS)
+def _own_keys(settings: Settings, saved: SavedRequest, name: str) -> tuple[SigningKeys, str]:
+    """Return the user's keys, and a sentence before the fix for a wrong secret. Raises MissingCredentialsError."""
+    if saved.throwaway_secret is None:
+        return settings.signing_keys(), settings.conflict
+    advice = f"No client secret matches a redacted capture. Run `port-hook verify {quote(name)} --redacted`."
+    try:
+        return settings.signing_keys(), advice
+    except MissingCredentialsError as error:
+        error.hint = advice
+        raise
 
 
 def _throwaway_secret(saved: SavedRequest) -> Secret:
     if saved.throwaway_secret is None:
         raise UsageError("--redacted needs a capture that `export --redact` wrote.", hint="Leave out --redacted.")
     return saved.throwaway_secret
-
-
-def _written_out(body: bytes, signature: str, timestamp: str) -> SavedRequest:
-    fields = ((SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, timestamp))
-    return SavedRequest(headers=Headers(tuple((name, _on_the_wire(value)) for name, value in fields)), body=body)
 
 
 def _on_the_wire(value: str) -> str:
@@ -192,12 +210,6 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
         return read_request(content)
     except NotARequest as error:
         raise StoreError(f"{name} does not contain a request: {error}.", hint=_FORMS) from error
-
-
-def _read(name: str, runtime: Runtime) -> bytes:
-    from port_hook_cli.files.user_files import read_input  # not needed for a capture in the store
-
-    return read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
 
 
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime) -> float:

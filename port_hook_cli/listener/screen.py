@@ -8,7 +8,7 @@ from typing import Any, TextIO, TypeAlias
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.view.capture import BLOCK_INDENT, capture_lines
-from port_hook_cli.captures.view.compact import RUN_HIDDEN_BELOW, compact_line
+from port_hook_cli.captures.view.compact import RUN_HIDDEN, RUN_HIDDEN_BELOW, compact_line
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.view import EVENT, invocation_event
@@ -22,7 +22,6 @@ from port_hook_cli.text.styled import Styled
 from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_lines
 
 _CLOSE_S = 2.0
-_HIDDEN = Styled(f"run: hidden (below {RUN_HIDDEN_BELOW} columns)", "dim")
 _OUTPUT_INDENT = 4
 
 # All records share this encoder, because `json.dumps` with options builds a new encoder each time.
@@ -175,7 +174,7 @@ class TextScreen(_Screen):
             if width is None or width >= RUN_HIDDEN_BELOW or self._has_named_hidden:
                 return output.paint([line])
             self._has_named_hidden = True
-            return output.paint([_HIDDEN, line])
+            return output.paint([RUN_HIDDEN, line])
         lines = list(
             capture_lines(
                 capture,

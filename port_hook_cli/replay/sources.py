@@ -28,6 +28,7 @@ SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 _IDENTIFIER = b'"identifier"'
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
+_REDACTED = "it is redacted, so its values and its signature are not Port's"
 KINDS = "Replay a payload as JSON, a file from `port-hook export ID --format capture`, or a raw HTTP request."
 
 
@@ -37,8 +38,8 @@ class ReplaySource:
 
     `invocation.replay_of` is the ID of the request's capture, if any. `recorded` is the outcome of the capture at its
     handler. `is_stored` means that the capture is in the store. `is_message` means that the request was a Kafka message
-    with its signature inside its body. `verdict` is the capture's verdict, which may be forged, or None if the source
-    is not a capture.
+    with its signature inside its body. `verdict` is the capture's verdict, which may be forged, or None for a redacted
+    capture and for other sources.
     """
 
     name: str
@@ -70,11 +71,11 @@ def from_capture(name: str, capture: Capture, *, is_stored: bool = False) -> Rep
     return ReplaySource(
         name=name,
         invocation=replace(require_whole(name, capture.invocation), replay_of=capture.invocation.id, origin=None),
-        notes=_verdict_notes(capture.verdict),
+        notes=(*(() if capture.throwaway_secret is None else (_REDACTED,)), *_verdict_notes(capture.verdict)),
         recorded=capture.delivery,
         is_stored=is_stored,
         is_message=capture.invocation.origin is not None,
-        verdict=capture.verdict,
+        verdict=capture.verdict if capture.throwaway_secret is None else None,
     )
 
 

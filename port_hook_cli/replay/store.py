@@ -48,23 +48,28 @@ def source_of(found: FoundRequest) -> ReplaySource:
 
 
 class FailedSources(NamedTuple):
-    """The captures to send again, and the number of captures left out because a later replay succeeded."""
+    """The captures to send again, and how many are left out: a later replay succeeded, or the listener responded."""
 
     sources: list[ReplaySource]
     done: int
+    unforwarded: int
 
 
 def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
     """Return the captures whose handler failed, oldest first, unless their latest replay succeeded.
 
-    Replays themselves are omitted. Raises StoreError, even for captures that would take too much memory.
+    Replays themselves are omitted, and so are requests that the listener rejected: they may be forged, and a replay is
+    newly signed. Raises StoreError, even for captures that would take too much memory.
     """
     from port_hook_cli.captures.store.statements import StoreFilter  # loads SQLite, so only if needed
 
     replayed = captures.replayed()
     sources: list[ReplaySource] = []
-    done = size = 0
+    done = unforwarded = size = 0
     for capture in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
+        if not capture.handler_failed:
+            unforwarded += 1
+            continue
         if replayed.get(capture.invocation.id):
             done += 1
             continue
@@ -72,7 +77,7 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
         if size > _MOST_BYTES:
             raise StoreError("The failed captures have more than 256 MiB of bodies.", hint="Send fewer with --since.")
         sources.append(from_capture(capture.invocation.id, capture, is_stored=True))
-    return FailedSources(sources, done)
+    return FailedSources(sources, done, unforwarded)
 
 
 class ReplayKeeper:

@@ -70,10 +70,15 @@ def parse_since(text: str, *, now: float) -> float:
         raise UsageError(f"{text!r} is neither a duration nor a time.", hint=_EXAMPLES) from error
 
 
-def parse_period(text: str, *, now: float) -> tuple[float, float | None]:
-    """Return the beginning and the end of `A..B`, or the time that `text` describes and None. Raises UsageError.
+def parse_period(text: str, *, now: float) -> tuple[float | None, float | None]:
+    """Return the beginning and the end of `A..B`, `A..`, `..B` or `A`. None is an open end. Raises UsageError.
 
     `parse_since` reads both ends.
     """
-    begin, dots, end = text.partition("..")
-    return parse_since(begin, now=now), parse_since(end, now=now) if dots else None
+    begin, dots, end = map(str.strip, text.partition(".."))
+    since_s = None if dots and end and not begin else parse_since(begin, now=now)
+    until_s = parse_since(end, now=now) if end else None
+    if since_s is not None and until_s is not None and since_s >= until_s:
+        order = "Write the earlier time first. A day means its beginning, so `yesterday..today` is yesterday."
+        raise UsageError(f"{text!r} does not end after it begins.", hint=order)
+    return since_s, until_s

@@ -121,4 +121,11 @@ def cut_middle(text: str, width: int) -> str:
     if cell_width(text) <= width:
         return text
     end = cut_to(text[::-1], (width - 1) // 2, end="")[::-1]
+    while end and not cell_width(end[0]):  # a combining character whose letter is cut off
+        end = end[1:]
     return cut_to(text, width - 1 - cell_width(end), end="") + "…" + end
+
+
+def padded(text: str, width: int) -> str:
+    """Return `text` with spaces up to `width` columns."""
+    return text + " " * (width - cell_width(text))

@@ -43,7 +43,7 @@ def test_list_has_the_latest_captures_first_and_shows_how_to_get_the_others(assi
 
 
 FILTERS: tuple[tuple[dict[str, object], list[str]], ...] = (
-    ({"failed": True}, ["b"]),
+    ({"failed": True}, ["c", "b"]),
     ({"status_code": "5xx"}, ["b"]),
     ({"verdict": "invalid"}, ["c"]),
     ({"jq": ".payload.properties.cpu == 64"}, ["a"]),
@@ -51,6 +51,7 @@ FILTERS: tuple[tuple[dict[str, object], list[str]], ...] = (
     ({"search": "nowhere"}, []),
     ({"action": "create_vm", "since": "2023-11-14T00:00+00:00"}, ["c", "b", "a"]),
     ({"since": "1s"}, []),
+    ({"since": "..1s"}, ["c", "b", "a"]),
     ({"run_id": "r_other"}, []),
 )
 

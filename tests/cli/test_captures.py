@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,8 @@ def test_captures_are_found_by_their_outcome(run: Run, outcomes: None) -> None:
         (("--status", "503"), "b"),
         (("--status", "5xx"), "cb"),
         (("--status", "4XX"), "fd"),
-        (("--failed",), "fecb"),
-        (("--failed", "--jq", '.action == "create_vm"', "CREATE", "--since", "2023-01-01"), "fecb"),
+        (("--failed",), "fedcb"),
+        (("--failed", "--jq", '.action == "create_vm"', "CREATE", "--since", "2023-01-01"), "fedcb"),
     )
     for options, found in rows:
         assert "".join(name[0] for name in shown(run("captures", *options).out)) == found
@@ -132,6 +133,7 @@ def test_captures_lists_only_matching_captures(run: Run, kept: None) -> None:
         ((RUN_ID,), ["aa0000000001"]),
         (("--since", "2023-11-14T23:00:00Z"), ["bb0000000002"]),
         (("--since", "2023-11-14T22:00:00Z..2023-11-14T23:00:00Z"), ["aa0000000001"]),
+        (("--since", "..2023-11-14T23:00:00Z"), ["aa0000000001"]),
         (("DELETE_vm",), ["bb0000000002"]),
         (("%",), []),
         (("--limit", "1"), ["bb0000000002"]),
@@ -203,6 +205,16 @@ def test_watch_lists_the_latest_oldest_first_and_then_new_captures(folder: Path)
         assert process.wait(timeout=10) == ExitCode.INTERRUPTED
         assert process.stderr is not None
         assert process.stderr.read() == ""
+
+
+def test_watch_of_failed_captures_shows_rejected_requests_like_the_list(folder: Path) -> None:
+    rejected = a_capture(an_invocation(id="aa0000000001"), response=Response(status=401))
+    keep(folder, rejected)
+    with running(folder, "captures", "--failed", "--watch", "--json", text=True) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["id"] == "aa0000000001"
+        keep(folder, replace(rejected, invocation=an_invocation(id="bb0000000001")))
+        assert json.loads(process.stdout.readline())["id"] == "bb0000000001"
 
 
 def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:

@@ -60,8 +60,10 @@ def test_failed_captures_are_sent_again_oldest_first(run: Run, folder: Path) -> 
             forwarded("cc0000000003", target, None),
             forwarded("dd0000000004", target, 302),
             forwarded("ee0000000005", target, 503),
+            replace(forwarded("ff0000000006", target, 500), delivery=None, response=Response(status=401)),
         )
         result = run("replay", "--failed", env=ENV)
+        assert "Skipped 1 that the listener rejected or responded to." in result.err
         assert result.code == 0
         assert paths(target) == ["/a", "/c", "/e"]
         assert [json.loads(request.body)["n"] for request in target.requests] == [1, 3, 5]

@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.documents.capture_file import read_capture
+from port_hook_cli.captures.documents.capture_file import read_capture, to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
@@ -66,12 +67,22 @@ def test_show_json_prints_the_whole_capture_on_one_line(run: Run) -> None:
     assert read_capture(record) == CAPTURE
 
 
-def test_show_of_a_file_suggests_verify_and_replay(run: Run, folder: Path) -> None:
-    for name, options in (("capture.json", ()), ("a b.http", ("--store", "none.db"))):
+def test_show_reads_a_capture_file(run: Run, folder: Path) -> None:
+    shutil.rmtree(folder / ".port-hook")
+    document = json.dumps({**to_capture(CAPTURE), "redacted": {"secret": "throwaway-1"}})
+    (folder / "shared.json").write_text(document)
+    for result in (run("show", "shared.json"), run("show", "-", stdin=document.encode())):
+        assert (result.code, result.err.count("note: this capture is redacted: ")) == (0, 1)
+        assert "http://127.0.0.1:8000/ 200 in 1.5 ms" in result.out
+        assert "throwaway-1" not in result.out
+
+
+def test_show_of_another_file_suggests_verify_and_replay(run: Run, folder: Path) -> None:
+    for name, options in (("payload.json", ()), ("a b.http", ("--store", "none.db"))):
         (folder / name).write_text("{}")
         result = run("show", name, *options)
         assert (result.code, result.out) == (ExitCode.USAGE, "")
-        assert f"{name} is a file" in result.err
+        assert f"{name} is not a capture file" in result.err
         for command in ("verify", "replay"):
             assert f"`port-hook {command} {shlex.quote(name)}" in result.err
 

@@ -14,7 +14,7 @@ from port_hook_cli.check.catalog import BY_SLUG
 from port_hook_cli.check.view import check_table
 from port_hook_cli.doctor.check import CheckResult, CheckState, result_lines
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Simulated, Status, Verdict
 from port_hook_cli.runs.port_run import PortRun, RunKind
 from port_hook_cli.runs.run_view import runs_table
 from port_hook_cli.text.layout import fit
@@ -36,6 +36,9 @@ def long_captures() -> Iterator[Capture]:
         invocation = an_invocation(a_body(document), replay_of="0123456789ab")
         verdict = Verdict(status=Status.UNCHECKED)
         yield a_capture(invocation, verdict=verdict, delivery=UNREACHABLE, response=Response(status=502))
+    for name in ("a" * 200, "🚀" * 40, "e\u0301" * 60, "\x1b[31m\n\x07" * 9, "deploy (to production) " * 5):
+        simulated = Simulated(failure="fail-first")
+        yield a_capture(an_invocation(a_body(a_document(action=name)), replay_of="0123456789ab"), simulated=simulated)
     unsigned = an_invocation(b"{}", headers=Headers())
     yield a_capture(unsigned, verdict=Verdict(status=Status.MISSING), response=Response(status=401))
 
@@ -82,6 +85,8 @@ RESPONSES: dict[View, set[str]] = {
 def test_view_fits_and_shows_the_response(view: View, width: int) -> None:
     lines = [line.plain for line in view(width)]
     assert max(cell_width(line) for line in lines if REPORT not in line) <= width  # users copy it whole
+    if view in {table, compact}:
+        assert sum("(replay" in line for line in lines) == sum("(replay" in line.plain for line in view(1000))
     words = {word.strip(",") for line in lines if not line.endswith(" hidden") for word in line.split()}
     assert words >= RESPONSES.get(view, set())
     whole = {word.strip(",") for line in view(1000) for word in line.plain.split()}
@@ -92,5 +97,5 @@ def test_view_fits_and_shows_the_response(view: View, width: int) -> None:
 def test_narrow_table_names_its_hidden_columns_and_keeps_both_ends_of_a_name(width: int, hidden: str) -> None:
     lines = [line.plain for line in table(width)]
     assert (lines[0] == f"{hidden}: hidden") is bool(hidden)
-    assert any("provis" in line and "…" in line and "(replay)" in line for line in lines)
+    assert any("prov" in line and "…" in line and "(replay)" in line for line in lines)
     assert any("wfnr_KgiLcLh0whiSghsS" in line for line in lines) is not bool(hidden)

@@ -60,7 +60,7 @@ NOT_RUN = {
     r"port-hook port-agent (message\.json|--check)|agent .*--(send|env)": "needs a message: tests/cli/test_agent.py",
     r"tier_changed": "needs a handler of this automation: tests/cli/test_trigger.py",
     r"^port-hook verify (--body|last --signature)": "tests/contract/test_docs.py runs it, with its output",
-    r"verify shared\.json": "needs the capture of the command before it: tests/cli/test_export_redacted.py",
+    r"(show|verify) shared\.json": "needs the capture of the command before it: tests/cli/test_export_redacted.py",
     r"\bpytest examples": "tests/process/test_example_suites.py runs it",
     r"^(git |repositories)": "tests/process/test_readme_commands.py types it, after the commands before it",
     r"ngrok config": "needs an account of ngrok",

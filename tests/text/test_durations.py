@@ -32,7 +32,12 @@ def test_parse_since_reads_a_day_as_its_beginning_and_a_period_as_two_times() ->
     today = datetime.fromtimestamp(NOW).replace(hour=0, minute=0, second=0)  # noqa: DTZ006 - local time
     yesterday = (today - timedelta(days=1)).timestamp()
     assert parse_period("yesterday..today", now=NOW) == (yesterday, today.timestamp())
-    assert parse_period("yesterday", now=NOW) == (yesterday, None)
+    assert parse_period("yesterday", now=NOW) == parse_period("yesterday..", now=NOW) == (yesterday, None)
+    assert parse_period(" 2h .. 1h ", now=NOW) == (NOW - 7200, NOW - 3600)
+    assert parse_period("..1h", now=NOW) == (None, NOW - 3600)
+    for text, words in [("..", "neither"), ("1h..2h", "does not end"), ("today..today", "does not end")]:
+        with pytest.raises(UsageError, match=words):
+            parse_period(text, now=NOW)
 
 
 def test_parse_since_rejects_other_text_with_examples() -> None:

@@ -100,6 +100,10 @@ def handler_failed(
     return f"(({fault}) IS 1 OR coalesce(({handler}), 0) >= {FAILED_FROM} OR ({has_no_outcome}))"
 
 
+FAILED = f"({handler_failed()} OR coalesce(({RESPONSE}), 0) >= {FAILED_FROM} OR ({DROPPED}) IS 1)"
+"""SQL for whether the handler failed to process a capture, or its sender got a 4xx, a 5xx or no response."""
+
+
 TARGET_OF_THE_LAST_SESSION = f"SELECT {bounded('forward_to', 64 * 1024)} FROM main.last_session LIMIT 1"  # noqa: S608
 """SQL for the target of the store's last listener."""
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.captures.database.conditions import (
     ARRIVED,
+    FAILED,
     RESPONSE,
     TARGET_OF_THE_LAST_SESSION,
     Condition,
     Statement,
     bounded,
-    handler_failed,
     joined,
     text_condition,
 )
@@ -33,7 +33,7 @@ from port_hook_cli.captures.database.rows import (
 )
 from port_hook_cli.captures.store.name_blocks import named
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.models import FAILED_FROM, Status
+from port_hook_cli.invocations.models import Status
 
 if TYPE_CHECKING:
     from port_hook_cli.invocations.statuses import Expectation
@@ -110,11 +110,8 @@ OLDEST_AND_LATEST = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FR
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
 NUMBER_AND_BODY = f"seq, {bounded('body')}"
-_FAILED = handler_failed()
-# A replay that a listener rejected did not succeed either.
-_SUCCEEDED = f"(NOT {_FAILED} AND coalesce(({RESPONSE}), 0) < {FAILED_FROM})"
 OUTCOMES_OF_REPLAYS = portable(
-    f"SELECT {bounded('replay_of')}, {_SUCCEEDED} FROM captures WHERE typeof(replay_of) <> 'null' ORDER BY seq"  # noqa: S608 - as above
+    f"SELECT {bounded('replay_of')}, NOT {FAILED} FROM captures WHERE typeof(replay_of) <> 'null' ORDER BY seq"  # noqa: S608 - as above
 )
 
 _OPEN = "typeof(response) = 'null' AND typeof(delivery) = 'null' AND typeof(simulated) = 'null'"
@@ -162,11 +159,11 @@ class StoreFilter:
     """A filter for the captures of a store. None, False and empty values match everything.
 
     `status` is the verdict's status, and `response` is a range of HTTP statuses. `failed` finds captures that the
-    handler failed to process (`Capture.handler_failed`). `accepted` finds verified captures that the listener did not
-    reject. `since_s` (inclusive) and `until_s` (exclusive) are in seconds since the epoch. `text` is searched in the
-    target, the headers and the body, and ignores the case of ASCII letters. `originals` finds requests that arrived
-    from outside. If it is False, it finds only replays and the requests of `check`. `replay_of` finds the replays of
-    one capture.
+    handler failed to process (`Capture.handler_failed`), or whose sender got a 4xx, a 5xx or no response. `accepted`
+    finds verified captures that the listener did not reject. `since_s` (inclusive) and `until_s` (exclusive) are in
+    seconds since the epoch. `text` is searched in the target, the headers and the body, and ignores the case of ASCII
+    letters. `originals` finds requests that arrived from outside. If it is False, it finds only replays and the
+    requests of `check`. `replay_of` finds the replays of one capture.
     """
 
     action: str | None = None
@@ -220,7 +217,7 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         (wanted.originals is True, f"({ARRIVED})"),
         (wanted.originals is False, f"NOT ({ARRIVED})"),
         (wanted.accepted, "is_verified IS 1"),
-        (wanted.failed, _FAILED),
+        (wanted.failed, FAILED),
         (wanted.without_outcome, _OPEN),
     ):
         if is_wanted:

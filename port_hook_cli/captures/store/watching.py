@@ -31,7 +31,8 @@ class CaptureWatch:
 
         Raises StoreError.
         """
-        since_s, waiting, top = now - OPEN_FOR_S, self._open, self._store.last_number()
+        # SQLite's clock has whole seconds, and must see the same captures as old.
+        since_s, waiting, top = now - OPEN_FOR_S - 1, self._open, self._store.last_number()
         added = Numbers(after=self.seen, upto=top)
         still_open = self._without_outcome(Numbers(among=waiting), since_s, _MOST_OPEN)
         opened = self._without_outcome(added, since_s, _MOST_OPEN - len(still_open))

@@ -7,9 +7,9 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from port_hook_cli.captures.view.parts import action_name, capture_marks
+from port_hook_cli.captures.view.parts import action_name, capture_marks, cut_action
 from port_hook_cli.text.safe import brief
-from port_hook_cli.text.styled import Styled, cell_width, cut_middle
+from port_hook_cli.text.styled import Styled, cell_width, cut_middle, padded
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.listed import ListedCapture
@@ -27,6 +27,7 @@ _GAP = "  "
 # A list is printed while it is read, so only this many captures determine the widths.
 _MEASURED = 100
 _CELL_LIMIT = 40
+_WIDEST_ACTION = _CELL_LIMIT + len(" (replay)")
 
 
 def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int) -> Iterator[Styled]:
@@ -53,11 +54,17 @@ def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int)
 
 
 def captures_lines(captures: Iterable[ListedCapture]) -> Iterator[str]:
-    """Yield captures as lines of plain text with whole cells. The first hundred captures determine the widths."""
+    """Yield captures as lines of plain text with whole IDs, for a pipe.
+
+    The first hundred captures determine the width of the actions. If there may be more, the width is the largest.
+    """
     first, listed = _measured(captures)
     widths = [max(map(cell_width, column)) for column in zip(COLUMNS, *map(_cells, first), strict=True)]
+    widths[_RUN] = _CELL_LIMIT  # the last column
+    if len(first) == _MEASURED:
+        widths[_ACTION] = max(widths[_ACTION], _WIDEST_ACTION)
     for cells in chain([COLUMNS], map(_cells, listed)):
-        yield _GAP.join(map(str.ljust, cells, widths)).rstrip()
+        yield _line(cells, range(len(COLUMNS)), widths)
 
 
 def local_time(epoch_s: float) -> str:
@@ -92,12 +99,13 @@ def _hidden_columns(widths: Sequence[int], width: int) -> set[int]:
 
 
 def _line(cells: Sequence[str], kept: Sequence[int], widths: Sequence[int]) -> str:
-    return _GAP.join([_padded(cells[column], widths[column]) for column in kept]).rstrip()
-
-
-def _padded(cell: str, width: int) -> str:
-    shown = cut_middle(cell, width)
-    return shown + " " * (width - cell_width(shown))
+    shown, sizes = [cells[column] for column in kept], [widths[column] for column in kept]
+    line = _GAP.join(map(str.ljust, shown, sizes))
+    # Nearly all cells are ASCII and fit.
+    if not line.isascii() or len(line) > sum(sizes) + len(_GAP) * (len(sizes) - 1):
+        cut = [cut_action if column == _ACTION else cut_middle for column in kept]
+        line = _GAP.join(padded(cut_it(cell, size), size) for cut_it, cell, size in zip(cut, shown, sizes, strict=True))
+    return line.rstrip()
 
 
 def _shown_cells(capture: ListedCapture) -> Sequence[str]:

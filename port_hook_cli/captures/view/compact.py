@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from port_hook_cli.captures.view.capture import clock_time, response_style
 from port_hook_cli.captures.view.captures import SHOWN_OF_AN_ID
-from port_hook_cli.captures.view.parts import action_name, capture_marks
+from port_hook_cli.captures.view.parts import action_name, capture_marks, cut_action
 from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.view import status_color
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
-from port_hook_cli.text.styled import Styled, cell_width, cut_middle
+from port_hook_cli.text.styled import Styled, cell_width, cut_middle, padded
 
 RUN_HIDDEN_BELOW = 80
 """The width below which a line has no run or cause."""
+RUN_HIDDEN = Styled(f"run: hidden (below {RUN_HIDDEN_BELOW} columns)", "dim")
 
 _VERDICT, _STATUS, _LATENCY, _RUN = 9, 4, 6, 21
 _LEAST_OF_AN_ACTION = 12
@@ -36,18 +37,14 @@ def compact_line(capture: Capture, width: int | None = None) -> Styled:
     if width is not None:
         has_run = width >= RUN_HIDDEN_BELOW
         fixed = sum(cell_width(text) + len(_GAP) for text, _ in (*cells, capture_id)) + has_run * (_RUN + len(_GAP))
-        action, about = cut_middle(action, max(1, width - fixed)), cut_middle(about, _RUN) if has_run else ""
+        action, about = cut_action(action, max(1, width - fixed)), cut_middle(about, _RUN) if has_run else ""
     else:
         fixed, has_run = 0, True
     room = _LEAST_OF_AN_ACTION if width is None else max(1, width - fixed)
-    cells.append((_padded(action, room), "bold"))
+    cells.append((padded(action, room), "bold"))
     if has_run:
-        cells.append((_padded(about, _RUN), "" if verdict in _ACCEPTED else "red"))
+        cells.append((padded(about, _RUN), "" if verdict in _ACCEPTED else "red"))
     return Styled.assemble(*[part for cell in cells for part in (cell, _GAP)], capture_id, no_wrap=True)
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * max(0, width - cell_width(text))
 
 
 def _status(capture: Capture) -> str:

@@ -15,7 +15,7 @@ from port_hook_cli.invocations.view import MAX_EXPLANATION, body_text, bytes_tex
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import INDENT, labeled
 from port_hook_cli.text.safe import brief, shorten
-from port_hook_cli.text.styled import JSON, Styled
+from port_hook_cli.text.styled import JSON, Styled, cell_width, cut_middle, padded
 
 BODY_EXCERPT = 2048
 """The number of characters of a body that a listener shows."""
@@ -24,6 +24,7 @@ _MOST_LINES = 24
 _NAME_WIDTH = 40
 _MOST_INPUTS = 40
 _MOST_CHANGES = 20
+_LEAST_OF_A_NAME = 2
 
 
 def what_it_is(payload: Payload) -> str:
@@ -92,6 +93,17 @@ def capture_marks(
     return f" ({', '.join(found)})" if found else ""
 
 
+def cut_action(action: str, width: int) -> str:
+    """Return a name and its marks in at most `width` columns. The name loses its middle, and no mark is cut."""
+    if cell_width(action) <= width:
+        return action
+    name, begin, marks = action.rpartition(" (")
+    for end in (f" ({marks}", f" ({marks.partition(', ')[0]}…)", " (…)") if begin else ():
+        if (room := width - cell_width(end)) >= _LEAST_OF_A_NAME:
+            return cut_middle(name, room) + end
+    return cut_middle(action, width)
+
+
 def run_page_link(run_id: str, app_url: str | None) -> str:
     """Return the URL of a run's page in Port, or "" if it is unknown."""
     if not app_url or not is_run_id(run_id):
@@ -137,9 +149,9 @@ def simulated_text(simulated: Simulated) -> str:
 
 def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
     shown = [(brief(name, _NAME_WIDTH), value) for name, value in islice(values.items(), _MOST_INPUTS)]
-    width = max((len(name) for name, _ in shown), default=0)
+    width = max((cell_width(name) for name, _ in shown), default=0)
     for index, (name, value) in enumerate(shown):
-        text = Styled.assemble((name.ljust(width), "bold"), "  ", (value_text(value), JSON))
+        text = Styled.assemble((padded(name, width), "bold"), "  ", (value_text(value), JSON))
         yield labeled("" if index else label, text)
     if len(values) > len(shown):
         yield labeled("", f"and {len(values) - len(shown)} more (use `port-hook show ID`)", "dim")

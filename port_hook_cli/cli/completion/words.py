@@ -75,8 +75,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--action',), 'ACTION', False, (), 'List only captures of this action.', 'captured_actions'),
             (('--verdict',), 'VERDICT', False, ('valid', 'reencoded', 'stale', 'invalid', 'missing', 'malformed', 'unchecked'), 'List only captures with this verdict: valid, reencoded, stale, invalid, missing, malformed, unchecked.'),
             (('--status',), 'CODE|5xx', False, (), 'List only captures with this response status, such as 500 or 5xx.'),
-            (('--failed',), '', False, (), 'List only failed captures: the handler responded with a 4xx or 5xx, or not at all.'),
-            (('--since',), 'TIME', False, (), 'List only captures since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.'),
+            (('--failed',), '', False, (), 'List only failed captures: a 4xx, 5xx or missing response, from the handler or the listener.'),
+            (('--since',), 'TIME', False, (), 'List only captures since this time: 10m, 2h, yesterday, a date, or a range: A..B, A.. or ..B.'),
             (('--jq',), 'EXPR', False, (), 'List only captures whose body matches this jq expression (neither false nor null).'),
             (('--limit', '-L'), 'N', False, (), 'List at most N captures; 0 lists all.'),
             (('--watch',), '', False, (), 'List the latest captures, oldest first, and then each new capture until Ctrl-C.'),
@@ -88,7 +88,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'show': (
         'Show a capture in full.',
         (
-            ('capture', 'ID|last', False, 'A capture ID or its beginning, `last` (the default), `last~1`, `last-replay`, or a run ID.', 'captures'),
+            ('capture', 'CAPTURE|FILE|-', False, 'A capture ID or its beginning, `last` (the default), `last~1`, `last-replay`, a run ID, or a capture file; - for stdin.', 'captures_and_files'),
         ),
         (
             (('--body',), '', False, (), 'Write the raw body to stdout. On a terminal, print its printable form.'),
@@ -157,7 +157,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--edit',), '', False, (), 'Edit the body in your editor first.'),
             (('--method', '-X'), 'M', False, (), 'Send the request with this method.'),
             (('--header', '-H'), 'K:V', True, (), 'Set a header (repeatable). An empty value removes it.'),
-            (('--failed',), '', False, (), 'Send all captures that failed, oldest first.'),
+            (('--failed',), '', False, (), 'Send the captures that your handler failed, oldest first. Rejected requests are not sent.'),
             (('--missed',), '', False, (), 'Send the requests of runs in progress that no listener here received.'),
             (('--action',), 'NAME', False, (), 'With --missed: send the missed requests of this action, even if another URL received them.', 'captured_actions'),
             (('--yes', '-y'), '', False, (), 'With --missed: send without asking.'),

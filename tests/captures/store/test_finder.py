@@ -29,7 +29,7 @@ REQUEST = b"PUT /x HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
 # How commands find captures: `show` and other reading commands, `diff` and `export`, `verify`, `decrypt` and `agent`,
 # `replay`.
 KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
-    "show": (CaptureUse.SHOW, False),
+    "show_capture": (CaptureUse.SHOW, False),
     "diff": (CaptureUse.SHOW, True),
     "verify": (CaptureUse.CHECK, True),
     "replay": (CaptureUse.SEND, True),
@@ -45,7 +45,7 @@ FOUND = CAPTURES | {"a file", "stdin", "cccc4", "PUT /x"}
 # The table shows what each kind of command finds. The captures are aaaa1, aaaa2, and bbbb3, which is a replay and the
 # latest capture.
 TABLE: Mapping[str, tuple[str, str, str, str, str]] = {
-    #                 show       diff       verify     replay     replay_capture
+    #        show_capture       diff       verify     replay     replay_capture
     "last": ("aaaa2", "aaaa2", "aaaa2", "aaaa2", "aaaa2"),
     "last~1": ("aaaa1", "aaaa1", "aaaa1", "aaaa1", "aaaa1"),
     "last~2": (TOO_FAR, TOO_FAR, TOO_FAR, TOO_FAR, TOO_FAR),
@@ -120,7 +120,7 @@ def test_capture_name_means_the_same_for_all_commands_of_a_kind(
 @pytest.mark.parametrize(
     ("command", "kind"),
     [
-        (("show", "NAME", "--json"), "show"),
+        (("show", "NAME", "--json"), "diff"),
         (("diff", "NAME", "last"), "diff"),
         (("export", "NAME", "--format", "curl"), "diff"),
         (("verify", "NAME"), "verify"),
@@ -135,12 +135,7 @@ def test_command_uses_the_finder_of_its_kind(run: Run, filled: Path, command: tu
     for name in ("bb", "capture.json", "ffff"):
         expected = TABLE[name][list(KINDS).index(kind)]
         result = run(*(name if word == "NAME" else word for word in command), env=env)
-        problems = (UNKNOWN, SHORT, "is a file, but `show` reads")
-        assert [problem for problem in problems if problem in result.err] == (
-            ["is a file, but `show` reads"]
-            if (kind, name) == ("show", "capture.json")
-            else [expected] * (" " in expected)
-        )
+        assert [problem for problem in (UNKNOWN, SHORT) if problem in result.err] == [expected] * (" " in expected)
 
 
 def test_missing_store_error_contains_its_path(runtime: MakeRuntime) -> None:

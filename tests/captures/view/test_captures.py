@@ -24,6 +24,7 @@ from port_hook_cli.invocations.models import (
     Status,
     Verdict,
 )
+from port_hook_cli.text.styled import cell_width
 from tests.any_texts import any_texts
 from tests.captures.listing import listed
 from tests.factories import NOW, RUN_ID, a_body, a_capture, a_document, an_invocation
@@ -86,6 +87,9 @@ def test_captures_lines_have_whole_cells_under_their_headers() -> None:
     assert first.index(RUN_ID) == header.index("run")
     assert first.split()[2:5] == ["0123456789ab", "valid", "500"]
     assert second.endswith("  f             valid      -       (no action)  -")
+    wide = a_capture(an_invocation(a_body(a_document(action="部署服务")), replay_of="aa00"))
+    header, *rows = captures_lines(listed(wide, *[a_full_one()] * 100, with_body(a_body(a_document(action="a" * 200)))))
+    assert {cell_width(row.partition(RUN_ID)[0]) for row in rows} == {header.index("run")}
 
 
 def counted(count: int, read: list[int]) -> Iterator[ListedCapture]:
@@ -213,7 +217,7 @@ def test_every_long_field_is_truncated() -> None:
 
 
 def test_control_characters_of_a_capture_are_escaped_in_every_view() -> None:
-    for text in (full(hostile()), table(hostile()), "\n".join(captures_lines(listed(hostile())))):
+    for text in (full(hostile()), table(hostile(), width=120), "\n".join(captures_lines(listed(hostile())))):
         assert is_harmless(text)
         assert r"\x1b[2J" in text
     text = full(a_capture(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
