@@ -37,7 +37,7 @@ _EXIT_CODES = {
 class RunWatching:
     """What `listen` does with runs in Port after a response: `report` their end, or follow them.
 
-    At the end, it asks a sandbox which runs have ended.
+    At the end, it asks Port or a sandbox which runs have ended.
     """
 
     access: PortAccess

@@ -56,7 +56,7 @@ class Session:
 
     `sources` are opened in addition to the HTTP server. `companions` run beside the listener, from before its first
     invocation until after its last invocation. `settled` contains the IDs of the runs that have ended before the
-    session ends, and `still_open` the IDs of runs that a sandbox says haven't ended.
+    session ends, and `still_open` the IDs of runs that Port or a sandbox says haven't ended.
     """
 
     plan: ListenPlan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -260,3 +261,19 @@ async def test_sandbox_is_asked_about_runs_without_creating_them(plain_runtime: 
             await observer.finish(asyncio.Event())
             assert (settled, certain) == ({ended}, {still_open})
             assert sandbox.runs.keys() == {ended, still_open}
+
+
+async def test_port_is_asked_about_the_runs_of_verified_requests(plain_runtime: Runtime, port: FlakyPort) -> None:
+    forged, node_run, workflow_run = RUN_ID[:-1] + "Z", "wfnr_0123456789abcdef", "wfr_0123456789abcdef"
+    settled, certain = set[str](), set[str]()
+    url = port.url.replace("127.0.0.1", "127.1")  # an address that port-hook doesn't take for this machine
+    access = PortAccess.known(Settings(client_id="id", client_secret=Secret("s" * 20), api_url=url), plain_runtime)
+    observer = EndedRuns(access, settled, certain)
+    observer.captured(replace(of_run(forged), verdict=Verdict(status=Status.INVALID)))
+    observer.captured(capture_of({"context": {"workflowRunId": workflow_run, "nodeRunId": node_run}}))
+    observer.captured(of_run(RUN_ID))
+    node = {"identifier": node_run, "status": "IN_PROGRESS"}
+    port.run |= {"status": "SUCCESS", "identifier": workflow_run, "nodeRuns": [node]}
+    await observer.finish(asyncio.Event())
+    assert (settled, certain, len(port.tokens)) == ({RUN_ID}, {node_run}, 1)
+    assert {call.path.partition("?")[0].rpartition("/")[2] for call in port.calls} == {RUN_ID, workflow_run}
