@@ -201,11 +201,11 @@ def _failed(
 ) -> list[ReplaySource]:
     """Return the failed captures to send, and print how many there are."""
     with open_captures(store, runtime, sayer(runtime)) as captures:
-        failed, done, unforwarded = find_failed(captures, since_s)
+        failed, done, unforwarded, replays = find_failed(captures, since_s)
     wanted = [source for source in failed if ignoring is None or source.recorded is not None]
-    tell_failed(
-        len(wanted), done=done, unforwarded=unforwarded, incomparable=len(failed) - len(wanted), runtime=runtime
-    )
+    incomparable = len(failed) - len(wanted)
+    skipped = {"done": done, "unforwarded": unforwarded, "incomparable": incomparable, "replays": replays}
+    tell_failed(len(wanted), **skipped, runtime=runtime)
     return wanted
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from port_hook_cli.cli.run_names import open_store_if_any
 from port_hook_cli.errors import UsageError
 from port_hook_cli.replay.missed import MissedRuns, find_missed_runs
-from port_hook_cli.runs.run_view import anonymous_text, nodes_text, runs_table
+from port_hook_cli.runs.run_view import left_out, runs_table
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.terminal.prompts import can_ask, confirm
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from port_hook_cli.cli.replay_options import ReplaySources
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.replay.sources import ReplaySource
+    from port_hook_cli.runs.missed import Missed
 
 
 def missed_sources(
@@ -34,21 +35,25 @@ def missed_sources(
                 return await find_missed_runs(api, kept, access, action=places.action, since_s=since_s)
 
         missed = asyncio.run(find())
-    if missed.node_runs:
-        tell(f"note: {nodes_text(missed.node_runs)}", runtime)
-    if missed.anonymous:
-        tell(f"note: {anonymous_text(missed.anonymous)}", runtime)
+    runs = missed.found.runs
+    tell_left_out(missed.found, runtime)
     if missed.is_cut:
         tell("note: Port has more runs than one call returns, so runs may be missing. Use --action.", runtime)
-    if not missed.runs:
+    if not runs:
         has_any = places.action or (kept is not None)
         tell("No missed runs." if has_any else "No missed runs: this directory has no capture store.", runtime)
         return []
     output = Output(runtime.stderr, runtime.environ)
-    output.print(*runs_table(missed.runs, (), now=runtime.now(), width=output.width if output.is_terminal else None))
-    if sends and not places.yes and not _confirmed(len(missed.runs), runtime):
+    output.print(*runs_table(runs, (), now=runtime.now(), width=output.width if output.is_terminal else None))
+    if sends and not places.yes and not _confirmed(len(runs), runtime):
         return []
     return list(missed.sources)
+
+
+def tell_left_out(missed: Missed, runtime: Runtime) -> None:
+    """Print notes about the runs that a list of missed runs leaves out."""
+    for text in left_out(missed, now=runtime.now()):
+        tell(f"note: {text}", runtime)
 
 
 def _confirmed(count: int, runtime: Runtime) -> bool:

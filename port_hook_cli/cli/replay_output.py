@@ -39,8 +39,8 @@ def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
         tell(f"note: {ready.source.name}: {note.text}{option}", runtime)
 
 
-def tell_failed(count: int, *, done: int, unforwarded: int, incomparable: int, runtime: Runtime) -> None:
-    """Print how many failed captures are sent, and how many are skipped."""
+def tell_failed(count: int, *, done: int, unforwarded: int, incomparable: int, replays: int, runtime: Runtime) -> None:
+    """Print how many failed captures are sent, and how many are skipped. `replays` matter only if nothing is sent."""
     for skipped, why in (
         (unforwarded, "the listener rejected or responded to. `port-hook replay ID` sends one"),
         (done, f"{'has' if done == 1 else 'have'} since succeeded"),
@@ -53,7 +53,8 @@ def tell_failed(count: int, *, done: int, unforwarded: int, incomparable: int, r
     elif count:
         tell("Found 1 failed capture.", runtime)
     else:
-        tell("No other captures failed." if done or unforwarded or incomparable else "No captures failed.", runtime)
+        what = "other captures" if done or unforwarded or incomparable else "captures"
+        tell(f"No {what} failed{f', except {replays} that `replay` or `check` sent' if replays else ''}.", runtime)
 
 
 def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime, *, as_lambda: bool) -> None:

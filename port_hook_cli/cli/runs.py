@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -30,12 +31,13 @@ _ONE = NoEffect("A RUN_ID selects one run", beside=(_RUN,))
 
 
 class _ListOptions(NamedTuple):
-    """What to list. `since_s` is in seconds since the epoch."""
+    """What to list. `since_s` and `until_s` are in seconds since the epoch."""
 
     action: str | None
     is_active: bool
     is_missed: bool
     since_s: float | None
+    until_s: float | None
     limit: int
 
 
@@ -88,7 +90,7 @@ def runs(
         str | None,
         option(
             "--since",
-            help="List only runs that started since this time: 10m, 2h, 3d, or 2026-05-01T13:30.",
+            help="List only runs since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.",
             metavar="TIME",
             no_effect=(_ONE,),
             in_short_help=True,
@@ -118,14 +120,14 @@ def runs(
     Only reads from Port's API. For a run that is IN_PROGRESS, explains what it waits for, whether its request was
     captured here, and how the handler responded.
     """
-    from port_hook_cli.text.durations import parse_since
+    from port_hook_cli.text.durations import parse_period
 
     runtime: Runtime = ctx.obj
-    since_s = None if since is None else parse_since(since, now=runtime.now())
+    since_s, until_s = (None, None) if since is None else parse_period(since, now=runtime.now())
     access = credentials.access(runtime)
     _ = access.settings  # its problems are reported before those of the store
     if run_id is None:
-        wanted = _ListOptions(action, active, missed, since_s, limit)
+        wanted = _ListOptions(action, active, missed, since_s, until_s, limit)
         return _list(wanted, access, store, runtime, as_json=as_json)
     from port_hook_cli.invocations.payload import is_workflow_run_id
 
@@ -139,7 +141,7 @@ def _list(wanted: _ListOptions, access: PortAccess, store: Path | None, runtime:
     with open_store_if_any(store, runtime) as kept:
         found, captured = asyncio.run(_find(wanted, access, kept, runtime))
     if not found:
-        tell("No runs match." if any(wanted[:4]) else "Port has no runs.", runtime)
+        tell("No runs match." if any(wanted[:5]) else "Port has no runs.", runtime)
     elif as_json:
         for run in found:
             emit(run_record(run, {}, app_url=access.settings.app_url, captured=captured), runtime.stdout)
@@ -161,25 +163,17 @@ async def _find(
             name=wanted.action, is_active=wanted.is_active, with_requests=wanted.is_missed
         )
     _tell_gaps(listed, runtime)
-    found = [run for run in listed.runs if wanted.since_s is None or (run.started_s or 0.0) >= wanted.since_s]
-    captured = kept.runs_among(each for run in found for each in run.request_ids) if kept else set()
+    since_s, until_s = wanted.since_s or 0.0, inf if wanted.until_s is None else wanted.until_s
+    found = [run for run in listed.runs if since_s <= (run.started_s or 0.0) < until_s]
     if wanted.is_missed:
-        from port_hook_cli.runs.missed import find_missed, missed_node_runs
+        from port_hook_cli.cli.replay_missed import tell_left_out
+        from port_hook_cli.replay.missed import missed_among
 
-        nodes, addresses = missed_node_runs(found, captured), kept.addresses() if kept else set()
-        found = find_missed(found, captured, addresses, api_is_here=access.is_api_on_this_machine)
-        _tell_left_out(nodes, [run for run in found if run.has_anonymous_request], runtime)
-        found = [run for run in found if not run.has_anonymous_request]
-    return found[: wanted.limit], captured
-
-
-def _tell_left_out(nodes: Sequence[PortRun], anonymous: Sequence[PortRun], runtime: Runtime) -> None:
-    from port_hook_cli.runs.run_view import anonymous_text, nodes_text
-
-    if nodes:
-        tell(f"note: {nodes_text(nodes)}", runtime)
-    if anonymous:
-        tell(f"note: {anonymous_text(anonymous)}", runtime)
+        missed = missed_among(found, kept, access)
+        tell_left_out(missed, runtime)
+        return missed.runs[: wanted.limit], set()
+    found = found[: wanted.limit]
+    return found, kept.runs_among(each for run in found for each in run.request_ids) if kept else set()
 
 
 def _tell_gaps(listed: RunList, runtime: Runtime) -> None:

@@ -10,7 +10,7 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.runs import PortRuns
 from port_hook_cli.replay.sources import ReplaySource, from_run
-from port_hook_cli.runs.missed import find_missed, missed_node_runs
+from port_hook_cli.runs.missed import Missed, find_missed
 from port_hook_cli.runs.port_run import IN_PROGRESS
 
 if TYPE_CHECKING:
@@ -24,17 +24,10 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 @frozen(kw_only=True)
 class MissedRuns:
-    """Missed action runs, oldest first, with their requests, and node runs whose requests Port doesn't return.
+    """Missed runs, oldest first, with their requests. `is_cut` means that Port has more runs than it listed."""
 
-    The requests of the `anonymous` runs don't contain the run ID, so they may be captured, and are left out.
-
-    `is_cut` means that Port has more runs than it listed.
-    """
-
-    runs: Sequence[PortRun]
+    found: Missed
     sources: Sequence[ReplaySource]
-    node_runs: Sequence[PortRun]
-    anonymous: Sequence[PortRun]
     is_cut: bool
 
 
@@ -48,22 +41,29 @@ async def find_missed_runs(
     listed = await PortRuns(api).list_all(name=action, is_active=True, with_requests=True)
     runs = [
         run
-        for run in listed.runs
+        for run in reversed(listed.runs)
         if run.status == IN_PROGRESS and (since_s is None or (run.started_s or 0.0) >= since_s)
     ]
-    captured = kept.runs_among(each for run in runs for each in run.request_ids) if kept else set()
-    addresses = None if action else kept.addresses() if kept else set()
-    found = find_missed(runs, captured, addresses, api_is_here=access.is_api_on_this_machine)[::-1]
-    missed = [run for run in found if not run.has_anonymous_request]
-    sources = [_source(run) for run in missed]
+    found = missed_among(runs, kept, access, is_anywhere=action is not None)
+    sources = [_source(run) for run in found.runs]
     if sum(len(source.invocation.body) for source in sources) > _MOST_BYTES:
         raise StoreError("The missed requests have more than 256 MiB of bodies.", hint="Send fewer with --since.")
-    return MissedRuns(
-        runs=missed,
-        sources=sources,
-        node_runs=missed_node_runs(runs, captured),
-        anonymous=[run for run in found if run.has_anonymous_request],
-        is_cut=listed.is_cut,
+    return MissedRuns(found=found, sources=sources, is_cut=listed.is_cut)
+
+
+def missed_among(
+    runs: Sequence[PortRun], kept: StoreReader | None, access: PortAccess, *, is_anywhere: bool = False
+) -> Missed:
+    """Return the missed runs among `runs`. With `is_anywhere`, their requests may have gone to any URL.
+
+    Raises StoreError and SettingsError.
+    """
+    return find_missed(
+        runs,
+        kept.runs_among(each for run in runs for each in run.request_ids) if kept else (),
+        None if is_anywhere else kept.addresses() if kept else (),
+        api_is_here=access.is_api_on_this_machine,
+        complete_since_s=kept.complete_since() if kept else 0.0,
     )
 
 

@@ -12,7 +12,8 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.masking import masked_delivery, masked_request
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Response
-from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.payload import is_run_id, read_payload
+from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.replay.rewriting import NOT_KEPT, KeptReplay
 from port_hook_cli.replay.sources import ReplaySource, from_capture, from_payload, from_request, from_run
 from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
@@ -48,25 +49,34 @@ def source_of(found: FoundRequest) -> ReplaySource:
 
 
 class FailedSources(NamedTuple):
-    """The captures to send again, and how many are left out: a later replay succeeded, or the listener responded."""
+    """The captures to send again, and how many are left out.
+
+    A later replay succeeded (`done`), the listener itself responded (`unforwarded`), or port-hook sent the request.
+    """
 
     sources: list[ReplaySource]
     done: int
     unforwarded: int
+    replays: int
 
 
 def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
     """Return the captures whose handler failed, oldest first, unless their latest replay succeeded.
 
-    Replays themselves are omitted, and so are requests that the listener rejected: they may be forged, and a replay is
-    newly signed. Raises StoreError, even for captures that would take too much memory.
+    Replays themselves are omitted, except those of `--missed`, which have no other capture. So are requests that the
+    listener rejected: they may be forged, and a replay is newly signed. Raises StoreError, even for captures that would
+    take too much memory.
     """
     from port_hook_cli.captures.store.statements import StoreFilter  # loads SQLite, so only if needed
 
     replayed = captures.replayed()
     sources: list[ReplaySource] = []
-    done = unforwarded = size = 0
-    for capture in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
+    done = unforwarded = replays = size = 0
+    for capture in captures.select(StoreFilter(failed=True, since_s=since_s), oldest=True):
+        original = capture.invocation.replay_of
+        if is_probe(capture.invocation.headers) or not (original is None or is_run_id(original)):
+            replays += 1
+            continue
         if not capture.handler_failed:
             unforwarded += 1
             continue
@@ -77,7 +87,7 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
         if size > _MOST_BYTES:
             raise StoreError("The failed captures have more than 256 MiB of bodies.", hint="Send fewer with --since.")
         sources.append(from_capture(capture.invocation.id, capture, is_stored=True))
-    return FailedSources(sources, done, unforwarded)
+    return FailedSources(sources, done, unforwarded, replays)
 
 
 class ReplayKeeper:

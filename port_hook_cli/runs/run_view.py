@@ -11,6 +11,7 @@ from typing import Any
 
 from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.view import format_time
+from port_hook_cli.runs.missed import Missed
 from port_hook_cli.runs.port_run import LogEntry, PortRun, RunKind, read_time
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.waiting import why_waiting
@@ -148,14 +149,18 @@ def change_text(run: PortRun) -> str:
     return brief(" ".join(filter(None, (run.id, run.state, f"({run.status_label})" * bool(run.status_label), nodes))))
 
 
-def nodes_text(nodes: Sequence[PortRun]) -> str:
-    """Return a note about node runs in progress that were not captured."""
-    return f"Port's API doesn't return the requests of node runs. In progress and not captured here: {_named(nodes)}"
-
-
-def anonymous_text(runs: Sequence[PortRun]) -> str:
-    """Return a note about runs whose captures cannot be found."""
-    return f"requests without their run ID may be captured here, so they are left out: {_named(runs)}"
+def left_out(missed: Missed, *, now: float) -> Iterator[str]:
+    """Yield notes about the runs that are left out."""
+    if nodes := missed.node_runs:
+        yield f"Port's API doesn't return the requests of node runs. In progress and not captured here: {_named(nodes)}"
+    if runs := missed.anonymous:
+        yield f"requests without their run ID may be captured here, so they are left out: {_named(runs)}"
+    if runs := missed.deleted:
+        since = _short_time(missed.complete_since_s, _local(now).date())
+        yield (
+            f"captures from before {since} were deleted, so earlier runs are left out ({len(runs)}): {_named(runs)}. "
+            "To send one anyway, run `port-hook replay RUN_ID`"
+        )
 
 
 def _named(runs: Sequence[PortRun]) -> str:

@@ -27,6 +27,7 @@ from tests.flaky_port import Fault, a_flaky_port
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler
 from tests.servers import handler as serve_handler
+from tests.sockets import free_port
 from tests.stores import keep, kept
 
 OTHER_RUN = "r_" + "b" * 16
@@ -98,6 +99,8 @@ def test_list_shows_captured_runs_and_filters(ask: Callable[..., Any], sandbox: 
         (("--action", "other"), [OTHER_RUN]),
         (("--limit", "1"), [OTHER_RUN]),
         (("--since", "2099-01-01"), []),
+        (("--since", "1d..2099-01-01"), [OTHER_RUN, RUN_ID]),
+        (("--since", "2000-01-01..1d"), []),
     ]
     for args, expected in listed:
         assert [each["run_id"] for each in ask(*args, "--json").records] == expected, args
@@ -176,7 +179,7 @@ def test_address_on_this_machine_counts_only_for_a_port_on_this_machine() -> Non
         ("http://[", True, False),
     ):
         found = find_missed([run], (), {address_of(url)}, api_is_here=api_is_here)
-        assert bool(found) == is_missed, url
+        assert bool(found.anonymous) == is_missed, url
 
 
 @pytest.mark.parametrize(
@@ -218,6 +221,27 @@ def test_replay_sends_missed_requests_once(
     assert left_out in replay("--action", "other", "--yes").err
     assert len(handler.requests) == 2
     assert replay("--action", "other", "--yes").err == f"{left_out}No missed runs.\n"
+
+
+def test_run_whose_capture_was_deleted_is_left_out(run: Run, missed: Sandbox, folder: Path) -> None:
+    (deleted,) = missed.runs.keys() - {RUN_ID, OTHER_RUN, ANONYMOUS}
+    missed.runs[deleted].created_at = kept(folder)[0].invocation.received_at - 2
+    assert run("prune", "--keep", "0", "--yes").code == 0
+    for name in ("replay", "runs"):
+        result = run(name, "--missed", *["--dry-run"] * (name == "replay"), env=environ_of(missed))
+        assert f" were deleted, so earlier runs are left out (1): {deleted}. To send one anyway, " in result.err
+        assert RUN_ID in result.out + result.err
+        assert deleted not in result.out
+
+
+def test_failed_replay_of_a_missed_run_is_sent_again_by_failed(run: Run, missed: Sandbox, handler: Handler) -> None:
+    to, env = ("--to", f"http://127.0.0.1:{free_port()}"), environ_of(missed)
+    assert run("replay", "--missed", "--yes", *to, env=env).code == ExitCode.TARGET
+    assert run("replay", "--failed", "--to", handler.url, env=env).code == 0
+    _, request = handler.requests  # the captured request has failed too
+    assert json.loads(request.body)["context"] == {"runId": RUN_ID}
+    again = run("replay", "--failed", env=env).err.splitlines()
+    assert again == ["Skipped 2 that have since succeeded.", "No other captures failed."]
 
 
 def test_options_of_another_kind_of_listing_are_rejected(ask: Callable[..., Any]) -> None:

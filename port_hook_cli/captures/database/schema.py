@@ -76,6 +76,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE captures RENAME COLUMN reading TO signed_form",),
     # The hosts and ports of the public URLs of this store's listeners, at most 100 (see `replay --missed`).
     ("CREATE TABLE addresses (address TEXT PRIMARY KEY, used_at REAL NOT NULL) WITHOUT ROWID",),
+    # One row with the time of the latest deleted capture, because the runs before it may be done (`replay --missed`).
+    ("CREATE TABLE deletions (only INTEGER PRIMARY KEY, latest_at REAL NOT NULL)",),
 )
 LATEST = UNRELEASED + len(MIGRATIONS)
 """The schema version that this port-hook writes."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from port_hook_cli.captures.database.opening import portable, result_code, without_waiting
 from port_hook_cli.captures.store.name_blocks import FORGET
-from port_hook_cli.captures.store.trimming import SIZE
+from port_hook_cli.captures.store.trimming import REMEMBER, SIZE
 
 # The number of captures that the first step deletes.
 _FIRST_STEP = 200
@@ -123,8 +123,9 @@ def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most
     """Delete up to `most` of the chosen captures, oldest first, and return how many were deleted."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        sizes = connection.execute(portable(f"SELECT {SIZE} {chosen}"), [limit, most])
-        count = _number_within(most_bytes, [size for (size,) in sizes])
+        found = connection.execute(portable(f"SELECT seq, {SIZE} {chosen}"), [limit, most]).fetchall()
+        count = _number_within(most_bytes, [size for _, size in found])
+        connection.executemany(REMEMBER, [found[count - 1][:1]] if count else [])
         connection.execute(f"DELETE FROM captures WHERE seq IN (SELECT seq {chosen})", [limit, count])  # noqa: S608 - our own
         for forget in FORGET:
             connection.execute(forget)

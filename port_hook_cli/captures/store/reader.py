@@ -244,6 +244,11 @@ class StoreReader:
         """
         return {address for (address,) in self._rows(statements.ADDRESSES, []) if isinstance(address, str)}
 
+    def complete_since(self) -> float:
+        """Return the time of the latest deleted capture in seconds since the epoch, or 0.0. Raises StoreError."""
+        rows = self._rows(statements.LATEST_DELETION, [])
+        return max((float(at) for (at,) in rows), default=0.0)
+
     def check_writable(self) -> None:
         """Raise StoreError if the store cannot be written. This check doesn't write anything.
 

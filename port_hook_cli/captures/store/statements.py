@@ -91,6 +91,8 @@ FORGET_ADDRESSES = """
 """
 ADDRESSES = portable(f"SELECT {bounded('address', _LONGEST_NAME)} FROM addresses LIMIT 200")  # noqa: S608 - as above
 
+LATEST_DELETION = "SELECT CAST(latest_at AS REAL) FROM deletions"
+
 KAFKA_POSITIONS = portable(
     f"SELECT {bounded('cluster', _LONGEST_NAME)}, {bounded('topic', _LONGEST_NAME)}, part, next_offset "  # noqa: S608 - as above
     "FROM kafka_positions"

@@ -47,6 +47,11 @@ _OLDEST_VERIFIED = portable(f"""
     SELECT seq, {SIZE} FROM captures WHERE is_verified = 1 AND seq < ? ORDER BY seq
 """)  # noqa: S608 - as above
 _LATEST_VERIFIED = "SELECT seq FROM captures WHERE is_verified = 1 ORDER BY seq DESC LIMIT 1"
+REMEMBER = """
+    INSERT INTO deletions (only, latest_at) SELECT 1, received_at FROM captures WHERE seq = ?
+    ON CONFLICT (only) DO UPDATE SET latest_at = max(latest_at, excluded.latest_at)
+"""
+"""Records the time of the last capture to delete. Run this before the deletion."""
 _DROP_UNVERIFIED = "DELETE FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq <= ?"
 _DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
 
@@ -161,5 +166,6 @@ def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, coun
                 break
             last, gone_count, gone_size = row[0], gone_count + 1, gone_size + row[1]
     if last is not None:
+        connection.execute(REMEMBER, [last])
         connection.execute(drop, [last])
     return _Dropped(gone_count, gone_size, is_full)

@@ -194,7 +194,7 @@ def test_response_body_is_truncated_to_64_kib_and_stored_once_with_an_equal_deli
     assert kept.delivery is not None
     assert kept.response is not None
     assert kept.delivery.body == kept.response.body == body[:65_536]
-    assert sum(path.stat().st_size for path in folder.rglob("*") if "shm" not in path.name) < 120_000
+    assert sum(path.stat().st_size for path in folder.rglob("*") if "shm" not in path.name) < 130_000
 
 
 def test_outcome_of_a_deleted_capture_is_ignored(store: CaptureStore) -> None:

@@ -175,6 +175,7 @@ def older_store(folder: Path, count: int, capture: Capture | None = None) -> Pat
         path,
         "DROP TABLE name_blocks",
         "DROP TABLE addresses",
+        "DROP TABLE deletions",
         "ALTER TABLE captures RENAME COLUMN signed_form TO reading",
         """UPDATE captures SET simulated = replace(simulated, '"manual"', '"by_hand"')""",
         f"PRAGMA user_version = {UNRELEASED + 1}",
