@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from port_hook_cli.errors import PortApiError, PortHookError
-from port_hook_cli.invocations.models import Capture
+from port_hook_cli.invocations.models import Capture, Kind
 from port_hook_cli.listener.observers import Observer, open_run
 from port_hook_cli.listener.policy import MOST_WAITING_RUNS
 from port_hook_cli.port_api.access import SANDBOX_RUNS, PortAccess
-from port_hook_cli.runs.updates import is_node_run
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
@@ -48,7 +47,7 @@ class EndedRuns(Observer):
         run_id, workflow_run = capture.payload.run_id, capture.payload.workflow_run
         if run_id and not capture.rejected:
             # Port has no route for a single node run.
-            can_ask = workflow_run is not None or not is_node_run(run_id)
+            can_ask = workflow_run is not None or capture.payload.kind is not Kind.WORKFLOW_NODE
             self._runs[run_id] = _SeenRun(can_ask and open_run(capture) is not None, workflow_run)
             if len(self._runs) > MOST_WAITING_RUNS:
                 self._runs.popitem(last=False)
