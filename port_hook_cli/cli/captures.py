@@ -6,7 +6,6 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -163,9 +162,9 @@ def captures(
         open_captures(store, runtime, sayer(runtime), show_only=True) as kept,
         open_body_filter(filters.jq, sayer(runtime), name="the --jq expression") as bodies,
     ):
-        if watch:
-            _watch(kept, wanted, bodies, runtime, limit=limit, as_json=as_json)
         most = min(limit, sys.maxsize) or None
+        if watch:
+            _watch(kept, wanted, bodies, runtime, most=most, as_json=as_json)
         if as_json:
             has_any = _emit_all(kept.select(wanted, limit=most, bodies=bodies), runtime)
         else:
@@ -198,20 +197,23 @@ def _no_match_hint(text: str) -> str:
 
 
 def _watch(
-    kept: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None, runtime: Runtime, *, limit: int, as_json: bool
+    kept: StoreReader,
+    wanted: StoreFilter,
+    bodies: BodyFilter | None,
+    runtime: Runtime,
+    *,
+    most: int | None,
+    as_json: bool,
 ) -> NoReturn:
     """Print the latest captures and then each new capture, on one line each, until Ctrl-C."""
-    from port_hook_cli.captures.store.statements import Numbers
     from port_hook_cli.captures.store.watching import CaptureWatch
     from port_hook_cli.captures.view.compact import RUN_HIDDEN, RUN_HIDDEN_BELOW
 
-    watch, place = CaptureWatch(kept, wanted, bodies), _place_of(kept.path)
-    known = replace(wanted, numbers=Numbers(upto=watch.seen))
-    latest = list(kept.select(known, limit=min(limit, sys.maxsize) or None, bodies=bodies))
+    watch, place = CaptureWatch(kept, wanted, bodies, now=runtime.now()), _place_of(kept.path)
     output = Output(runtime.stdout, runtime.environ)
     if not as_json and output.is_terminal and output.width < RUN_HIDDEN_BELOW:
         output.print(RUN_HIDDEN)
-    for capture in reversed(latest):
+    for capture in watch.latest(most):
         _print_one(capture, runtime, as_json=as_json)
     while True:
         runtime.stdout.flush()

@@ -14,34 +14,40 @@ _MOST_OPEN = 500
 
 
 class CaptureWatch:
-    """Finds the captures that match `wanted` and arrive after the watch was created.
+    """Finds the captures that match `wanted` and get their outcome after the watch was created.
 
     A listener saves a request before it responds. So the watch finds a capture when the capture has an outcome, or
     after a minute. `bodies` is the filter for bodies, as for `StoreReader.select`.
     """
 
-    def __init__(self, store: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None = None) -> None:
+    def __init__(
+        self, store: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None = None, *, now: float
+    ) -> None:
         self._store, self._wanted, self._bodies = store, wanted, bodies
-        self.seen = store.last_number()
-        """The number of the latest capture that this watch has seen."""
-        self._open: tuple[int, ...] = ()
+        self._seen = store.last_number()
+        self._open = self._without_outcome(Numbers(upto=self._seen), now, _MOST_OPEN)
+
+    def latest(self, limit: int | None) -> list[Capture]:
+        """Return the latest captures from before the watch, oldest first. `news` yields those without an outcome."""
+        known = replace(self._wanted, numbers=Numbers(upto=self._seen, without=self._open))
+        return list(self._store.select(known, limit=limit, bodies=self._bodies))[::-1]
 
     def news(self, now: float) -> Iterator[Capture]:
         """Yield the captures that got an outcome since the last call. `now` is in seconds since the epoch.
 
         Raises StoreError.
         """
-        # SQLite's clock has whole seconds, and must see the same captures as old.
-        since_s, waiting, top = now - OPEN_FOR_S - 1, self._open, self._store.last_number()
-        added = Numbers(after=self.seen, upto=top)
-        still_open = self._without_outcome(Numbers(among=waiting), since_s, _MOST_OPEN)
-        opened = self._without_outcome(added, since_s, _MOST_OPEN - len(still_open))
-        self.seen, self._open = top, (*still_open, *opened)
+        waiting, top = self._open, self._store.last_number()
+        added = Numbers(after=self._seen, upto=top)
+        still_open = self._without_outcome(Numbers(among=waiting), now, _MOST_OPEN)
+        opened = self._without_outcome(added, now, _MOST_OPEN - len(still_open))
+        self._seen, self._open = top, (*still_open, *opened)
         done = tuple(number for number in waiting if number not in still_open)
         yield from self._select(Numbers(among=done))
         yield from self._select(added._replace(without=opened))
 
-    def _without_outcome(self, numbers: Numbers, since_s: float, limit: int) -> tuple[int, ...]:
+    def _without_outcome(self, numbers: Numbers, now: float, limit: int) -> tuple[int, ...]:
+        since_s = now - OPEN_FOR_S - 1  # SQLite's clock has whole seconds, and must see the same captures as old
         return self._store.without_outcome(StoreFilter(numbers=numbers, since_s=since_s), limit=limit)
 
     def _select(self, numbers: Numbers) -> Iterator[Capture]:

@@ -26,8 +26,7 @@ MakeRuntime = Callable[..., Runtime]
 NODE_RUN = "wfnr_abc123"
 REQUEST = b"PUT /x HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
 
-# How commands find captures: `show` and other reading commands, `diff` and `export`, `verify`, `decrypt` and `agent`,
-# `replay`.
+# How commands find captures: the tools of `mcp`, `show`, `diff` and `export`, `verify` and `decrypt`, and `replay`.
 KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
     "show_capture": (CaptureUse.SHOW, False),
     "diff": (CaptureUse.SHOW, True),
