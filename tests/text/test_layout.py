@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from port_hook_cli.text.layout import INDENT, fit
-from port_hook_cli.text.styled import Styled, cell_width
+from port_hook_cli.text.styled import Styled, cell_width, cut_middle
 
 WORDS = "The signature matches neither the body as it arrived nor any other form of it, or was changed on its way."
 
@@ -72,6 +72,11 @@ def test_wrapped_text_fits_the_terminal_and_is_complete(value: str, width: int) 
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs", "Mn"]), max_size=20))
 def test_cell_width_is_never_less_than_cell_len(text: str) -> None:
     assert cell_width(text) >= cell_len(text)
+
+
+def test_text_without_its_middle_has_no_accent_without_its_letter() -> None:
+    assert [cut_middle("e\u0301" * 9, width) for width in (4, 2)] == ["e\u0301e\u0301…e\u0301", "e\u0301…"]
+    assert cut_middle("漢\u0301" * 9, 4) == "漢\u0301…"
 
 
 def test_parts_of_a_heading_stay_whole() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from port_hook_cli.captures.view.parts import action_name, capture_marks, cut_action
+from port_hook_cli.captures.view.parts import action_name, capture_marks, cut_action, short_name
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled, cell_width, cut_middle, padded
 
@@ -124,7 +124,7 @@ def _cells(capture: ListedCapture) -> Sequence[str]:
     )
     # Nearly all names are short and visible, and `brief` would return them.
     if not (text := name + run_id).isascii() or not text.isprintable() or max(len(name), len(run_id)) > _CELL_LIMIT:
-        name, run_id = (brief(cut_middle(cell, _CELL_LIMIT), _CELL_LIMIT) for cell in (name, run_id))
+        name, run_id = short_name(name, _CELL_LIMIT), short_name(run_id, _CELL_LIMIT)
     time, capture_id = local_time(capture.received_at), brief(capture.id, _CELL_LIMIT)
     return time, capture_id, capture.status, _status(capture), f"{name}{marks}", run_id
 

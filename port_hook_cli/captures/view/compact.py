@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from port_hook_cli.captures.view.capture import clock_time, response_style
 from port_hook_cli.captures.view.captures import SHOWN_OF_AN_ID
-from port_hook_cli.captures.view.parts import action_name, capture_marks, cut_action
+from port_hook_cli.captures.view.parts import action_name, capture_marks, cut_action, short_name
 from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.view import status_color
@@ -34,16 +34,17 @@ def compact_line(capture: Capture, width: int | None = None) -> Styled:
     ]
     capture_id = (brief(capture.invocation.id, 20)[:SHOWN_OF_AN_ID], "dim")
     action, about = _action(capture), _run_or_cause(capture)
+    has_run, room = width is None or width >= RUN_HIDDEN_BELOW, _LEAST_OF_AN_ACTION
     if width is not None:
-        has_run = width >= RUN_HIDDEN_BELOW
         fixed = sum(cell_width(text) + len(_GAP) for text, _ in (*cells, capture_id)) + has_run * (_RUN + len(_GAP))
-        action, about = cut_action(action, max(1, width - fixed)), cut_middle(about, _RUN) if has_run else ""
-    else:
-        fixed, has_run = 0, True
-    room = _LEAST_OF_AN_ACTION if width is None else max(1, width - fixed)
+        room, about = max(1, width - fixed), cut_middle(about, _RUN)
+        # A name with marks takes the columns that its run leaves free.
+        free = _RUN - cell_width(about) if has_run and action.endswith(")") else 0
+        action = cut_action(action, room + free)
     cells.append((padded(action, room), "bold"))
     if has_run:
-        cells.append((padded(about, _RUN), "" if verdict in _ACCEPTED else "red"))
+        over = max(0, cell_width(action) - room)
+        cells.append((padded(about, _RUN - over), "" if verdict in _ACCEPTED else "red"))
     return Styled.assemble(*[part for cell in cells for part in (cell, _GAP)], capture_id, no_wrap=True)
 
 
@@ -71,7 +72,7 @@ def _action(capture: Capture) -> str:
         is_truncated=invocation.truncated is not None,
         simulated=capture.simulated,
     )
-    return brief(action_name(capture.payload), _CELL_LIMIT) + marks
+    return short_name(action_name(capture.payload), _CELL_LIMIT) + marks
 
 
 def _run_or_cause(capture: Capture) -> str:
@@ -80,4 +81,4 @@ def _run_or_cause(capture: Capture) -> str:
         return "no x-port-signature" if "signature-missing" in verdict.slugs else "no x-port-timestamp"
     if verdict.status not in _ACCEPTED:
         return brief(", ".join(verdict.slugs), _CELL_LIMIT)
-    return brief(capture.payload.run_id or "-", _CELL_LIMIT)
+    return short_name(capture.payload.run_id or "-", _CELL_LIMIT)

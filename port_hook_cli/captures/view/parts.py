@@ -93,6 +93,12 @@ def capture_marks(
     return f" ({', '.join(found)})" if found else ""
 
 
+def short_name(name: str, width: int) -> str:
+    """Return a name in visible characters and at most `width` columns, without its middle if it is longer."""
+    # Both the escapes and a row of combining characters have more characters than columns.
+    return cut_middle(brief(cut_middle(name, width), 4 * width), width)
+
+
 def cut_action(action: str, width: int) -> str:
     """Return a name and its marks in at most `width` columns. The name loses its middle, and no mark is cut."""
     if cell_width(action) <= width:

@@ -420,6 +420,8 @@ def test_compact_line_shows_the_verdict_response_latency_action_and_the_run_or_t
         line = compact_line(capture, 80).plain
         assert line.split() == [clock, *expected.split()]
         assert len(line) == 80
+    replay = a_capture(an_invocation(replay_of="aa00"))
+    assert compact_line(replay, 80).plain.endswith(f"  cre…vm (replay)  {RUN_ID}  01234567")
 
 
 def as_delivered(*, latency_ms: float | None = None, fault: str | None = None, **fields: Any) -> dict[str, Any]:
