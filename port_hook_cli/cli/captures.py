@@ -13,7 +13,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import Trust, argument, command, option, option_group
+from port_hook_cli.cli.option_groups import Trust, argument, command, option, option_group, short_option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.payload import is_run_id
@@ -42,48 +42,38 @@ class CaptureFilters:
 
     action: Annotated[
         str | None,
-        option(
-            "--action",
-            help="List only captures of this action.",
-            metavar="ACTION",
-            completes="captured_actions",
-            in_short_help=True,
+        short_option(
+            "--action", help="List only captures of this action.", metavar="ACTION", completes="captured_actions"
         ),
     ] = None
     verdict: Annotated[
         Status | None,
-        option(
+        short_option(
             "--verdict",
             help=f"List only captures with this verdict: {', '.join(Status)}.",
             metavar="VERDICT",
             case_sensitive=False,
-            in_short_help=True,
         ),
     ] = None
     status: Annotated[
         str | None,
-        option(
-            "--status",
-            help="List only captures with this response status, such as 500 or 5xx.",
-            metavar="CODE|5xx",
-            in_short_help=True,
+        short_option(
+            "--status", help="List only captures with this response status, such as 500 or 5xx.", metavar="CODE|5xx"
         ),
     ] = None
     failed: Annotated[
         bool,
-        option(
+        short_option(
             "--failed",
             help="List only failed captures: a 4xx, 5xx or missing response, from the handler or the listener.",
-            in_short_help=True,
         ),
     ] = False
     since: Annotated[
         str | None,
-        option(
+        short_option(
             "--since",
             help="List only captures since this time: 10m, 2h, yesterday, a date, or a range: A..B, A.. or ..B.",
             metavar="TIME",
-            in_short_help=True,
         ),
     ] = None
     jq: Annotated[
@@ -128,23 +118,13 @@ def captures(
     filters: CaptureFilters,
     limit: Annotated[
         int,
-        option(
-            "--limit",
-            "-L",
-            help="List at most N captures; 0 lists all.",
-            metavar="N",
-            min=0,
-            trust=Trust(1.0, 1000.0),
-            in_short_help=True,
+        short_option(
+            "--limit", "-L", help="List at most N captures; 0 lists all.", metavar="N", min=0, trust=Trust(1.0, 1000.0)
         ),
     ] = 20,
     watch: Annotated[
         bool,
-        option(
-            "--watch",
-            help="List the latest captures, oldest first, and then each new capture until Ctrl-C.",
-            in_short_help=True,
-        ),
+        short_option("--watch", help="List the latest captures, oldest first, and then each new capture until Ctrl-C."),
     ] = False,
     store: options.Store = None,
     as_json: options.Json = False,

@@ -163,6 +163,11 @@ def option(*names: str, **settings: Any) -> Any:
     return _declared(typer.Option(*names, **settings), declaration)
 
 
+def short_option(*names: str, **settings: Any) -> Any:
+    """Return an option like `option` that the short help shows."""
+    return option(*names, in_short_help=True, **settings)
+
+
 def argument(*, name: str = "", **settings: Any) -> Any:
     """Return an argument for `Annotated`. `settings` are fields of `Declaration` and settings of `typer.Argument`."""
     declaration = _take_declaration(name or settings["metavar"], settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +70,11 @@ def show(
 
         emit(to_capture(found), runtime.stdout)
         return ExitCode.OK
-    return _show(found, replays, runtime)
+    from port_hook_cli.captures.view.stored import stored_lines
+    from port_hook_cli.terminal.pager import print_paged
+
+    print_paged(Output(runtime.stdout, runtime.environ).fit(stored_lines(found, replays)), runtime)
+    return ExitCode.OK
 
 
 def _captured(found: FoundRequest) -> Capture:
@@ -100,12 +104,3 @@ def _replays(found: Capture, kept: StoreReader) -> Iterator[Capture]:
     from port_hook_cli.captures.store.statements import StoreFilter
 
     return kept.select(StoreFilter(replay_of=found.invocation.id), limit=_MOST_REPLAYS)
-
-
-def _show(found: Capture, replays: Sequence[Capture], runtime: Runtime) -> ExitCode:
-    from port_hook_cli.captures.view.stored import stored_lines
-    from port_hook_cli.terminal.pager import print_paged
-
-    output = Output(runtime.stdout, runtime.environ)
-    print_paged(output.fit(stored_lines(found, replays)), runtime)
-    return ExitCode.OK

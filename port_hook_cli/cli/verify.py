@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.documents.request_file import Explained, SavedRequest, explain, from_capture
+from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_capture
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command, option, option_group
+from port_hook_cli.cli.option_groups import argument, command, option, option_group, short_option
 from port_hook_cli.errors import MissingCredentialsError, StoreError, UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
@@ -44,19 +44,12 @@ class WrittenRequest:
 
     body: Annotated[
         str | None,
-        option(
-            "--body",
-            in_short_help=True,
-            help="A file with the raw body, or - for stdin.",
-            metavar="FILE|-",
-            stdin="the body",
-        ),
+        short_option("--body", help="A file with the raw body, or - for stdin.", metavar="FILE|-", stdin="the body"),
     ] = None
     signature: Annotated[
         str | None,
-        option(
+        short_option(
             "--signature",
-            in_short_help=True,
             help="The x-port-signature header's value. With a request: the signature that your code computed.",
             metavar="S",
             may_be_empty=True,
@@ -64,9 +57,8 @@ class WrittenRequest:
     ] = None
     timestamp: Annotated[
         str | None,
-        option(
+        short_option(
             "--timestamp",
-            in_short_help=True,
             help="The x-port-timestamp header's value. With a request: the timestamp that your code signed.",
             metavar="T",
             may_be_empty=True,
@@ -165,7 +157,8 @@ def verify(
     if as_json:
         emit(verdict_record(verdict, explained.side), runtime.stdout)
     else:
-        _show(explained, runtime)
+        output = Output(runtime.stdout, runtime.environ)
+        output.print(*output.wrap(verdict_view(verdict, explained.side)))
     for note in (*saved.remarks, *place, *explained.notes):
         tell(f"note: {printable(note)}", runtime)
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
@@ -218,8 +211,3 @@ def _clock(saved: SavedRequest, now: float | None, runtime: Runtime) -> float:
     if now is not None:
         return now
     return runtime.now() if saved.compared_at is None else saved.compared_at
-
-
-def _show(explained: Explained, runtime: Runtime) -> None:
-    output = Output(runtime.stdout, runtime.environ)
-    output.print(*output.wrap(verdict_view(explained.verdict, explained.side)))
