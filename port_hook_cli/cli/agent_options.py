@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.option_groups import NoEffect, also, argument, option, option_group
+from port_hook_cli.cli.option_groups import NoEffect, also, argument, option, option_group, short_option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
@@ -68,26 +68,19 @@ class AgentArrivals:
 
     kafka: Annotated[
         bool,
-        option(
+        short_option(
             "--kafka",
-            in_short_help=True,
             help="Show each message in the agent's Kafka topics as it arrives, without consuming it.",
             excludes=("--poll",),
         ),
     ] = False
     poll: Annotated[
-        bool,
-        option(
-            "--poll",
-            in_short_help=True,
-            help="Show the agent's action runs in progress, without claiming them.",
-        ),
+        bool, short_option("--poll", help="Show the agent's action runs in progress, without claiming them.")
     ] = False
     since: Annotated[
         str | None,
-        option(
+        short_option(
             "--since",
-            in_short_help=True,
             metavar="TIME",
             help="With --kafka or --poll: show messages or runs since this time: 10m, 2h, or 2026-05-01T13:30.",
             no_effect=(_NOT_FOLLOWED,),
@@ -95,9 +88,8 @@ class AgentArrivals:
     ] = None
     count: Annotated[
         int | None,
-        option(
+        short_option(
             "--count",
-            in_short_help=True,
             metavar="N",
             help="With --kafka or --poll: stop after N messages or runs.",
             min=1,
@@ -123,9 +115,8 @@ class AgentMappingFile:
 
     mapping: Annotated[
         str | None,
-        option(
+        short_option(
             "--mapping",
-            in_short_help=True,
             metavar="FILE",
             help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
             "control_the_payload_config.json in the current directory, or the agent's own default.",
@@ -135,9 +126,8 @@ class AgentMappingFile:
     ] = None
     env: Annotated[
         list[str] | None,
-        option(
+        short_option(
             "--env",
-            in_short_help=True,
             metavar="NAME",
             help="Let expressions read this environment variable (repeatable). Default: none.",
             no_effect=(_NO_MESSAGE,),
@@ -145,9 +135,8 @@ class AgentMappingFile:
     ] = None
     check: Annotated[
         str | None,
-        option(
+        short_option(
             "--check",
-            in_short_help=True,
             metavar="FILE",
             help="Check a mapping file instead, without a message.",
             excludes=("--kafka", "--poll"),
@@ -156,9 +145,8 @@ class AgentMappingFile:
     ] = None
     watch: Annotated[
         bool,
-        option(
+        short_option(
             "--watch",
-            in_short_help=True,
             help="Show the prediction again whenever the mapping file changes, until Ctrl-C.",
             excludes=("--raw", "--send"),
             no_effect=(_NO_MESSAGE,),
@@ -172,10 +160,9 @@ class AgentResponses:
 
     response: Annotated[
         str | None,
-        option(
+        short_option(
             "--response",
             metavar="STATUS|@FILE",
-            in_short_help=True,
             help="Show only the reports for this response status, or for 200 with the body in a file.",
         ),
     ] = None
@@ -203,9 +190,8 @@ class AgentSending:
 
     send: Annotated[
         bool,
-        option(
+        short_option(
             "--send",
-            in_short_help=True,
             help="Send the request, only to this machine unless you pass --to.",
             excludes=("--poll",),
             no_effect=(_NO_MESSAGE,),
@@ -213,9 +199,8 @@ class AgentSending:
     ] = False
     to: Annotated[
         str | None,
-        option(
+        short_option(
             "--to",
-            in_short_help=True,
             metavar="URL|PORT",
             help="With --send: the target. If it has no path, port-hook uses the request's path.",
             no_effect=(_NOT_SENT,),
@@ -246,14 +231,7 @@ class AgentOutput:
     """The output options."""
 
     raw: Annotated[
-        bool,
-        option(
-            "--raw",
-            in_short_help=True,
-            help="Print only the raw request.",
-            excludes=("--send",),
-            no_effect=(_NO_MESSAGE,),
-        ),
+        bool, short_option("--raw", help="Print only the raw request.", excludes=("--send",), no_effect=(_NO_MESSAGE,))
     ] = False
     json: Annotated[options.Json, also(excludes=("--raw",))] = False
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup
 from port_hook_cli.check.plan import TIMEOUT_S, WITHIN_S, CheckLimits, CheckPlan
 from port_hook_cli.cli import options
-from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, Trust, option, option_group
+from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, Trust, option, option_group, short_option
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.frozen import frozen
@@ -33,13 +33,12 @@ class CheckTarget:
 
     to: Annotated[
         str | None,
-        option(
+        short_option(
             "--to",
             metavar="URL|PORT",
             help="Your handler, on this machine. If it has no path, port-hook uses the path and query of SOURCE. "
             "Default: the handler that received the capture, or your handler in port-hook.toml.",
             trust=HANDLER_HERE,
-            in_short_help=True,
         ),
     ] = None
     to_its_url: Annotated[
@@ -107,25 +106,17 @@ class CheckChoice:
 
     only: Annotated[
         list[str] | None,
-        option(
-            "--only",
-            metavar="CHECK|GROUP",
-            help="Run only this check or group of checks (repeatable).",
-            choices=_NAMES,
-            in_short_help=True,
+        short_option(
+            "--only", metavar="CHECK|GROUP", help="Run only this check or group of checks (repeatable).", choices=_NAMES
         ),
     ] = None
     skip: Annotated[
         list[str] | None,
-        option(
-            "--skip",
-            metavar="CHECK|GROUP",
-            help="Skip this check or group of checks (repeatable).",
-            choices=_NAMES,
-            in_short_help=True,
+        short_option(
+            "--skip", metavar="CHECK|GROUP", help="Skip this check or group of checks (repeatable).", choices=_NAMES
         ),
     ] = None
-    lists: Annotated[bool, option("--list", help="List the checks.", excludes=("--json",), in_short_help=True)] = False
+    lists: Annotated[bool, short_option("--list", help="List the checks.", excludes=("--json",))] = False
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
         """Return the plan with the selected checks. Raises UsageError for an unknown name, and if no check is left."""
@@ -184,21 +175,10 @@ class CheckOutput:
     json: options.Json = False
     junit: Annotated[
         str | None,
-        option(
-            "--junit",
-            metavar="FILE",
-            help="Write a JUnit report for CI. Replaces an earlier report.",
-            in_short_help=True,
-        ),
+        short_option("--junit", metavar="FILE", help="Write a JUnit report for CI. Replaces an earlier report."),
     ] = None
     strict: Annotated[
-        bool,
-        option(
-            "--strict",
-            help="Fail even for warnings and checks without a result.",
-            trust=ANY_VALUE,
-            in_short_help=True,
-        ),
+        bool, short_option("--strict", help="Fail even for warnings and checks without a result.", trust=ANY_VALUE)
     ] = False
     store: options.Store = None
 

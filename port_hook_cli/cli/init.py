@@ -10,7 +10,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command, option
+from port_hook_cli.cli.option_groups import argument, command, short_option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.example_handlers import HANDLERS, PATH, write_handler
 from port_hook_cli.files.project_file import check_no_project_file, write_project_file
@@ -57,21 +57,18 @@ def init(
     ] = None,
     port: Annotated[
         int | None,
-        option("--port", "-p", metavar="N", help="The port to listen on.", min=0, max=65535, in_short_help=True),
+        short_option("--port", "-p", metavar="N", help="The port to listen on.", min=0, max=65535),
     ] = None,
-    force: Annotated[
-        bool, option("--force", help="Overwrite port-hook.toml if it exists.", in_short_help=True)
-    ] = False,
+    force: Annotated[bool, short_option("--force", help="Overwrite port-hook.toml if it exists.")] = False,
     example: Annotated[
         str | None,
-        option(
+        short_option(
             "--handler",
             help=f"Instead, write a correct handler with its test to new files: {', '.join(HANDLERS)}.",
             metavar="NAME",
             parser=options.one_of(tuple(HANDLERS)),
             choices=tuple(HANDLERS),
             excludes=("--port", "--force"),
-            in_short_help=True,
         ),
     ] = None,
 ) -> ExitCode:

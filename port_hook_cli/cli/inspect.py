@@ -19,7 +19,7 @@ from port_hook_cli.actions.encryption import KeyUnreadable
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.handlers import project_handler
-from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.option_groups import command, short_option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Response
 from port_hook_cli.invocations.targets import is_on_this_machine, request_target
@@ -51,18 +51,12 @@ def inspect(
     ctx: typer.Context,
     port: Annotated[
         int,
-        option(
-            "--port",
-            "-p",
-            metavar="N",
-            help="The inspector's port; 0 chooses a free port.",
-            min=0,
-            max=65535,
-            in_short_help=True,
+        short_option(
+            "--port", "-p", metavar="N", help="The inspector's port; 0 chooses a free port.", min=0, max=65535
         ),
     ] = 0,
     actions: options.InspectActions = None,
-    no_open: Annotated[bool, option("--no-open", help="Don't open the browser.", in_short_help=True)] = False,
+    no_open: Annotated[bool, short_option("--no-open", help="Don't open the browser.")] = False,
     store: options.Store = None,
     org: options.Org = None,
     secret_file: options.SecretFile = None,

@@ -17,6 +17,7 @@ from port_hook_cli.cli.option_groups import (
     argument,
     option,
     option_group,
+    short_option,
 )
 from port_hook_cli.cli.options import seconds, size
 from port_hook_cli.errors import SourceError, UsageError
@@ -62,10 +63,9 @@ class ListenTarget:
     ] = None
     forward_to: Annotated[
         str | None,
-        option(
+        short_option(
             "--forward-to",
             "-f",
-            in_short_help=True,
             metavar="URL|PORT",
             help="The same as HANDLER.",
             trust=HANDLER_HERE,
@@ -74,9 +74,8 @@ class ListenTarget:
     ] = None
     route: Annotated[
         list[str] | None,
-        option(
+        short_option(
             "--route",
-            in_short_help=True,
             metavar="RULE=URL",
             help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable). The first"
             " match wins.",
@@ -86,12 +85,8 @@ class ListenTarget:
     ] = None
     only: Annotated[
         list[str] | None,
-        option(
-            "--only",
-            in_short_help=True,
-            metavar="ACTION",
-            help="Only this action; others get 404 (repeatable).",
-            completes="names",
+        short_option(
+            "--only", metavar="ACTION", help="Only this action; others get 404 (repeatable).", completes="names"
         ),
     ] = None
     max_in_flight: Annotated[
@@ -168,10 +163,9 @@ class ListenServer:
 
     port: Annotated[
         int,
-        option(
+        short_option(
             "--port",
             "-p",
-            in_short_help=True,
             metavar="N",
             min=0,
             max=65535,
@@ -201,9 +195,8 @@ class ListenVerification:
     tolerance: options.Tolerance = 300.0
     verify: Annotated[
         Verify,
-        option(
+        short_option(
             "--verify",
-            in_short_help=True,
             metavar="MODE",
             help="on, strict (only signatures over the raw body), warn (forward anyway) or off.",
             trust=Trust(words=(Verify.STRICT.value,)),
@@ -217,9 +210,8 @@ class ListenResponses:
 
     respond: Annotated[
         str | None,
-        option(
+        short_option(
             "--respond",
-            in_short_help=True,
             metavar="STATUS[:BODY]",
             help="Respond with this, or with STATUS:@FILE, instead of forwarding. `drop` closes the connection without"
             " a response.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
+from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group, short_option
 from port_hook_cli.cli.options import one_of, seconds
 from port_hook_cli.errors import UsageError
 from port_hook_cli.tunnels.registry import (
@@ -37,9 +37,8 @@ class ListenTunnel:
 
     name: Annotated[
         str | None,
-        option(
+        short_option(
             "--tunnel",
-            in_short_help=True,
             metavar="NAME|URL",
             help=tunnel_help(),
             choices=tuple(value for value in all_values() if value.replace(".", "").isalpha()),
@@ -118,9 +117,8 @@ class ListenRetarget:
 
     names: Annotated[
         list[str] | None,
-        option(
+        short_option(
             "--retarget",
-            in_short_help=True,
             metavar="NAME",
             help="Point a workflow node (WORKFLOW#NODE) or an action in Port at the public URL until `listen` ends"
             " (repeatable).",
@@ -165,9 +163,8 @@ class ListenRuns:
     ] = False
     report: Annotated[
         str | None,
-        option(
+        short_option(
             "--report",
-            in_short_help=True,
             metavar="success|failure",
             help="Report each run's result to Port after the handler's response. With success, a run ends as FAILURE"
             " if the response is not a 2xx.",
@@ -199,14 +196,7 @@ class ListenOutput:
     """The options for showing invocations."""
 
     compact: Annotated[
-        bool,
-        option(
-            "--compact/--no-compact",
-            help="One line per request.",
-            show_default=False,
-            trust=ANY_VALUE,
-            in_short_help=True,
-        ),
+        bool, short_option("--compact/--no-compact", help="One line per request.", show_default=False, trust=ANY_VALUE)
     ] = False
     json: Annotated[options.Json, also(excludes=("--compact", "--decrypt"))] = False
     decrypt: Annotated[
@@ -231,12 +221,5 @@ class ListenOutput:
 class ListenInspector:
     """The options for the inspector beside the listener."""
 
-    inspect: Annotated[
-        bool,
-        option(
-            "--inspect",
-            help="Show requests in the browser, hold and respond.",
-            in_short_help=True,
-        ),
-    ] = False
+    inspect: Annotated[bool, short_option("--inspect", help="Show requests in the browser, hold and respond.")] = False
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0

@@ -9,7 +9,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import NoEffect, also, argument, command, option
+from port_hook_cli.cli.option_groups import NoEffect, also, argument, command, option, short_option
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, PortHookError, SettingsError, UsageError
 from port_hook_cli.files.settings_file import LOGINS
 from port_hook_cli.port_api import logins
@@ -53,30 +53,25 @@ def login(
     ] = logins.UNNAMED,
     client_id: Annotated[
         str | None,
-        option(
-            "--client-id",
-            help="The client ID. Default: asks for it.",
-            metavar="ID",
-            no_effect=(_ONLY_LISTS,),
-            in_short_help=True,
+        short_option(
+            "--client-id", help="The client ID. Default: asks for it.", metavar="ID", no_effect=(_ONLY_LISTS,)
         ),
     ] = None,
     secret_file: Annotated[options.SecretFile, also(in_short_help=True)] = None,
     api_url: Annotated[
         str | None,
-        option(
+        short_option(
             "--api-url",
             help="Another API: an https:// URL, or a sandbox on this machine.",
             metavar="URL",
             no_effect=(_ONLY_LISTS,),
-            in_short_help=True,
         ),
     ] = None,
     keep_in: Annotated[
         KeepIn,
         option("--keep-in", help="Where to save the secret: auto (the keyring, otherwise a file), keyring or file."),
     ] = KeepIn.AUTO,
-    listing: Annotated[bool, option("--list", help="List the saved organizations.", in_short_help=True)] = False,
+    listing: Annotated[bool, short_option("--list", help="List the saved organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Save an organization's credentials.
@@ -221,9 +216,7 @@ def logout(
             help="The organization. Required if several are saved.", metavar="[NAME]", name="NAME", excludes=("--all",)
         ),
     ] = None,
-    all_of_them: Annotated[
-        bool, option("--all", help="Delete the credentials of all organizations.", in_short_help=True)
-    ] = False,
+    all_of_them: Annotated[bool, short_option("--all", help="Delete the credentials of all organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Delete saved credentials.

@@ -13,7 +13,7 @@ import typer
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import NoEffect, command, option
+from port_hook_cli.cli.option_groups import NoEffect, command, short_option
 from port_hook_cli.errors import PackageError, UsageError
 from port_hook_cli.installed import install_hint
 from port_hook_cli.invocations.targets import read_target
@@ -28,11 +28,7 @@ def mcp(
     ctx: typer.Context,
     allow_send: Annotated[
         bool,
-        option(
-            "--allow-send",
-            help="Offer the tools that send requests: replay, trigger, check and report.",
-            in_short_help=True,
-        ),
+        short_option("--allow-send", help="Offer the tools that send requests: replay, trigger, check and report."),
     ] = False,
     to: Annotated[
         str | None,
@@ -44,11 +40,10 @@ def mcp(
     ] = None,
     skill: Annotated[
         bool,
-        option(
+        short_option(
             "--skill",
             help="Print SKILL.md, which teaches coding agents to use the commands, and exit.",
             excludes=("--allow-send",),
-            in_short_help=True,
         ),
     ] = False,
     store: options.Store = None,

@@ -15,10 +15,11 @@ or a field to one of its groups, and run `make docs`:
         ),
     ] = False
 
-For choices, use an Enum, or `options.one_of` if the choices are in a table. `option` and `argument` accept the settings
-of `typer.Option` and `typer.Argument`, and the fields of `Declaration`. `options.py` contains the options that several
-commands share, and `also` adds rules to one of them. For contradictions that depend on values, call
-`refuse_contradictions`. A command whose help has groups takes one class for each group, in the order of the help:
+For an option that the short help shows, use `short_option`. For choices, use an Enum, or `options.one_of` if the
+choices are in a table. `option` and `argument` accept the settings of `typer.Option` and `typer.Argument`, and the
+fields of `Declaration`. `options.py` contains the options that several commands share, and `also` adds rules to one of
+them. For contradictions that depend on values, call `refuse_contradictions`. A command whose help has groups takes one
+class for each group, in the order of the help:
 
     @option_group("Target")
     class ExampleTarget:

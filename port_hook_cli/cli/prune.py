@@ -8,7 +8,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import command, option
+from port_hook_cli.cli.option_groups import command, short_option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, sayer, tell
@@ -29,24 +29,18 @@ def prune(
     ctx: typer.Context,
     older_than: Annotated[
         str | None,
-        option(
+        short_option(
             "--older-than",
             metavar="TIME",
             help="Delete captures older than 7d or 12h, or from before 2026-05-01.",
             excludes=("--keep",),
-            in_short_help=True,
         ),
     ] = None,
     keep: Annotated[
-        int | None,
-        option(
-            "--keep", metavar="N", min=0, max=_MOST, help="Delete all but the latest N captures.", in_short_help=True
-        ),
+        int | None, short_option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the latest N captures.")
     ] = None,
-    dry_run: Annotated[
-        bool, option("--dry-run", help="Count the captures without deleting them.", in_short_help=True)
-    ] = False,
-    yes: Annotated[bool, option("--yes", "-y", help="Delete without asking.", in_short_help=True)] = False,
+    dry_run: Annotated[bool, short_option("--dry-run", help="Count the captures without deleting them.")] = False,
+    yes: Annotated[bool, short_option("--yes", "-y", help="Delete without asking.")] = False,
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:

@@ -8,7 +8,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import ANY_VALUE, argument, command, option
+from port_hook_cli.cli.option_groups import ANY_VALUE, argument, command, short_option
 from port_hook_cli.errors import SourceError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.runtime import Runtime
@@ -34,19 +34,12 @@ def render(
     ],
     data: Annotated[
         str,
-        option(
-            "--data",
-            help="A file with JSON for the expressions, or - for stdin.",
-            metavar="FILE|-",
-            stdin="the data",
-            in_short_help=True,
+        short_option(
+            "--data", help="A file with JSON for the expressions, or - for stdin.", metavar="FILE|-", stdin="the data"
         ),
     ],
     strict: Annotated[
-        bool,
-        option(
-            "--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE, in_short_help=True
-        ),
+        bool, short_option("--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE)
     ] = False,
     json: options.Json = False,
 ) -> ExitCode:

@@ -16,6 +16,7 @@ from port_hook_cli.cli.option_groups import (
     is_typed,
     option,
     option_group,
+    short_option,
 )
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.statuses import Expectation
@@ -72,11 +73,8 @@ class ReplayResponses:
 
     compare: Annotated[
         bool,
-        option(
-            "--compare",
-            in_short_help=True,
-            help="Compare with the recorded response. Exits with code 1 if they differ.",
-            no_effect=(_DRY,),
+        short_option(
+            "--compare", help="Compare with the recorded response. Exits with code 1 if they differ.", no_effect=(_DRY,)
         ),
     ] = False
     ignore: Annotated[
@@ -116,9 +114,8 @@ class ReplayChanges:
 
     set: Annotated[
         list[str] | None,
-        option(
+        short_option(
             "--set",
-            in_short_help=True,
             metavar="PATH=JSON",
             help="Change a value; +PATH=JSON adds one (repeatable).",
             no_effect=(_CAPTURED,),
@@ -134,7 +131,7 @@ class ReplayChanges:
         ),
     ] = None
     edit: Annotated[
-        bool, option("--edit", in_short_help=True, help="Edit the body in your editor first.", no_effect=(_CAPTURED,))
+        bool, short_option("--edit", help="Edit the body in your editor first.", no_effect=(_CAPTURED,))
     ] = False
     method: Annotated[str | None, option("--method", "-X", metavar="M", help="Send the request with this method.")] = (
         None
@@ -201,15 +198,7 @@ class ReplaySeries:
     """The options for sending each source several times."""
 
     times: Annotated[
-        int,
-        option(
-            "--times",
-            metavar="N",
-            min=1,
-            max=MOST_SENDS,
-            in_short_help=True,
-            help="Send it N times, and print percentiles.",
-        ),
+        int, short_option("--times", metavar="N", min=1, max=MOST_SENDS, help="Send it N times, and print percentiles.")
     ] = 1
     concurrency: Annotated[
         int,
@@ -265,18 +254,16 @@ class ReplaySources:
 
     failed: Annotated[
         bool,
-        option(
+        short_option(
             "--failed",
-            in_short_help=True,
             help="Send the captures that your handler failed, oldest first. Rejected requests are not sent.",
             excludes=("a SOURCE",),
         ),
     ] = False
     missed: Annotated[
         bool,
-        option(
+        short_option(
             "--missed",
-            in_short_help=True,
             help="Send the requests of runs in progress that no listener here received.",
             excludes=("a SOURCE", "--failed", "--as-captured", "--compare", "--times"),
         ),
@@ -296,9 +283,8 @@ class ReplaySources:
     )
     since: Annotated[
         str | None,
-        option(
+        short_option(
             "--since",
-            in_short_help=True,
             metavar="TIME",
             help="With --failed or --missed: since 10m, 2h, yesterday or a date.",
             no_effect=(NoEffect("Nothing is searched", without=("--failed", "--missed")),),

@@ -12,7 +12,15 @@ import typer
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import also, argument, command, option, option_group, refuse_contradictions
+from port_hook_cli.cli.option_groups import (
+    also,
+    argument,
+    command,
+    option,
+    option_group,
+    refuse_contradictions,
+    short_option,
+)
 from port_hook_cli.cli.run_names import find_run
 from port_hook_cli.errors import PortApiError, RunEndedError, UsageError
 from port_hook_cli.files.user_files import read_input
@@ -52,50 +60,36 @@ class ReportOptions:
 
     status: Annotated[
         RunStatus | None,
-        option(
+        short_option(
             "--status",
             help="End the run with this status: success, failure (or failed) or cancelled. Sends it last.",
             metavar="STATUS",
             excludes=(_COMMAND,),
             case_sensitive=False,
-            in_short_help=True,
         ),
     ] = None
     log: Annotated[
         list[str] | None,
-        option("--log", help="A log message (repeatable). Sends messages in order.", metavar="T", in_short_help=True),
+        short_option("--log", help="A log message (repeatable). Sends messages in order.", metavar="T"),
     ] = None
     summary: Annotated[
         str | None,
-        option(
-            "--summary",
-            help="The run's summary, or @FILE to read it.",
-            metavar="T|@FILE",
-            may_be_empty=True,
-            in_short_help=True,
-        ),
+        short_option("--summary", help="The run's summary, or @FILE to read it.", metavar="T|@FILE", may_be_empty=True),
     ] = None
     label: Annotated[
         str | None,
-        option(
-            "--label",
-            help="The status label shown next to the run.",
-            metavar="T",
-            may_be_empty=True,
-            in_short_help=True,
-        ),
+        short_option("--label", help="The status label shown next to the run.", metavar="T", may_be_empty=True),
     ] = None
     link: Annotated[
         list[str] | None,
-        option("--link", help="A link for the run's page (repeatable).", metavar="URL", in_short_help=True),
+        short_option("--link", help="A link for the run's page (repeatable).", metavar="URL"),
     ] = None
     output: Annotated[
         list[str] | None,
-        option(
+        short_option(
             "--output",
             help="The output of a workflow node run: a JSON object, @FILE, or one value at a path (repeatable).",
             metavar="JSON|PATH=JSON",
-            in_short_help=True,
         ),
     ] = None
     external_run_id: Annotated[
@@ -104,12 +98,11 @@ class ReportOptions:
     ] = None
     log_file: Annotated[
         str | None,
-        option(
+        short_option(
             "--log-file",
             help="A file to send as log messages, or - to send stdin as it arrives.",
             metavar="FILE|-",
             excludes=(_COMMAND,),
-            in_short_help=True,
         ),
     ] = None
     log_level: Annotated[
@@ -159,12 +152,7 @@ def report_run(
     reported: ReportOptions,
     pending: Annotated[
         bool,
-        option(
-            "--pending",
-            help="Send saved reports that haven't reached Port.",
-            excludes=(_COMMAND, *_REPORTS),
-            in_short_help=True,
-        ),
+        short_option("--pending", help="Send saved reports that haven't reached Port.", excludes=(_COMMAND, *_REPORTS)),
     ] = False,
     dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,), in_short_help=True)] = False,
     as_json: Annotated[options.Json, also(excludes=(_COMMAND,))] = False,

@@ -10,7 +10,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
-from port_hook_cli.cli.option_groups import argument, command, option
+from port_hook_cli.cli.option_groups import argument, command, short_option
 from port_hook_cli.errors import UsageError
 from port_hook_cli.retarget.entry import End, Outcome
 from port_hook_cli.retarget.journal import Journal
@@ -36,14 +36,14 @@ def restore(
     ] = None,
     dry_run: Annotated[
         bool,
-        option("--dry-run", help="Show what would be restored, without changing anything.", in_short_help=True),
+        short_option("--dry-run", help="Show what would be restored, without changing anything."),
     ] = False,
     overwrite: Annotated[
-        bool, option("--overwrite", help="Restore even if someone else changed it since.", in_short_help=True)
+        bool, short_option("--overwrite", help="Restore even if someone else changed it since.")
     ] = False,
     yes: Annotated[
         bool,
-        option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay.", in_short_help=True),
+        short_option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay."),
     ] = False,
     as_json: options.Json = False,
     *,

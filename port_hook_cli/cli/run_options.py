@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from port_hook_cli.cli.option_groups import option, option_group
+from port_hook_cli.cli.option_groups import option_group, short_option
 from port_hook_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,25 +50,23 @@ class RunContents:
 
     input_: Annotated[
         list[str] | None,
-        option(
+        short_option(
             "--input",
             metavar="NAME=VALUE",
             help="An input, read by its declared type; NAME:=JSON, or @FILE (repeatable).",
             completes="input_files",
             stdin=_inputs_on_stdin,
-            in_short_help=True,
         ),
     ] = None
     with_: Annotated[
         list[str] | None,
-        option(
+        short_option(
             "--with",
             metavar="NAME=FILE",
             help=f"The run's {_NAMES} (repeatable).",
             completes="run_files",
             choices=tuple(f"{name}=" for name in RUN_FILES),
             stdin=_file_on_stdin,
-            in_short_help=True,
         ),
     ] = None
 

@@ -12,7 +12,7 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import NoEffect, Trust, argument, command, option
+from port_hook_cli.cli.option_groups import NoEffect, Trust, argument, command, short_option
 from port_hook_cli.cli.run_names import find_run, open_store_if_any
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
@@ -56,49 +56,45 @@ def runs(
     ] = None,
     watch: Annotated[
         bool,
-        option(
+        short_option(
             "--watch",
             help="Follow the run until it ends. Exits with code 1 unless it ends as SUCCESS.",
             no_effect=(NoEffect("No run is followed", without=(_RUN,)),),
-            in_short_help=True,
         ),
     ] = False,
     active: Annotated[
-        bool, option("--active", help="List only runs that haven't ended.", no_effect=(_ONE,), in_short_help=True)
+        bool, short_option("--active", help="List only runs that haven't ended.", no_effect=(_ONE,))
     ] = False,
     missed: Annotated[
         bool,
-        option(
+        short_option(
             "--missed",
             help="List only action runs whose requests went to this store's listeners, but were not captured.",
             no_effect=(_ONE,),
-            in_short_help=True,
         ),
     ] = False,
     action: Annotated[
         str | None,
-        option(
+        short_option(
             "--action",
             help="List only runs of this action or workflow.",
             metavar="NAME",
             completes="captured_actions",
             no_effect=(_ONE,),
-            in_short_help=True,
         ),
     ] = None,
     since: Annotated[
         str | None,
-        option(
+        short_option(
             "--since",
             help="List only runs since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.",
             metavar="TIME",
             no_effect=(_ONE,),
-            in_short_help=True,
         ),
     ] = None,
     limit: Annotated[
         int,
-        option(
+        short_option(
             "--limit",
             "-L",
             help="List at most N runs.",
@@ -107,7 +103,6 @@ def runs(
             max=1000,
             trust=Trust(1.0, 1000.0),
             no_effect=(_ONE,),
-            in_short_help=True,
         ),
     ] = 20,
     as_json: options.Json = False,

@@ -13,7 +13,17 @@ import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, Trust, also, argument, command, option, option_group
+from port_hook_cli.cli.option_groups import (
+    ANY_VALUE,
+    NoEffect,
+    Trust,
+    also,
+    argument,
+    command,
+    option,
+    option_group,
+    short_option,
+)
 from port_hook_cli.files.user_files import file_path
 from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
@@ -70,12 +80,7 @@ class SandboxContent:
     ] = None
     state: Annotated[
         Path | None,
-        option(
-            "--state",
-            help="Save everything in this file and load it at the next start.",
-            metavar="FILE",
-            in_short_help=True,
-        ),
+        short_option("--state", help="Save everything in this file and load it at the next start.", metavar="FILE"),
     ] = None
 
     def read(self, paths: Sequence[Path], runtime: Runtime) -> InitialData:
@@ -125,11 +130,8 @@ class SandboxBehavior:
 
     strict: Annotated[
         bool,
-        option(
-            "--strict",
-            help="Reject unknown runs, and entities that don't match their blueprints.",
-            trust=ANY_VALUE,
-            in_short_help=True,
+        short_option(
+            "--strict", help="Reject unknown runs, and entities that don't match their blueprints.", trust=ANY_VALUE
         ),
     ] = False
     allow_remote: Annotated[bool, option("--allow-remote", help="Send invocations even to other machines.")] = False
@@ -180,7 +182,7 @@ def sandbox(
     ] = None,
     port: Annotated[
         int,
-        option(
+        short_option(
             "--port",
             "-p",
             help="The port to listen on; 0 chooses a free port.",
@@ -188,7 +190,6 @@ def sandbox(
             min=0,
             max=65535,
             trust=ANY_VALUE,
-            in_short_help=True,
         ),
     ] = 0,
     *,
@@ -196,16 +197,13 @@ def sandbox(
     behavior: SandboxBehavior,
     env_file: Annotated[
         Path | None,
-        option(
+        short_option(
             "--env-file",
             help="Write the credentials to this file, which only you can read, instead of printing them.",
             metavar="FILE",
-            in_short_help=True,
         ),
     ] = None,
-    inspect: Annotated[
-        bool, option("--inspect", help="Show requests and runs in the browser.", in_short_help=True)
-    ] = False,
+    inspect: Annotated[bool, short_option("--inspect", help="Show requests and runs in the browser.")] = False,
     inspect_port: Annotated[options.InspectPort, also(no_effect=(_NO_INSPECTOR,))] = 0,
     as_json: options.Json = False,
 ) -> ExitCode:

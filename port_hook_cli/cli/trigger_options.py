@@ -7,7 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
-from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, also, option, option_group
+from port_hook_cli.cli.option_groups import (
+    ANY_VALUE,
+    HANDLER_HERE,
+    NoEffect,
+    also,
+    option,
+    option_group,
+    short_option,
+)
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
@@ -37,14 +45,13 @@ class TriggerTarget:
 
     to: Annotated[
         str | None,
-        option(
+        short_option(
             "--to",
             metavar="URL|PORT",
             help="Default: the action's URL if it is on this machine, your handler, or 8000. "
             "kafka://HOST:PORT publishes Port's Kafka message to a broker on this machine.",
             trust=HANDLER_HERE,
             no_effect=_IN_PORT,
-            in_short_help=True,
         ),
     ] = None
     route: Annotated[
@@ -89,12 +96,11 @@ class TriggerRun(RunContents):
 
     from_: Annotated[
         str | None,
-        option(
+        short_option(
             "--from",
             metavar="NODE",
             help="Run the workflow from this node.",
             no_effect=(NoEffect("Port does not document how to run a workflow from a node", beside=("--via-port",)),),
-            in_short_help=True,
         ),
     ] = None
     output_of: Annotated[
@@ -214,7 +220,7 @@ class TriggerSignature:
 class TriggerInPort:
     """The options for the run in Port, and for calls of Port's API."""
 
-    via_port: Annotated[bool, option("--via-port", help="Start it in Port: real work.", in_short_help=True)] = False
+    via_port: Annotated[bool, short_option("--via-port", help="Start it in Port: real work.")] = False
     wait_s: Annotated[
         float,
         options.seconds(
@@ -231,11 +237,10 @@ class TriggerOutput:
 
     list_: Annotated[
         bool,
-        option(
+        short_option(
             "--list",
             help="List what can be triggered in the file or directory ACTION. Default: the current directory, actions/ "
             "and workflows/.",
-            in_short_help=True,
         ),
     ] = False
     dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT, in_short_help=True)] = False
