@@ -132,7 +132,7 @@ def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
     from port_hook_cli.captures.store.statements import StoreFilter
 
     verdict, code, since = (arguments.get(name) for name in ("verdict", "status_code", "since"))
-    since_s, until_s = (None, None) if since is None else parse_period(since, now=workspace.runtime.now())
+    since_s, until_s = parse_period(since, now=workspace.runtime.now())
     return StoreFilter(
         action=arguments.get("action"),
         status=None if verdict is None else Status(verdict),

@@ -90,7 +90,7 @@ class CaptureFilters:
         from port_hook_cli.captures.store.statements import StoreFilter
         from port_hook_cli.text.durations import parse_period
 
-        since_s, until_s = (None, None) if self.since is None else parse_period(self.since, now=runtime.now())
+        since_s, until_s = parse_period(self.since, now=runtime.now())
         return StoreFilter(
             action=self.action,
             status=self.verdict,

@@ -87,7 +87,7 @@ def runs(
         str | None,
         short_option(
             "--since",
-            help="List only runs since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.",
+            help="List only runs since this time: 10m, 2h, yesterday, a date, or a range: A..B, A.. or ..B.",
             metavar="TIME",
             no_effect=(_ONE,),
         ),
@@ -118,7 +118,7 @@ def runs(
     from port_hook_cli.text.durations import parse_period
 
     runtime: Runtime = ctx.obj
-    since_s, until_s = (None, None) if since is None else parse_period(since, now=runtime.now())
+    since_s, until_s = parse_period(since, now=runtime.now())
     access = credentials.access(runtime)
     _ = access.settings  # its problems are reported before those of the store
     if run_id is None:

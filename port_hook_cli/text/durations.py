@@ -70,11 +70,13 @@ def parse_since(text: str, *, now: float) -> float:
         raise UsageError(f"{text!r} is neither a duration nor a time.", hint=_EXAMPLES) from error
 
 
-def parse_period(text: str, *, now: float) -> tuple[float | None, float | None]:
+def parse_period(text: str | None, *, now: float) -> tuple[float | None, float | None]:
     """Return the beginning and the end of `A..B`, `A..`, `..B` or `A`. None is an open end. Raises UsageError.
 
-    `parse_since` reads both ends.
+    `parse_since` reads both ends. None has two open ends.
     """
+    if text is None:
+        return None, None
     begin, dots, end = map(str.strip, text.partition(".."))
     since_s = None if dots and end and not begin else parse_since(begin, now=now)
     until_s = parse_since(end, now=now) if end else None

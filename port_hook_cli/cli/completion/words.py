@@ -277,7 +277,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--active',), '', False, (), "List only runs that haven't ended."),
             (('--missed',), '', False, (), "List only action runs whose requests went to this store's listeners, but were not captured."),
             (('--action',), 'NAME', False, (), 'List only runs of this action or workflow.', 'captured_actions'),
-            (('--since',), 'TIME', False, (), 'List only runs since this time: 10m, 2h, yesterday, 2026-05-01T13:30, or from A to B: A..B.'),
+            (('--since',), 'TIME', False, (), 'List only runs since this time: 10m, 2h, yesterday, a date, or a range: A..B, A.. or ..B.'),
             (('--limit', '-L'), 'N', False, (), 'List at most N runs.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
