@@ -20,7 +20,7 @@ VERDICT = "port-hook/verdict/1"
 
 SIGNATURE = "port-hook/signature/1"
 STATUS_MEANINGS = {
-    Status.VALID: "Port signed exactly these bytes",
+    Status.VALID: "the signature matches exactly these bytes",
     Status.REENCODED: "the signature matches the same JSON written differently, not these bytes",
     Status.STALE: "the signature matches, but its timestamp is outside the tolerance",
     Status.INVALID: "the signature does not match",
@@ -37,7 +37,7 @@ _OWN_MEANINGS = {
     Status.MALFORMED: "your code's signature or the timestamp cannot be read",
     Status.UNCHECKED: "the signature was not verified",
 }
-_VALID_MESSAGE = "Port signed this message, without its two signature headers"
+_VALID_MESSAGE = "the signature matches this message, without its two signature headers"
 
 _FIX = "  fix: "
 

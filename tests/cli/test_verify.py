@@ -54,7 +54,11 @@ def written_out(run: Run, folder: Path) -> Any:
 def test_verify_verifies_a_signature_given_as_options(written_out: Any) -> None:
     result = written_out(*AT_NOW)
     assert result.code == ExitCode.OK
-    assert result.out.splitlines() == ["valid: Port signed exactly these bytes", "signed form: raw", "age: 0 s"]
+    assert result.out.splitlines() == [
+        "valid: the signature matches exactly these bytes",
+        "signed form: raw",
+        "age: 0 s",
+    ]
     assert result.err == "note: client secret from the environment\n"
 
 

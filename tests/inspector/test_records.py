@@ -233,7 +233,7 @@ def test_verdict_explains_the_problem_even_with_the_expected_signature() -> None
     invalid = Verdict(status=Status.INVALID)
     assert about(invalid).startswith("The signature did not match the listener's client secret, but")
     assert about(invalid, secret=Secret("x" * 40)) == "The signature does not match."
-    assert about(Verdict(status=Status.VALID, signed_form="raw")) == "Port signed exactly these bytes."
+    assert about(Verdict(status=Status.VALID, signed_form="raw")) == "The signature matches exactly these bytes."
     message = Verdict(status=Status.VALID, signed_form="kafka")
     assert about(message).endswith("this message, without its two signature headers.")
 

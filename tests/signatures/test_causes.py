@@ -75,7 +75,7 @@ def test_verdict_lines_omit_unknown_values_and_exact_bytes_of_a_message() -> Non
     assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: the signature or the timestamp is missing"]
 
     assert verdict_lines(Verdict(status=Status.VALID, signed_form="kafka")) == [
-        "valid: Port signed this message, without its two signature headers",
+        "valid: the signature matches this message, without its two signature headers",
         "signed form: kafka",
     ]
 
