@@ -17,6 +17,8 @@ from port_hook_cli.text.safe import printable
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.reader import StoreReader
 
+_LIST_RUNS = "Pass a run ID (`port-hook runs` lists them), or start `port-hook listen` here."
+
 
 def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
     """Return the run ID that a name means, and print what `last` and unusual IDs mean.
@@ -31,11 +33,15 @@ def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
         return run_id
     from port_hook_cli.captures.store.finder import open_captures
 
+    if _has_none(store, runtime):
+        raise StoreError(
+            f"`{name}` is the run of a captured request, but this directory has no store.", hint=_LIST_RUNS
+        )
     with open_captures(store, runtime, sayer(runtime)) as captures:
         recent = captures.latest(with_run=True, originals=not latest.replays, back=latest.back)
     if recent is None or recent.payload.run_id is None:
         what = name if latest.back else "replay" if latest.replays else "captured request"
-        raise StoreError(f"The store has no {what} with a run ID.", hint="Pass a run ID, such as r_….")
+        raise StoreError(f"The store has no {what} with a run ID.", hint=_LIST_RUNS)
     tell(f"note: {printable(f'{name} is {recent.payload.run_id}')}", runtime)
     return check_run_id(recent.payload.run_id)
 
@@ -43,11 +49,16 @@ def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
 @contextmanager
 def open_store_if_any(store: Path | None, runtime: Runtime) -> Iterator[StoreReader | None]:
     """Yield the open store, or None if the current directory has no store and the user chose none."""
-    from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.captures.store.finder import open_captures
 
-    if store is None and not store_path(None, runtime.cwd).exists():
+    if _has_none(store, runtime):
         yield None
         return
     with open_captures(store, runtime, sayer(runtime), show_only=True) as kept:
         yield kept
+
+
+def _has_none(store: Path | None, runtime: Runtime) -> bool:
+    from port_hook_cli.captures.database.opening import store_path
+
+    return store is None and not store_path(None, runtime.cwd).exists()

@@ -248,6 +248,7 @@ def test_options_of_another_kind_of_listing_are_rejected(ask: Callable[..., Any]
     assert ask("--watch").code == ExitCode.USAGE
     assert ask(RUN_ID, "--active").code == ExitCode.USAGE
     assert ask("r_1/../x").code == ExitCode.USAGE
+    assert "this directory has no store.\nhint: Pass a run ID (`port-hook runs` lists them), or" in ask("last").err
 
 
 @pytest.fixture
