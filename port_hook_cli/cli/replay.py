@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -76,16 +76,11 @@ def replay(
     sources = sources or []
     _refuse_sources(sources, is_needed=not (places.failed or places.missed))
     repeated.refuse_unused(ctx, has_several=places.failed or places.missed or len(sources) > 1)
+    if target.brokers and places.missed:
+        raise UsageError("--missed sends requests, and cannot publish messages.", hint="Leave out --to kafka://….")
     to, series, expectation = target.url(), repeated.series(), responses.expectation()
     ignoring = responses.ignoring()
-    rewriter = Rewriter(
-        signer=None,
-        now=runtime.now,
-        new_id=runtime.new_id,
-        edit=changes.body_edit(runtime),
-        method=changes.new_method(),
-        headers=changes.headers(),
-    )
+    rewriter = _rewriter(changes, runtime)
     access = PortAccess(
         runtime,
         sayer(runtime),
@@ -107,8 +102,6 @@ def replay(
             _prepared(source, find_handler, rewriter=rewriter, runtime=runtime, compares=responses.compare)
             for source in found
         ]
-        if target.brokers and places.missed:
-            raise UsageError("--missed sends requests, and cannot publish messages.", hint="Leave out --to kafka://….")
         if target.brokers:
             from port_hook_cli.cli.replay_kafka import publish_replays, refuse_options_of_requests
 
@@ -121,11 +114,7 @@ def replay(
         asyncio.run(announce(readies, access))
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
-        # Only replays of stored captures are saved. Without such a replay, SQLite is loaded only to check --store.
-        uses_store = places.store is not None or any(source.is_stored for source in found)
-        with _keeper(places.store, secret, runtime, creates=places.missed) if uses_store else nullcontext() as keeper:
-            if keeper is not None and places.missed:
-                keeper.open()  # what cannot be saved would be sent again by the next call
+        with _keeper(places, found, secret, runtime) as keeper:
             # A series is not saved, because it would displace Port's invocations.
             keep = None if keeper is None or is_series else keeper.keep
             finish = SeriesRewriter(rewriter).finish
@@ -144,13 +133,32 @@ def _refuse_sources(sources: list[str], *, is_needed: bool) -> None:
         raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
 
 
+def _rewriter(changes: ReplayChanges, runtime: Runtime) -> Rewriter:
+    return Rewriter(
+        signer=None,
+        now=runtime.now,
+        new_id=runtime.new_id,
+        edit=changes.body_edit(runtime),
+        method=changes.new_method(),
+        headers=changes.headers(),
+    )
+
+
 def _keeper(
-    store: Path | None, secret: Secret | None, runtime: Runtime, *, creates: bool = False
-) -> closing[ReplayKeeper]:
-    """Return a context manager for saving replays in the store, which is created with `creates`."""
+    places: ReplaySources, found: Sequence[ReplaySource], secret: Secret | None, runtime: Runtime
+) -> AbstractContextManager[ReplayKeeper | None]:
+    """Return a context manager for saving replays.
+
+    Only replays of stored captures are saved. Without such a replay, SQLite is loaded only to check --store.
+    """
+    if places.store is None and not any(source.is_stored for source in found):
+        return nullcontext()
     from port_hook_cli.captures.database.opening import store_path
 
-    return closing(ReplayKeeper(store_path(store, runtime.cwd), secret, creates=creates))
+    keeper = ReplayKeeper(store_path(places.store, runtime.cwd), secret, creates=places.missed)
+    if places.missed:
+        keeper.open()  # what cannot be saved would be sent again by the next call
+    return closing(keeper)
 
 
 def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: float, *, as_lambda: bool) -> bool:

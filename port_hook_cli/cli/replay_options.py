@@ -124,10 +124,7 @@ class ReplayChanges:
     unset: Annotated[
         list[str] | None,
         option(
-            "--unset",
-            metavar="PATH",
-            help="Remove a value, before any --set (repeatable).",
-            no_effect=(_CAPTURED,),
+            "--unset", metavar="PATH", help="Remove a value, before any --set (repeatable).", no_effect=(_CAPTURED,)
         ),
     ] = None
     edit: Annotated[
@@ -201,8 +198,7 @@ class ReplaySeries:
         int, short_option("--times", metavar="N", min=1, max=MOST_SENDS, help="Send it N times, and print percentiles.")
     ] = 1
     concurrency: Annotated[
-        int,
-        option("--concurrency", metavar="N", min=1, help="Send N requests at a time.", no_effect=(_DRY,)),
+        int, option("--concurrency", metavar="N", min=1, help="Send N requests at a time.", no_effect=(_DRY,))
     ] = 1
     rate: Annotated[
         str | None,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import NoEffect, Trust, argument, command, short_option
+from port_hook_cli.cli.option_groups import NoEffect, Trust, argument, command, option_group, short_option
 from port_hook_cli.cli.run_names import find_run, open_store_if_any
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
@@ -27,18 +28,48 @@ if TYPE_CHECKING:
     from port_hook_cli.runs.port_run import PortRun
 
 _RUN = "a RUN_ID"
-_ONE = NoEffect("A RUN_ID selects one run", beside=(_RUN,))
+_list_option = partial(short_option, no_effect=(NoEffect("A RUN_ID selects one run", beside=(_RUN,)),))
 
 
-class _ListOptions(NamedTuple):
-    """What to list. `since_s` and `until_s` are in seconds since the epoch."""
+@option_group()
+class RunFilters:
+    """The options that select the runs to list."""
 
-    action: str | None
-    is_active: bool
-    is_missed: bool
-    since_s: float | None
-    until_s: float | None
-    limit: int
+    active: Annotated[bool, _list_option("--active", help="List only runs that haven't ended.")] = False
+    missed: Annotated[
+        bool,
+        _list_option(
+            "--missed",
+            help="List only action runs whose requests went to this store's listeners, but were not captured.",
+        ),
+    ] = False
+    action: Annotated[
+        str | None,
+        _list_option(
+            "--action", help="List only runs of this action or workflow.", metavar="NAME", completes="captured_actions"
+        ),
+    ] = None
+    since: Annotated[
+        str | None,
+        _list_option(
+            "--since",
+            help="List only runs since this time: 10m, 2h, yesterday, a date, or a range: A..B, A.. or ..B.",
+            metavar="TIME",
+        ),
+    ] = None
+    limit: Annotated[
+        int,
+        _list_option(
+            "--limit", "-L", help="List at most N runs.", metavar="N", min=1, max=1000, trust=Trust(1.0, 1000.0)
+        ),
+    ] = 20
+
+    def period(self, runtime: Runtime) -> tuple[float, float]:
+        """Return the times between which the runs started, in seconds since the epoch. Raises UsageError."""
+        from port_hook_cli.text.durations import parse_period
+
+        since_s, until_s = parse_period(self.since, now=runtime.now())
+        return since_s or 0.0, until_s or inf
 
 
 @command
@@ -62,51 +93,9 @@ def runs(
             no_effect=(NoEffect("No run is followed", without=(_RUN,)),),
         ),
     ] = False,
-    active: Annotated[
-        bool, short_option("--active", help="List only runs that haven't ended.", no_effect=(_ONE,))
-    ] = False,
-    missed: Annotated[
-        bool,
-        short_option(
-            "--missed",
-            help="List only action runs whose requests went to this store's listeners, but were not captured.",
-            no_effect=(_ONE,),
-        ),
-    ] = False,
-    action: Annotated[
-        str | None,
-        short_option(
-            "--action",
-            help="List only runs of this action or workflow.",
-            metavar="NAME",
-            completes="captured_actions",
-            no_effect=(_ONE,),
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        short_option(
-            "--since",
-            help="List only runs since this time: 10m, 2h, yesterday, a date, or a range: A..B, A.. or ..B.",
-            metavar="TIME",
-            no_effect=(_ONE,),
-        ),
-    ] = None,
-    limit: Annotated[
-        int,
-        short_option(
-            "--limit",
-            "-L",
-            help="List at most N runs.",
-            metavar="N",
-            min=1,
-            max=1000,
-            trust=Trust(1.0, 1000.0),
-            no_effect=(_ONE,),
-        ),
-    ] = 20,
-    as_json: options.Json = False,
     *,
+    listed: RunFilters,
+    as_json: options.Json = False,
     credentials: options.CredentialOptions,
     store: options.Store = None,
 ) -> ExitCode:
@@ -115,28 +104,25 @@ def runs(
     Only reads from Port's API. For a run that is IN_PROGRESS, explains what it waits for, whether its request was
     captured here, and how the handler responded.
     """
-    from port_hook_cli.text.durations import parse_period
-
     runtime: Runtime = ctx.obj
-    since_s, until_s = parse_period(since, now=runtime.now())
     access = credentials.access(runtime)
     _ = access.settings  # its problems are reported before those of the store
     if run_id is None:
-        wanted = _ListOptions(action, active, missed, since_s, until_s, limit)
-        return _list(wanted, access, store, runtime, as_json=as_json)
+        return _list(listed, access, store, runtime, as_json=as_json)
     from port_hook_cli.invocations.payload import is_workflow_run_id
 
     wanted_run = run_id if is_workflow_run_id(run_id) else find_run(run_id, store, runtime)
     return _show(wanted_run, access, store, runtime, watch=watch, as_json=as_json)
 
 
-def _list(wanted: _ListOptions, access: PortAccess, store: Path | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
+def _list(wanted: RunFilters, access: PortAccess, store: Path | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
     from port_hook_cli.runs.run_view import run_record, runs_table
 
     with open_store_if_any(store, runtime) as kept:
         found, captured = asyncio.run(_find(wanted, access, kept, runtime))
     if not found:
-        tell("No runs match." if any(wanted[:5]) else "Port has no runs.", runtime)
+        is_filtered = any((wanted.active, wanted.missed, wanted.action, wanted.since))
+        tell("No runs match." if is_filtered else "Port has no runs.", runtime)
     elif as_json:
         for run in found:
             emit(run_record(run, {}, app_url=access.settings.app_url, captured=captured), runtime.stdout)
@@ -148,19 +134,17 @@ def _list(wanted: _ListOptions, access: PortAccess, store: Path | None, runtime:
 
 
 async def _find(
-    wanted: _ListOptions, access: PortAccess, kept: StoreReader | None, runtime: Runtime
+    wanted: RunFilters, access: PortAccess, kept: StoreReader | None, runtime: Runtime
 ) -> tuple[Sequence[PortRun], set[str]]:
     """Return the listed runs, and the run IDs that have captures."""
     from port_hook_cli.port_api.runs import PortRuns
 
+    since_s, until_s = wanted.period(runtime)
     async with _client(access, runtime) as api:
-        listed = await PortRuns(api).list_all(
-            name=wanted.action, is_active=wanted.is_active, with_requests=wanted.is_missed
-        )
+        listed = await PortRuns(api).list_all(name=wanted.action, is_active=wanted.active, with_requests=wanted.missed)
     _tell_gaps(listed, runtime)
-    since_s, until_s = wanted.since_s or 0.0, inf if wanted.until_s is None else wanted.until_s
     found = [run for run in listed.runs if since_s <= (run.started_s or 0.0) < until_s]
-    if wanted.is_missed:
+    if wanted.missed:
         from port_hook_cli.cli.replay_missed import tell_left_out
         from port_hook_cli.replay.missed import missed_among
 

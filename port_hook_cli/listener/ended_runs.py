@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote
 
 from port_hook_cli.errors import PortApiError, PortHookError
 from port_hook_cli.invocations.models import Capture, Kind
 from port_hook_cli.listener.observers import Observer, open_run
 from port_hook_cli.listener.policy import MOST_WAITING_RUNS
-from port_hook_cli.port_api.access import SANDBOX_RUNS, PortAccess
+from port_hook_cli.port_api.access import PortAccess
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
@@ -71,13 +70,13 @@ class EndedRuns(Observer):
     async def _ask(self, api: PortApi, run_id: str, turns: asyncio.Semaphore) -> None:
         async with turns:
             with contextlib.suppress(PortApiError):
-                if (has_ended := await self._has_ended(api, run_id)) is not None:
-                    (self._settled if has_ended else self._still_open).add(run_id)
+                (self._settled if await self._has_ended(api, run_id) else self._still_open).add(run_id)
 
-    async def _has_ended(self, api: PortApi, run_id: str) -> bool | None:
-        if self._access.is_api_on_this_machine:
-            found = (await api.call("GET", f"{SANDBOX_RUNS}/{quote(run_id, safe='')}")).get("ended")
-            return found if isinstance(found, bool) else None
+    async def _has_ended(self, api: PortApi, run_id: str) -> bool:
         from port_hook_cli.port_api.runs import PortRuns
+        from port_hook_cli.runs.updates import ended_status, is_node_run, run_path
 
-        return (await PortRuns(api).get(run_id, workflow_run=self._runs[run_id].workflow_run)).has_ended
+        if is_node_run(run_id) and not self._access.is_api_on_this_machine:
+            return (await PortRuns(api).get(run_id, workflow_run=self._runs[run_id].workflow_run)).has_ended
+        found = await api.call("GET", run_path(run_id))  # for a node run, only the sandbox has this route
+        return ended_status(found.get("run") or found.get("nodeRun") or {}) is not None

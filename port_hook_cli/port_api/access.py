@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
 DELIVERIES = "/v1/sandbox/deliveries"
-SANDBOX_RUNS = "/v1/sandbox/runs"
 _ANNOUNCE_TIMEOUT_S = 2.0
 _UNAUTHORIZED = 401
 

@@ -7,7 +7,7 @@ clients use.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -129,7 +129,6 @@ def read_action_run(document: Any) -> PortRun | None:
     run_id = _id(found.get("id"))
     if run_id is None:
         return None
-    links = found.get("link")
     payload, approval = found.get("payload"), found.get("approval")
     return PortRun(
         id=run_id,
@@ -138,7 +137,7 @@ def read_action_run(document: Any) -> PortRun | None:
         status=_text(found.get("status")) or IN_PROGRESS,
         status_label=_text(found.get("statusLabel")),
         summary=_text(found.get("summary")),
-        links=_links([links] if isinstance(links, str) else links),
+        links=_links(found.get("link")),
         created_at=_text(found.get("createdAt")),
         created_by=_text(found.get("createdBy")),
         updated_by=_text(found.get("updatedBy")),
@@ -152,40 +151,12 @@ def read_action_run(document: Any) -> PortRun | None:
 
 def read_workflow_run(document: Any) -> PortRun | None:
     """Return the workflow run in a document of Port's API, or None if it has no usable ID."""
-    found = _object(document)
-    run_id = _id(found.get("identifier"))
-    if run_id is None:
-        return None
-    version = _object(found.get("workflowVersion"))
-    listed = found.get("nodeRuns")
-    return _with_state(
-        found,
-        id=run_id,
-        kind=RunKind.WORKFLOW,
-        name=_text(_object(found.get("workflow") or version.get("workflow")).get("identifier")),
-        created_by=_text(found.get("createdBy")),
-        node_runs=tuple(_node_runs(listed[:_MOST_NODE_RUNS])) if isinstance(listed, list) else (),
-    )
+    return _read(document, _workflow_fields)
 
 
 def read_node_run(document: Any) -> PortRun | None:
     """Return the node run in a document of Port's API, or None if it has no usable ID."""
-    found = _object(document)
-    run_id = _id(found.get("identifier"))
-    if run_id is None:
-        return None
-    node = _object(found.get("node"))
-    label = found.get("statusLabel")
-    return _with_state(
-        found,
-        id=run_id,
-        kind=RunKind.NODE,
-        name=_text(node.get("identifier")) or _text(found.get("nodeTitle")),
-        status_label=_text(label.get("text") if isinstance(label, Mapping) else label),
-        links=_links(found.get("links")),
-        node_type=_text(found.get("nodeConfigType")) or _text(_object(node.get("config")).get("type")),
-        problem=_text(_object(_object(found.get("output")).get("error")).get("message")),
-    )
+    return _read(document, _node_fields)
 
 
 def read_log_entry(document: Mapping[str, Any]) -> LogEntry:
@@ -208,18 +179,43 @@ def read_time(text: str) -> float | None:
     return epoch_s if 0 <= epoch_s < _LATEST_S else None
 
 
-def _with_state(found: Mapping[str, Any], **fields: Any) -> PortRun:
+def _read(document: Any, fields: Callable[[Mapping[str, Any]], dict[str, Any]]) -> PortRun | None:
+    found = _object(document)
+    run_id = _id(found.get("identifier"))
+    if run_id is None:
+        return None
     return PortRun(
+        id=run_id,
         status=_text(found.get("status")) or IN_PROGRESS,
         result=_text(found.get("result")),
         created_at=_text(found.get("createdAt")),
         ended_at=_text(found.get("completedAt")),
-        **fields,
+        **fields(found),
     )
 
 
-def _node_runs(listed: list[Any]) -> Iterator[PortRun]:
-    yield from filter(None, map(read_node_run, listed))
+def _workflow_fields(found: Mapping[str, Any]) -> dict[str, Any]:
+    listed = found.get("nodeRuns")
+    node_runs = map(read_node_run, listed[:_MOST_NODE_RUNS] if isinstance(listed, list) else ())
+    workflow = found.get("workflow") or _object(found.get("workflowVersion")).get("workflow")
+    return {
+        "kind": RunKind.WORKFLOW,
+        "name": _text(_object(workflow).get("identifier")),
+        "created_by": _text(found.get("createdBy")),
+        "node_runs": tuple(filter(None, node_runs)),
+    }
+
+
+def _node_fields(found: Mapping[str, Any]) -> dict[str, Any]:
+    node, label = _object(found.get("node")), found.get("statusLabel")
+    return {
+        "kind": RunKind.NODE,
+        "name": _text(node.get("identifier")) or _text(found.get("nodeTitle")),
+        "status_label": _text(label.get("text") if isinstance(label, Mapping) else label),
+        "links": _links(found.get("links")),
+        "node_type": _text(found.get("nodeConfigType")) or _text(_object(node.get("config")).get("type")),
+        "problem": _text(_object(_object(found.get("output")).get("error")).get("message")),
+    }
 
 
 def _id(value: Any) -> str | None:
@@ -228,7 +224,8 @@ def _id(value: Any) -> str | None:
 
 
 def _links(found: Any) -> tuple[str, ...]:
-    return tuple(link for link in found if isinstance(link, str))[:_MOST_LINKS] if isinstance(found, list) else ()
+    listed = found if isinstance(found, list) else [found]
+    return tuple(link for link in listed if isinstance(link, str))[:_MOST_LINKS]
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -49,10 +49,10 @@ def why_waiting(run: PortRun, captures: Mapping[str, Capture]) -> tuple[Waiting,
 
 def _why(run: PortRun, capture: Capture | None) -> Waiting:
     if run.status == _WAITING_FOR_APPROVAL:
-        reason = "It waits for an approval in Port."
+        reason = "It is waiting for an approval in Port."
         return Waiting(run_id=run.id, waits_for=WaitsFor.APPROVAL, reasons=(reason,))
     if run.node_type == _INPUT:
-        reason = f"The INPUT node {run.name} waits for a response in Port."
+        reason = f"The INPUT node {run.name} is waiting for a response in Port."
         return Waiting(run_id=run.id, waits_for=WaitsFor.INPUT, reasons=(reason,))
     if run.status != IN_PROGRESS or run.node_type not in {"", _WEBHOOK}:
         kind = f"a node with the type {run.node_type}" if run.node_type else f"the status {run.status}"
@@ -74,7 +74,7 @@ def _end_of(run: PortRun, capture: Capture | None) -> WaitsFor:
 
 _RULES = {
     WaitsFor.REPORT: f"The run {WAITS_FOR_REPORT}.",
-    WaitsFor.RESPONSE: "The run is synchronized: the HTTP response ends it. Port has got no response so far.",
+    WaitsFor.RESPONSE: "The run is synchronized, and Port is still waiting for the HTTP response that ends it.",
     WaitsFor.RESPONSE_OR_REPORT: f"A synchronized node (the default) ends with the HTTP response. Any other node "
     f"{WAITS_FOR_REPORT}.",
 }
@@ -83,7 +83,7 @@ _RULES = {
 def _here(run: PortRun, capture: Capture | None) -> Iterator[str]:
     """Yield what this machine knows about the run's request."""
     if run.is_pending:
-        yield "Port shows the run as pending: no execution agent or integration has claimed its request so far."
+        yield "Port shows the run as pending: no execution agent or integration has claimed its request yet."
     if capture is None:
         yield _without_capture(run)
         return
@@ -91,7 +91,7 @@ def _here(run: PortRun, capture: Capture | None) -> Iterator[str]:
     if _was_rejected(capture):
         yield f"The listener rejected the request (signature {capture.verdict.status}), so no handler received it."
     elif delivery is None and response is None:
-        yield "The request has no response so far."
+        yield "The listener has not responded to the request yet."
     elif delivery is None:
         yield f"The listener itself responded with {response.status if response else '-'}. No handler received it."
     elif delivery.status is None:

@@ -81,14 +81,6 @@ def list_calls(state: SandboxState, request: ApiRequest) -> ApiResponse:
     return ok({"calls": [call.document for call in calls], "last": state.call_log.last})
 
 
-def show_end(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
-    """Return whether an action run or a node run has ended, or null for an unknown run. Does not create the run."""
-    if (run := state.runs.get(run_id)) is not None:
-        return ok({"ended": run.ended}, run_id=run_id)
-    node_run = state.workflows.find_node_run(run_id)
-    return ok({"ended": None if node_run is None else node_run[1].result is not None}, run_id=run_id)
-
-
 @frozen
 class Route:
     """One route. `handle` takes the state, the request, and the value in the path for each `{name}`."""
@@ -233,7 +225,6 @@ ROUTES = (
     Route("GET", "/v1/ai/invoke/{invocation}", no_ai),
     Route("POST", "/v1/sandbox/deliveries", add_delivery),
     Route("GET", CALLS, list_calls),
-    Route("GET", "/v1/sandbox/runs/{run_id}", show_end),
     Route("POST", _INGEST, integrations.ignore),
     Route("POST", f"{_INGEST}/syncMetrics", integrations.ignore),
     Route("POST", f"{_INGEST}/heartbeat", integrations.ignore),

@@ -35,7 +35,7 @@ def a_run(**fields: Any) -> PortRun:
         ({"status": "WAITING_FOR_APPROVAL"}, None, "approval", "an approval in Port", ()),
         ({"status": "NEW"}, None, "unknown", "doesn't document what ends the status NEW", ()),
         ({**NODE, "node_type": "WEBHOOK"}, None, "response-or-report", "the default", (REPORT,)),
-        ({**NODE, "node_type": "INPUT"}, None, "input", "INPUT node create_vm waits", ()),
+        ({**NODE, "node_type": "INPUT"}, None, "input", "INPUT node create_vm is waiting", ()),
         ({**NODE, "node_type": "AI"}, None, "unknown", "a node with the type AI", ()),
     ],
 )

@@ -66,17 +66,6 @@ async def test_note_of_a_node_run_log_counts_its_entries() -> None:
         assert events[-1].note.startswith(f"{shown};")
 
 
-@pytest.mark.parametrize("run_id", [UNKNOWN, "wfnr_0000000000000001"])
-async def test_question_whether_a_run_has_ended_does_not_create_the_run(
-    sandbox: Sandbox, client: httpx.AsyncClient, run_id: str
-) -> None:
-    path = f"/v1/sandbox/runs/{run_id}"
-    assert (await client.get(path)).json()["ended"] is None
-    assert run_id not in sandbox.runs
-    await client.post(DELIVERIES, json=DELIVERY | {"runId": run_id})
-    assert (await client.get(path)).json()["ended"] is False
-
-
 async def test_delivery_does_not_change_a_run_of_the_sandbox() -> None:
     async with sandbox_with(runs=[UNKNOWN]) as sandbox, a_client(sandbox) as client:
         before = (await client.get(RUN)).json()["run"]
