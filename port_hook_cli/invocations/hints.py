@@ -57,6 +57,19 @@ USE_THE_HANDLERS_PORT = (
     "The listener's terminal shows the reason. To skip the listener, set {target} to the handler's own port."
 )
 _REJECTED = "rejected-by-listen"
+_LISTENERS: Mapping[tuple[int | None, str], str] = {
+    (404, "not-wanted"): "`port-hook listen --only` rejected this request. Add its action to --only, or set {target} to"
+    " the handler's own port.",
+    (404, "not-found"): "`port-hook listen --path` rejected this request. Set {target} to a path that it serves, or to"
+    " the handler's own port.",
+    (500, "fail-first"): "`port-hook listen --fail-first` responded. Send the request again.",
+    (502, "unreachable"): "`port-hook listen` could not connect to its handler. Start the handler, or restart `listen`"
+    " with its port.",
+    (502, "broken"): "The handler of `port-hook listen` closed the connection. Check its log for the reason.",
+    (504, "timeout"): "The handler of `port-hook listen` did not respond in time. Respond first, or raise `listen"
+    " --timeout`.",
+}
+"""Hints for the responses of a listener's own, by status and error. A handler never got the request, or failed."""
 _HINTS: Mapping[str | int, tuple[str, ...]] = {
     _REJECTED: (f"{REJECTED_BY_LISTEN} {USE_THE_HANDLERS_PORT}",),
     "unreachable": ("Start your handler, or set {target} to its URL.",),
@@ -78,6 +91,7 @@ _HINTS: Mapping[str | int, tuple[str, ...]] = {
     "3xx": (_REDIRECTED,),
     "5xx": ("The handler failed. Check its log.",),
 }
+_MOST_OF_A_PROBLEM = 10_000
 _UNAUTHORIZED = 401
 _REFUSALS = frozenset({400, _UNAUTHORIZED, 403})
 _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
@@ -103,14 +117,15 @@ def delivery_hints(
     outcome: str | int = delivery.fault or "" if status is None else status
     if is_refusal(delivery):
         outcome = _REJECTED
-    found = _HINTS.get(outcome) or _HINTS.get(f"{status // 100}xx" if status else "", ())
+    own = _LISTENERS.get((status, str(_listener_problem(delivery).get("error"))))
+    found = (own,) if own else _HINTS.get(outcome) or _HINTS.get(f"{status // 100}xx" if status else "", ())
     if is_message and outcome in _REFUSALS:
         found = (_MESSAGE,)
     words = {"target": options.target, "timeout": options.timeout, "url": _quoted(url or delivery.url)}
     words["source"] = printable(quote(source))
     search = options.search.format(**words)
     hints = [hint.format(**words, search=search, request="this request") for hint in found]
-    if outcome in options.advice:
+    if outcome in options.advice and not own:
         hints[-1] += f" {options.advice[outcome].format(**words)}"
     if conflict and status in _MAY_BE_A_WRONG_SECRET:
         hints.append(conflict)
@@ -119,14 +134,21 @@ def delivery_hints(
 
 def is_refusal(delivery: Delivery) -> bool:
     """Return whether `port-hook listen` rejected the signature, so that the response is not the handler's."""
+    document = _listener_problem(delivery)
+    if delivery.status != _UNAUTHORIZED or "hint" not in document or document["error"] != "signature":
+        return False
+    return str(document["message"]).partition(":")[0] in set(Status)
+
+
+def _listener_problem(delivery: Delivery) -> Mapping[str, object]:
+    """Return the body of an error that has the form of a listener's own response, or an empty mapping."""
     try:
-        document = json.loads(delivery.body) if delivery.status == _UNAUTHORIZED else None
+        document = json.loads(delivery.body) if delivery.failed and len(delivery.body) < _MOST_OF_A_PROBLEM else None
     except (ValueError, RecursionError):
-        return False
-    if not isinstance(document, dict) or document.keys() != {"ok", "error", "message", "hint"}:
-        return False
-    verdict = str(document["message"]).partition(":")[0]
-    return document["error"] == "signature" and verdict in set(Status)
+        return {}
+    if not isinstance(document, dict) or document.keys() - {"hint"} != {"ok", "error", "message"}:
+        return {}
+    return document
 
 
 def _quoted(url: str) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from port_hook_cli.invocations.hints import (
     delivery_hints,
 )
 from port_hook_cli.invocations.models import Delivery, Status, Verdict
-from port_hook_cli.listener.responses import rejected
+from port_hook_cli.listener.responses import NOT_WANTED, made_to_fail, outside, rejected, undelivered
 from port_hook_cli.signatures.causes import REPLAYED
 
 URL = "http://127.0.0.1:8000/"
@@ -70,6 +72,23 @@ def test_hint_points_to_the_listener_when_a_listener_rejected_the_request() -> N
             (hint,) = delivery_hints(delivery, options, is_message=is_message)
             assert hint.startswith("`port-hook listen` rejected this request, so the handler did not get it.")
             assert f"set {options.target} to the handler's own port." in hint
+
+
+def test_response_of_a_listener_itself_gets_the_hint_of_the_listener() -> None:
+    for response, words in [
+        (NOT_WANTED, "`port-hook listen --only` rejected this request. Add its action to --only, or set {target} to"),
+        (outside("/a"), "`port-hook listen --path` rejected this request."),
+        (made_to_fail(0), "`port-hook listen --fail-first` responded."),
+        (undelivered(Delivery(url=URL, fault="unreachable")), "`port-hook listen` could not connect to its handler."),
+        (undelivered(Delivery(url=URL, fault="broken")), "The handler of `port-hook listen` closed the connection."),
+        (undelivered(Delivery(url=URL, fault="timeout")), "The handler of `port-hook listen` did not respond in time."),
+    ]:
+        for options in SENDERS:
+            delivery = Delivery(url=URL, status=response.status, body=response.body)
+            (hint,) = delivery_hints(delivery, options)
+            assert hint.startswith(words.format(target=options.target))
+            (other,) = delivery_hints(replace(delivery, status=599), options)
+            assert other == "The handler failed. Check its log."
 
 
 def test_delivery_has_no_hint_when_the_cause_is_unknown() -> None:
