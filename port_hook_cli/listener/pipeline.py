@@ -35,6 +35,7 @@ from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import MOST_WAITING_RUNS, Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader, SeenRequest
 from port_hook_cli.listener.turns import ManualResponse, SenderLeft, Turn, Turns
+from port_hook_cli.listener.view import not_wanted_line
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 
 _FAILED = 500
@@ -229,6 +230,8 @@ class Pipeline:
             if not capture.rejected:
                 self._count(capture, response)
             self._observer.captured(capture)
+        else:
+            self._observer.notice(not_wanted_line(capture))
 
     def _own_response(self, payload: Payload, simulated: Simulated | None, *, is_wanted: bool) -> Response | None:
         """Return the response to a request that needs no handler, or None if the request must be forwarded."""

@@ -84,6 +84,13 @@ def waiting_line(
     return (head + end) if width is None else cut_to(head + end, width, end="")
 
 
+def not_wanted_line(capture: Capture) -> str:
+    """Return the line about a request that `--only` excludes."""
+    clock, name = clock_time(capture.invocation.received_at), brief(what_it_is(capture.payload), 60)
+    response = "" if capture.is_message else "-> 404, "
+    return f"{clock}  {name}  {capture.verdict.status}  {response}not for --only"
+
+
 def _request_line(invocation: Invocation) -> str:
     return f"{brief(invocation.method, 20)} {brief(invocation.target, 60)}"
 
