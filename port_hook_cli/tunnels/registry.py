@@ -18,6 +18,7 @@ _OTHER_NAMES = {"serveo": "serveo.net", "pinggy": "a.pinggy.io", "pinggy.io": "a
 _SERVER_HINT = "Write it as ssh://USER@HOST, ssh://USER@HOST:PORT or ssh://USER@HOST:PORT/REMOTE_PORT."
 _MAX_PORT = 65535
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_OWN_HOST = re.compile(r"([\w-]+\.)+[A-Za-z]{2,}(:\d{1,5})?(/\S*)?")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})+", re.IGNORECASE)
 YOUR_URL = "https://HOST"
 _URL_HINT = f"Write the URL of your own tunnel as {YOUR_URL}."
@@ -50,11 +51,6 @@ def _checked_server(text: str) -> str:
         raise UsageError(f"--tunnel {text!r} is invalid: the port must be from 1 to {_MAX_PORT}.", hint=_SERVER_HINT)
     if not parts.hostname:
         raise UsageError(f"--tunnel {text!r} is invalid: the server is missing.", hint=_SERVER_HINT)
-    if parts.password is not None:
-        raise UsageError(
-            "The URL in --tunnel contains a password, and other users of this machine can read command lines.",
-            hint="Leave out the password, and use a key or your SSH agent.",
-        )
     remote = parts.path.strip("/")
     if parts.query or parts.fragment or (remote and not (remote.isdecimal() and int(remote) <= _MAX_PORT)):
         raise UsageError(
@@ -73,7 +69,7 @@ def read_channel(text: str) -> str | None:
     """
     if not text.startswith(("https://", "http://", "smee://")):
         return None
-    parts = _parts(text, _CHANNEL_HINT)
+    parts = _parts(text, _CHANNEL_HINT if text.startswith("smee:") else _URL_HINT)
     if parts.hostname != "smee.io" and parts.scheme != "smee":
         return None
     if not parts.hostname or not parts.path.strip("/"):
@@ -216,7 +212,11 @@ PROVIDERS = (
 
 
 def parse_tunnel(text: str) -> TunnelChoice:
-    """Return the choice in `--tunnel TEXT`. Raises UsageError."""
+    """Return the choice in `--tunnel TEXT`. Schemes may be in upper case. Raises UsageError."""
+    scheme, mark, rest = text.partition("://")
+    scheme, rest = (scheme.lower(), rest) if mark else ("", text)
+    _refuse_credentials(scheme, rest)
+    text = f"{scheme}{mark}{rest}"
     for choice in (AUTO, NO_TUNNEL):
         if text == choice.name:
             return choice
@@ -225,11 +225,35 @@ def parse_tunnel(text: str) -> TunnelChoice:
             return TunnelChoice(provider.name, address)
         if text == provider.name:
             return TunnelChoice(provider.name)
+    return _own_url(text)
+
+
+def _own_url(text: str) -> TunnelChoice:
     if text.startswith(("https://", "http://")):
         if not (parts := _parts(text, _URL_HINT)).hostname or parts.port == 0:
             raise UsageError(f"--tunnel {text!r} is not a valid URL.", hint=_URL_HINT)
         return TunnelChoice(OWN_URL, text)
-    raise UsageError(f"--tunnel {text!r} is not a known tunnel.", hint=f"Use one of {', '.join(all_values())}.")
+    hint = f"Use one of {', '.join(all_values())}."
+    if _OWN_HOST.fullmatch(text):
+        ngrok = f" For an ngrok domain, pass --tunnel {_NGROK}{text}." if "ngrok" in text else ""
+        hint = f"For your own tunnel, pass --tunnel https://{text}.{ngrok}"
+    raise UsageError(f"--tunnel {text!r} is not a known tunnel.", hint=hint)
+
+
+def _refuse_credentials(scheme: str, rest: str) -> None:
+    """Raise UsageError, which doesn't repeat them, for credentials in `SCHEME://REST`. A user of SSH may be there."""
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    # A password may contain a slash. Then the text before the slash does not end with a port.
+    part = rest if "@" not in authority and re.search(r":(?!\d*$)", authority) else authority
+    user, at, host = part.rpartition("@")
+    if not at or (scheme in {"", "ssh"} and ":" not in user):
+        return
+    raise UsageError(
+        "The value of --tunnel contains credentials, and other users of this machine can read command lines.",
+        hint="Leave out the password, and use a key or your SSH agent."
+        if scheme == "ssh"
+        else f"Pass --tunnel {scheme or 'https'}://{host}{rest.removeprefix(part)}.",
+    )
 
 
 def find_provider(choice: TunnelChoice) -> Provider | None:

@@ -51,6 +51,8 @@ ROOT = Path(__file__).parents[2]
         ("pinggy", TunnelChoice("ssh", "a.pinggy.io")),
         ("pinggy.io", TunnelChoice("ssh", "a.pinggy.io")),
         ("ssh://me@box", TunnelChoice("ssh", "ssh://me@box")),
+        ("HTTPS://h.example/@A", TunnelChoice("url", "https://h.example/@A")),
+        ("SSH://me@box", TunnelChoice("ssh", "ssh://me@box")),
         ("ssh://me@box:65535/65535", TunnelChoice("ssh", "ssh://me@box:65535/65535")),
         ("ssh://[::1]:22/", TunnelChoice("ssh", "ssh://[::1]:22/")),
     ],
@@ -100,10 +102,28 @@ def test_unknown_tunnel_error_lists_the_known_values() -> None:
     assert all(value in caught.value.hint for value in all_values())
 
 
-def test_password_in_an_ssh_url_is_rejected_and_not_repeated() -> None:
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("dev.example.com", "For your own tunnel, pass --tunnel https://dev.example.com."),
+        ("Dev.example.com:8443/Hook", "For your own tunnel, pass --tunnel https://Dev.example.com:8443/Hook."),
+        (
+            "a.ngrok.app",
+            "For your own tunnel, pass --tunnel https://a.ngrok.app. For an ngrok domain, pass --tunnel ngrok://a.ngrok.app.",
+        ),
+        ("https://h:x", "Write the URL of your own tunnel as https://HOST."),
+        *((f"{scheme}me:hunter2@h.example/a", "Pass --tunnel https://h.example/a.") for scheme in ("", "HTTPS://")),
+        ("https://hunter2@h.example:99999", "Pass --tunnel https://h.example:99999."),
+        ("https://me:hunter2/3@h.example", "Pass --tunnel https://h.example."),
+        ("ngrok://me:hunter2@h.example", "Pass --tunnel ngrok://h.example."),
+        ("ssh://me:hunter2@box:99999", "Leave out the password, and use a key or your SSH agent."),
+    ],
+)
+def test_hint_for_a_tunnel_shows_what_to_type_without_credentials(text: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_tunnel("ssh://me:hunter2@box")
-    assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
+        parse_tunnel(text)
+    assert caught.value.hint == hint
+    assert "hunter2" not in caught.value.message
 
 
 def test_listen_rejects_a_host_key_without_ssh_and_exits_2(run: Run) -> None:
