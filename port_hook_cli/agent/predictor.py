@@ -64,7 +64,7 @@ def read_message(
     name: str, transport: AgentTransport | None, store: Path | None, runtime: Runtime, say: Say
 ) -> AgentInput:
     """Return the message that the user selects. Raises StoreError and UsageError."""
-    with closing(Finder(store, runtime, CaptureUse.CHECK, say, kinds=_KINDS)) as finder:
+    with closing(Finder(store, runtime, CaptureUse.CHECK, say, kinds=_KINDS, takes_target=True)) as finder:
         found = finder.find(name)
     shown = "The message on stdin" if name == "-" else name
     return AgentInput(

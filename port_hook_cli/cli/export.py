@@ -102,7 +102,7 @@ def export(
         raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
     access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=_needs(names))
-    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:
+    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), takes_target=True)) as finder:
         rule = HandlerRule(project=project_handler(ctx), last=finder.last_target, guesses=True)
         found = asyncio.run(_find_all(names, finder, access))
         exported = [_exported(one, target, rule, finder) for one in found]

@@ -28,6 +28,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "in-order": "Leave it out: requests of the same run are always forwarded in order.",
         "no-in-order": "Leave it out: requests of the same run are always forwarded in order.",
         "forward-timeout": "--timeout S",
+        "handler": "--forward-to 8000",
         "public-url": "--tunnel https://HOST",
         "domain": "--tunnel ngrok://DOMAIN",
         "probe-interval": "Leave it out: port-hook checks the public URL every 30 s.",
@@ -126,7 +127,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
 """Former options by command, without dashes."""
 
 _HANDLER = "Write handler = 8000 at the top of the file."
-_HANDLER_KEYS = {"forward-to", "to"}
+_HANDLER_KEYS = {"forward-to", "to", "handler"}
 
 
 def hint_for_option(command: str, option: str) -> str:

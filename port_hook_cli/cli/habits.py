@@ -42,7 +42,11 @@ HABITS: Sequence[Habit] = (
         "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line.",
         "--secret-file",
     ),
-    Habit((*_URLS, "--to"), "Pass your handler's port or URL as an argument: `port-hook listen 8000`.", "--forward-to"),
+    Habit(
+        (*_URLS, "--to"),
+        "Pass your handler as an argument: `port-hook listen 8000`. For your own tunnel, pass --tunnel https://HOST.",
+        "--forward-to",
+    ),
     Habit((*_URLS, "--forward-to", "--host", "--port", "-p"), "Pass the target with --to, such as --to 8000.", "--to"),
     Habit(_BODIES, "Change the body of the source with --set PATH=JSON or --edit.", "--set"),
     Habit(
@@ -151,6 +155,7 @@ _LEAST_START = 3
 _PLACE = re.compile(r":?\d{2,5}|(?:https?://|localhost\b|127\.0\.0\.1\b|\[::1\]).*|[\w.-]+:\d{2,5}(?:/.*)?")
 _SIGNATURE = re.compile(r"v\d,.*|[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", re.DOTALL)
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
+_RANGE = re.compile(r"[\d.]+\s*(?:\.\.|-|,|:)\s*[\d.]+")
 _INPUT = re.compile(r"[A-Za-z_][\w.-]*:?=.*", re.DOTALL)
 
 _SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
@@ -228,6 +233,8 @@ def hint_for_value(command: str, option: str, typed: str) -> str:
     """Return the hint for a value that an option doesn't accept, or "" if there is no hint."""
     if command == "captures" and option == "--verdict" and _STATUS.fullmatch(typed):
         return f"Pass an HTTP status with --status: `--status {typed}`."
+    if option == "--delay" and _RANGE.fullmatch(typed):
+        return "Pass one number of seconds, such as `--delay 1`."
     return ""
 
 

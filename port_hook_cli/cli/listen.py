@@ -35,8 +35,7 @@ from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, tell
-from port_hook_cli.text.secret import Secret
-from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, TunnelChoice
+from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,8 +84,14 @@ def listen(
 
     api = _api_settings(runtime, verification.org)
     has_sandbox = api is not None and is_on_this_machine(api.api_url)
-    tunnel_options = tunnel.read(_default_tunnel(tunnel, kafka, runtime, has_sandbox=has_sandbox))
+    wants_tunnel = not (tunnel.name or kafka.is_read or has_sandbox)
+    has_terminal = runtime.stdin.isatty()  # scripts must ask for a tunnel
+    tunnel_options = tunnel.read(AUTO if wants_tunnel and has_terminal else NO_TUNNEL)
+    ask = asker(runtime)
+    # Everything that was typed is checked before the secret is needed, and before a tunnel is opened.
+    retarget.refuse_incomplete(ask)
     retarget.refuse_without_url(tunnel_options, has_sandbox=has_sandbox)
+    plan = _plan(ctx, routes, target, server, verification, responses, end, storage)
     # The ready lines show the source of the secret.
     chosen = partial(
         PortAccess,
@@ -97,30 +102,21 @@ def listen(
         tells_secret_place=False,
     )
     access = chosen()
+    sources = (_kafka_source(kafka, target, retarget, access, ask, runtime),) if kafka.is_read else ()
     settings = None if is_off else chosen(needs=ONLY_THE_SECRET).settings
-    secret = _secret(settings) if settings else None
-    policy = _policy(routes, target, verification, responses, secret, runtime)
-    if settings and settings.other_secret:
-        policy = replace(policy, other_secrets=(settings.other_secret.secret,))
-    source = ctx.get_parameter_source("port")
-    may_move = source is not None and source.name == "DEFAULT"
-    plan = _plan(policy, target, server, end, storage, may_move=may_move)
-    ask = asker(runtime)
-    retarget.refuse_incomplete(ask)  # checked before a tunnel is opened
+    if settings:
+        plan = replace(plan, policy=_with_secret(plan.policy, settings))
     if retarget.names or runs.follow or runs.report:
         access.settings.require_access()
-    session = Session(
-        plan=plan,
-        tunnel=tunnel_options,
-        retarget=retarget.with_access(access, ask),
-        sources=(_kafka_source(kafka, target, retarget, access, ask, runtime),) if kafka.is_read else (),
-    )
+    if wants_tunnel and not has_terminal:
+        tell("no tunnel without a terminal. To open one, pass --tunnel auto", runtime)
+    session = Session(plan=plan, tunnel=tunnel_options, retarget=retarget.with_access(access, ask), sources=sources)
     interaction = Interaction(ask=ask or decline, secret_place=settings.secret_place if settings else "")
     display = Display(
         compact=output.compact,
-        names_target=bool(policy.routes.rules),
+        names_target=bool(routes.rules),
         app_url=None if api is None else api.app_url,
-        reveal=output.reveal(secret, runtime),
+        reveal=output.reveal(plan.policy.secret, runtime),
         conflict=settings.conflict if settings else "",
     )
     observers: list[Observer] = []
@@ -129,11 +125,7 @@ def listen(
         from port_hook_cli.cli.inspect import beside_listener
 
         observer, companion, open_page = beside_listener(
-            plan,
-            runtime,
-            port=inspector.inspect_port,
-            access=access,
-            private_key=output.private_key,
+            plan, runtime, port=inspector.inspect_port, access=access, private_key=output.private_key
         )
         observers.append(observer)
         session = replace(session, companions=(companion,))
@@ -143,52 +135,48 @@ def listen(
     return asyncio.run(run_session(session, runtime, shown_as, interaction, watching, observers, open_page, words))
 
 
-def _secret(settings: Settings) -> Secret:
+def _with_secret(policy: Policy, settings: Settings) -> Policy:
+    """Return the policy that verifies with the settings' secret. Raises MissingCredentialsError."""
     try:
-        return settings.require_secret()
+        secret = settings.require_secret()
     except MissingCredentialsError as error:
         error.hint = f"{error.hint.removesuffix('.')}, or only look: `listen --verify off`."
         raise
+    other = settings.other_secret
+    return replace(policy, secret=secret, other_secrets=(other.secret,) if other else ())
 
 
-def _policy(
+def _plan(
+    ctx: typer.Context,
     routes: Routes,
     target: ListenTarget,
+    server: ListenServer,
     verification: ListenVerification,
     responses: ListenResponses,
-    secret: Secret | None,
-    runtime: Runtime,
-) -> Policy:
-    return Policy(
-        secret=secret,
+    end: ListenEnd,
+    storage: ListenStorage,
+) -> ListenPlan:
+    """Return what the listener does, without the secret. Raises UsageError for an invalid option."""
+    from port_hook_cli.listener.serving import ListenPlan
+
+    source = ctx.get_parameter_source("port")
+    policy = Policy(
+        secret=None,
         routes=routes,
         tolerance_s=verification.tolerance,
         strict=verification.verify is Verify.STRICT,
         allow_unverified=verification.verify is Verify.WARN,
         only=frozenset(target.only or ()),
-        respond=responses.response(runtime.cwd),
+        respond=responses.response(ctx.obj.cwd),
         delay_s=responses.delay,
         fail_first=responses.fail_first,
         max_in_flight=target.max_in_flight,
     )
-
-
-def _plan(
-    policy: Policy,
-    target: ListenTarget,
-    server: ListenServer,
-    end: ListenEnd,
-    storage: ListenStorage,
-    *,
-    may_move: bool,
-) -> ListenPlan:
-    from port_hook_cli.listener.serving import ListenPlan
-
     return ListenPlan(
         policy=policy,
         host=server.host,
         port=server.port,
-        may_move=may_move,
+        may_move=source is not None and source.name == "DEFAULT",
         store=storage.store,
         max_store=storage.most_on_disk(),
         keep_secrets=storage.keep_secrets,
@@ -230,13 +218,3 @@ def _api_settings(runtime: Runtime, org: str | None) -> Settings | None:
         return PortAccess(runtime, sayer(runtime), org=org, needs=("api_url",)).settings
     except SettingsError:
         return None
-
-
-def _default_tunnel(tunnel: ListenTunnel, kafka: ListenKafka, runtime: Runtime, *, has_sandbox: bool) -> TunnelChoice:
-    """Return the tunnel without --tunnel. A sandbox doesn't need a tunnel, and scripts must ask for one."""
-    if tunnel.name or kafka.is_read or has_sandbox:
-        return NO_TUNNEL
-    if not runtime.stdin.isatty():
-        tell("no tunnel without a terminal. To open one, pass --tunnel auto", runtime)
-        return NO_TUNNEL
-    return AUTO

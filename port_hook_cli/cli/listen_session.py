@@ -142,10 +142,10 @@ class ListenRetarget:
 
     def refuse_without_url(self, tunnel: TunnelOptions, *, has_sandbox: bool) -> None:
         """Raise UsageError if Port gets no URL. A sandbox on this machine gets the listener's local URL."""
+        from port_hook_cli.listener.public_url import no_public_url
+
         if self.names and tunnel.choice == NO_TUNNEL and not has_sandbox:
-            raise UsageError(
-                "--retarget needs a public URL, but no tunnel is open.", hint="Choose a tunnel: --tunnel auto."
-            )
+            raise no_public_url()
 
     def with_access(self, access: PortAccess, ask: Ask | None) -> Retarget | None:
         """Return the actions and nodes to retarget, or None without --retarget."""

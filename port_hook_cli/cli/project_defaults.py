@@ -12,12 +12,15 @@ from dataclasses import field, replace
 from typing import Any
 
 from port_hook_cli.cli import gone
+from port_hook_cli.cli.defaults import variable_names
 from port_hook_cli.cli.option_groups import Trust
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.project_file import ProjectFile, read_project_file
 from port_hook_cli.files.settings_file import PROJECT_CONFIG
 from port_hook_cli.frozen import frozen
+from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.handlers import Handler, handler_here
+from port_hook_cli.invocations.targets import BadTarget, parse_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import brief
@@ -157,8 +160,8 @@ def _defaults_of(
         place = f"{found.name}: {command}.{option}"
         trust: Trust = options[option].declared.trust
         texts = list(_texts(option, value, options[option], place)) if trust.is_handler or trust.allows_some else []
-        if reason := _refusal(trust, texts):
-            ignored.append(f"{command}.{option}. {reason}. To use the value, pass --{option}")
+        if reason := _refusal(trust, texts, is_size=options[option].metavar == "SIZE"):
+            ignored.append(_ignored(f"{command}.{option}", reason, command, option))
         elif texts:
             values[options[option].name] = texts if options[option].multiple else texts[0]
             taken += [_as_written(option, text, options[option]) for text in texts]
@@ -176,12 +179,25 @@ def _with_handler(
     if option is None or not given.isdisjoint({option, *_contradicting(option, options)}):
         return found
     if url is None:
-        reason = f"{HANDLER}. {_ONLY_HERE}. To use the value, pass --{option}"
-        return replace(found, ignored=[*found.ignored, reason])
+        _check_target(text, f"{found.name}: {HANDLER}")
+        return replace(found, ignored=[*found.ignored, _ignored(HANDLER, _ONLY_HERE, command, option)])
     if command != "listen":  # other commands prefer the handler that got the capture
         return found
     values = {**found.values, options[option].name: text}
     return replace(found, values=values, taken=[f"{HANDLER} {brief(text)}", *found.taken])
+
+
+def _ignored(key: str, reason: str, command: str, option: str) -> str:
+    variable, *_ = variable_names(command, option)
+    return f"{key}. {reason}. To use the value, pass --{option} or export {variable}"
+
+
+def _check_target(text: str, place: str) -> None:
+    """Raise SettingsError for a target that is not a URL, or whose port is out of range."""
+    try:
+        parse_target(text)
+    except BadTarget as error:
+        raise SettingsError(f"{place}: {brief(str(error))}.", hint="Write your handler's port, such as 8000.") from None
 
 
 def _handler_option(options: Mapping[str, Any]) -> str | None:
@@ -228,7 +244,9 @@ def _routes(value: Any, place: str) -> Iterator[str]:
     for action, target in value.items():
         if not action or "=" in action:  # --route ends the action at the first =
             raise SettingsError(f"{place}: {_shown(action)} is not an action.", hint="Write it as create_vm = 8001.")
-        yield f"{action}={_scalar(target, place)}"
+        text = _scalar(target, place)
+        _check_target(text, f"{place}.{brief(action, _MAX_NAME)}")
+        yield f"{action}={text}"
 
 
 def _scalar(value: Any, place: str) -> str:
@@ -240,13 +258,18 @@ def _scalar(value: Any, place: str) -> str:
         raise SettingsError(f"{place} is too large.", hint="Write a smaller number.") from error
 
 
-def _refusal(trust: Trust, texts: Sequence[str]) -> str:
+def _refusal(trust: Trust, texts: Sequence[str], *, is_size: bool) -> str:
     """Return why a project's file must not set an option to these values, or "" if it may."""
     if trust.is_handler:
         return "" if all(handler_here(text.partition("=")[2]) for text in texts) else _ONLY_HERE
     if trust.allows_some and all(map(trust.allows, texts)):
         return ""
-    return "A project's file can set only harmless options, within limits"
+    if not trust.allows_some:
+        return "A project's file can set only harmless options"
+    limit = (
+        f"sizes up to {format_size(int(trust.most))}" if is_size else f"values from {trust.least:g} to {trust.most:g}"
+    )
+    return f"A project's file can set it only to {' or '.join(trust.words) or limit}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -115,17 +115,18 @@ def parse_target(text: str) -> str:
         text = f"http://127.0.0.1:{port_here['port']}{port_here['rest']}"
     elif "://" not in text:
         text = f"http://{text}"
+    shown = re.sub("(?s)//.*@", f"//{MASK}@", text)
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise BadTarget(f"'{text}' is not a URL with a port from 1 to 65535") from None
+        raise BadTarget(f"'{shown}' is not a URL with a port from 1 to 65535") from None
     if parts.scheme not in {"http", "https"}:
         raise BadTarget(f"'{text}' does not start with http:// or https://")
     if not parts.hostname or port == 0:
         raise BadTarget(f"'{text}' has no host or port to connect to")
     if parts.fragment or "@" in parts.netloc:
-        raise BadTarget(f"'{text}' has a fragment or credentials, which cannot be sent")
+        raise BadTarget(f"'{shown}' has a fragment or credentials, which cannot be sent")
     if not text.isprintable() or " " in text:
         raise BadTarget(f"'{text}' has a space or a control character (write a space as %20)")
     return percent_encoded(text)

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, a
 from dataclasses import field
 from typing import Any, TypeAlias
 
-from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.source import OpenSource
 from port_hook_cli.invocations.targets import address_of, is_on_this_machine
@@ -17,7 +16,14 @@ from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.keys import KeyCommands
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.pipeline import Pipeline
-from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
+from port_hook_cli.listener.public_url import (
+    Follow,
+    TunnelOptions,
+    WatchedTunnel,
+    no_public_url,
+    open_public_url,
+    with_mount,
+)
 from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, served
 from port_hook_cli.listener.view import IN_THE_PAGE, ready_event, ready_lines, summary_event, summary_lines
 from port_hook_cli.port_api.access import PortAccess
@@ -166,7 +172,9 @@ class Listening:
         follow = None
         if session.retarget:
             api_url = session.retarget.access.settings.api_url
-            url = with_mount(opened.tunnel.url, mount) if opened else _local_url_for_sandbox(api_url, serving.url)
+            if opened is None and not is_on_this_machine(api_url):
+                raise no_public_url()
+            url = with_mount(opened.tunnel.url, mount) if opened else serving.url
             follow = await self._point(session.retarget, url)
         if opened is not None:
             self._tunnel = WatchedTunnel(
@@ -286,13 +294,6 @@ class Listening:
     def _notice_all(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.observer.notice(line)
-
-
-def _local_url_for_sandbox(api_url: str, local_url: str) -> str:
-    """Return the listener's local URL if Port's API is on this machine (the sandbox). Otherwise raise UsageError."""
-    if is_on_this_machine(api_url):
-        return local_url
-    raise UsageError("--retarget needs a public URL, but no tunnel is open.", hint="Choose a tunnel with --tunnel.")
 
 
 async def _unless_stopped(opening: Coroutine[Any, Any, None], listener: Listening) -> None:

@@ -157,7 +157,8 @@ def _read(file: Path) -> Any:
         with file.open("rb") as opened:
             text = opened.read(MAX_DOCUMENT_BYTES + 1).decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise SourceError(f"File not found: {file}.", hint=_NO_FILE) from error
+        hint = f"Pass a port with --port: `--port {file.name}`." if file.name.isdecimal() else _NO_FILE
+        raise SourceError(f"File not found: {file}.", hint=hint) from error
     except OSError as error:
         raise SourceError(f"{file} cannot be read: {error.strerror}.", hint=_HINT) from error
     except UnicodeDecodeError as error:

@@ -269,6 +269,8 @@ async def _ask_port(source: ActionLocation, access: PortAccess, runtime: Runtime
         return await _get(source, access)
     except MissingCredentialsError as problem:
         hint = f"To use {source.name} in Port, run `port-hook login`."
+        if source.name.isdecimal():
+            hint = f"Pass a target with --to: `--to {source.name}`."
         if _is_directory(source.name, runtime):
             hint = f"Write {source.name}/ for the directory. {hint}"
         message = " ".join((f"{_no_file(source.name, runtime)}.", *access.settings.gaps))

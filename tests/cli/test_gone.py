@@ -44,6 +44,7 @@ def test_former_option_is_an_error_with_its_successor(command: str, option: str,
     ("command", "option", "by_variable", "by_key"),
     [
         ("listen", "strict", "Set PORT_HOOK_LISTEN_VERIFY=strict.", 'Write verify = "strict" in [listen].'),
+        ("listen", "handler", "Set PORT_HOOK_LISTEN_FORWARD_TO=8000.", "Write handler = 8000 at the top of the file."),
         ("sandbox", "strict-runs", "Set PORT_HOOK_SANDBOX_STRICT=1.", "Write strict = true in [sandbox]."),
         ("replay", "api-timeout", "Set PORT_HOOK_API_TIMEOUT to", "Set PORT_HOOK_API_TIMEOUT to"),
     ],

@@ -11,6 +11,7 @@ from tests.conftest import Run
 from tests.factories import a_capture
 from tests.stores import keep
 
+TARGET = "Pass a target with --to: `--to 8000`."
 TO_8000 = "Pass the target with --to, such as --to 8000."
 SECRET = "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line."
 INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --input @FILE."
@@ -22,7 +23,11 @@ def test_habit_of_another_tool_gets_a_hint(run: Run) -> None:
         ("http 8000", "Run `port-hook listen 8000`."),
         ("logs", "Run `port-hook runs` to show runs in Port, or `port-hook captures` to list captures."),
         ("localhost:3000/hook", "Run `port-hook listen localhost:3000/hook`."),
-        ("listen --url 8000", "Pass your handler's port or URL as an argument: `port-hook listen 8000`."),
+        (
+            "listen --url https://me:pw@dev.example.com",
+            "Pass your handler as an argument: `port-hook listen 8000`. For your own tunnel, pass --tunnel https://HOST.",
+        ),
+        ("listen --delay 1..5", "Pass one number of seconds, such as `--delay 1`."),
         ("listen --all", "Run `port-hook listen --help --all` to show all options."),
         ("listen --events create_vm", "Choose actions with --only ACTION."),
         ("listen --skip-verify", "Pass --verify off."),
@@ -112,9 +117,11 @@ def test_long_word_is_shortened(run: Run) -> None:
 
 def test_target_in_place_of_a_source_is_recognized(run: Run, folder: Path) -> None:
     keep(folder, a_capture())
-    for target in ("8000", "http://127.0.0.1:8000"):
-        result = run("replay", target, env={"PORT_CLIENT_SECRET": "a-secret-of-a-test"})
-        assert (result.code, result.err.splitlines()[-1]) == (
-            ExitCode.STORE,
-            f"hint: Pass a target with --to: `--to {target}`.",
-        )
+    for line, hint in (
+        *((f"{name} 8000", TARGET) for name in ("replay", "check", "export", "trigger", "port-agent")),
+        ("replay http://127.0.0.1:8000", "Pass a target with --to: `--to http://127.0.0.1:8000`."),
+        ("sandbox 8790", "Pass a port with --port: `--port 8790`."),
+    ):
+        result = run(*line.split(), env={"PORT_CLIENT_SECRET": "a-secret-of-a-test"})
+        assert result.err.splitlines()[-1] == f"hint: {hint}"
+    assert "--to" not in run("verify", "8000", env={"PORT_CLIENT_SECRET": "a-secret-of-a-test"}).err

@@ -45,6 +45,19 @@ def test_handler_argument_is_the_target_instead_of_a_default(run: Run, folder: P
         assert "9002" not in told
 
 
+def test_typed_values_are_checked_before_the_secret_and_the_tunnel(run: Run) -> None:
+    for line, error in (
+        ("--respond 999", "--respond: '999' is not an HTTP status from 200 to 599."),
+        ("--max-store 1", "--max-store 1 bytes is too small: the minimum is 20 MiB, twice --max-body."),
+        ("--expect-status x --count 1", "'x' is not an HTTP status."),
+        ("--kafka --since x", "'x' is neither a duration nor a time."),
+        ("--retarget a#", "--retarget a# is neither an action nor a workflow node."),
+        ("--retarget a --yes", "--retarget needs a public URL, but no tunnel is open."),
+        ("", "No client secret is set."),
+    ):
+        assert run("listen", *line.split()).err.splitlines()[0] == f"error: {error}"
+
+
 def test_script_gets_no_tunnel_by_default(run: Run) -> None:
     result = run("listen", "--verify", "off", "--stop-after", "0", "--port", "0")
     assert (result.code, result.err.splitlines()[0]) == (

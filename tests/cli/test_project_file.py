@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.defaults import variable_names
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults
 from port_hook_cli.errors import SettingsError
@@ -156,7 +157,8 @@ def test_project_file_cannot_set_an_unlisted_option(runtime: Callable[..., Runti
         assert parameters(command, world) == expected
         assert told(world).splitlines() == [
             f"warning: ignored in ./port-hook.toml: {command}.{option}."
-            f" A project's file can set only harmless options, within limits. To use the value, pass --{option}"
+            f" A project's file can set only harmless options. To use the value, pass --{option} or export"
+            f" {variable_names(command, option)[0]}"
             for option, *_ in unlisted
             if command != "init"  # it writes the file, and doesn't read it
         ]
@@ -188,10 +190,7 @@ def test_project_file_cannot_name_a_handler_on_another_machine(folder: Path) -> 
     for target in (
         '"https://example.com"',
         '"10.0.0.1:80"',
-        '"http://localhost@example.com/"',
         '"localhost.example.com:80"',
-        '"http://127.0.0.1:80#@example.com"',
-        '"x y"',
         "-1",
     ):
         for table in ("handler", "[listen.route]\ncreate_vm"):
@@ -200,11 +199,40 @@ def test_project_file_cannot_name_a_handler_on_another_machine(folder: Path) -> 
             assert (found.values, found.handler, len(found.ignored)) == ({}, None, 1), target
 
 
+def test_invalid_handler_is_an_error_with_its_file_and_key(run: Run, folder: Path) -> None:
+    for target, problem in (
+        ("99999", "'http://127.0.0.1:99999' is not a URL with a port from 1 to 65535."),
+        ('"http://127.0.0.1:80#@example.com"', "'http://***@example.com' has a fragment or credentials, "),
+        ('"http://localhost@example.com/"', "'http://***@example.com/' has a fragment or credentials, "),
+        ('"x y"', "'http://x y' has a space or a control character "),
+    ):
+        for table, key in (("handler", "handler"), ("[listen.route]\ncreate_vm", "listen.route.create_vm")):
+            write(folder, f"{table} = {target}\n")
+            result = run(*LISTEN)
+            assert result.code == ExitCode.SETTINGS
+            assert f"error: ./port-hook.toml: {key}: {problem}" in result.err
+
+
+def test_ignored_value_is_reported_with_its_limit_and_where_to_set_it(run: Run, folder: Path) -> None:
+    for line, limit in (
+        ("timeout = 120", "values from 0.001 to 30"),
+        ('max-body = "1GiB"', "sizes up to 10 MiB"),
+        ('verify = "warn"', "strict"),
+    ):
+        write(folder, f"[listen]\n{line}\n")
+        option, _, _ = line.partition(" ")
+        assert (
+            f"listen.{option}. A project's file can set it only to {limit}. To use the value, pass --{option} or export"
+            f" {variable_names('listen', option)[0]}\n"
+        ) in run(*LISTEN[:-2], env=ENV).err
+
+
 def test_ignored_handler_is_reported_with_the_file_and_the_option_to_pass(run: Run, folder: Path) -> None:
     write(folder, 'handler = "https://example.com"\n')
     line = (
         "warning: ignored in ./port-hook.toml: handler."
-        " A project's file can only use handlers on this machine. To use the value, pass --forward-to\n"
+        " A project's file can only use handlers on this machine. To use the value, pass --forward-to or export"
+        " PORT_HOOK_LISTEN_FORWARD_TO\n"
     )
     result = run(*LISTEN)
     assert result.code == ExitCode.OK

@@ -97,9 +97,11 @@ class Finder:
         *,
         reads_files: bool = True,
         kinds: str = _KINDS,
+        takes_target: bool = False,
     ) -> None:
         self._option, self._runtime, self._purpose = option, runtime, purpose
         self._reads_files, self._kinds = reads_files, kinds
+        self._takes_target = takes_target or purpose is CaptureUse.SEND
         self._store = LateStore(lambda: open_captures(option, runtime, say, show_only=purpose is CaptureUse.SHOW))
         self.close = self._store.close
 
@@ -195,7 +197,7 @@ class Finder:
         except PortHookError as error:
             if parse_latest(name) or not self._reads_files:
                 raise
-            if re.fullmatch(_TARGET, name):
+            if self._takes_target and re.fullmatch(_TARGET, name):
                 raise type(error)(error.message, hint=f"Pass a target with --to: `--to {name}`.") from error
             if self._is(name, Path.is_dir):
                 raise StoreError(
