@@ -26,8 +26,8 @@ ROOT_EXAMPLES: Mapping[str, str] = {
 EXAMPLES: Mapping[str, Sequence[str]] = {
     "listen": (
         "port-hook listen 8000",
+        "port-hook listen 8000 -- python app.py",
         "port-hook listen 8000 --retarget deploy_service#deploy",
-        "port-hook listen --respond 503 --count 1",
     ),
     "captures": (
         "port-hook captures",

@@ -19,6 +19,7 @@ from tests.conftest import Run
 from tests.contract.test_doc_commands import Machine, folder, home, machine, port_in  # noqa: F401 - fixtures
 from tests.documentation import ROOT
 from tests.factories import a_capture
+from tests.sockets import free_port
 from tests.stores import keep
 
 pytestmark = [
@@ -34,7 +35,7 @@ ELSEWHERE = {
     r"--kafka": "needs a broker: tests/process/test_agent_streams.py",
     r"--retarget": "needs an action in Port: tests/cli/test_retarget.py",
     r"--watch": "runs until Ctrl-C: tests/cli/test_captures.py",
-    r"-- python app\.py": "starts a handler: tests/cli/test_check.py",
+    r"check .*-- python app\.py": "starts a handler: tests/cli/test_check.py",
     r"decrypt|encrypt": "needs keys: tests/cli/test_decrypt.py",
     r"port-agent message\.json": "needs a message: tests/cli/test_agent.py",
     r"restore create_vm": "needs a changed action: tests/cli/test_restore.py",
@@ -96,11 +97,14 @@ def test_example_of_the_help_succeeds(line: str, prepared_machine: Machine, run:
 
 @pytest.mark.parametrize("line", [line for line in RUN if SERVERS.match(line)])
 def test_example_of_a_server_starts(line: str, prepared_machine: Machine, tmp_path: Path) -> None:
-    _, *words = shlex.split(re.sub(r"--port \d+", "", prepared_machine.line(line)))
+    port = free_port()
+    (tmp_path / "app.py").write_text(f"from http.server import test\ntest(port={port}, bind='127.0.0.1')\n")
+    line = prepared_machine.line(re.sub(r"8000(?= --)", str(port), line))
+    _, command, *words = shlex.split(re.sub(r"--port \d+", "", line))
     keep(tmp_path, a_capture())  # for `inspect`
     (tmp_path / "workflows").symlink_to(ROOT / "examples" / "workflows")
     with prepared.Popen(
-        [sys.executable, "-m", "port_hook_cli", *words, "--port", "0"],
+        [sys.executable, "-m", "port_hook_cli", command, "--port", "0", *words],
         cwd=tmp_path,
         env=prepared_machine.environ,
         stdin=subprocess.DEVNULL,
@@ -114,5 +118,5 @@ def test_example_of_a_server_starts(line: str, prepared_machine: Machine, tmp_pa
             text = process.stdout.readline()
             assert text, shown
             shown += text
-        process.kill()
+        process.terminate()  # which ends the handler
     assert port_in(shown)
