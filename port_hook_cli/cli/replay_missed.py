@@ -59,7 +59,7 @@ def tell_left_out(missed: Missed, runtime: Runtime) -> None:
 def _confirmed(count: int, runtime: Runtime) -> bool:
     if not can_ask(runtime):
         raise UsageError(
-            "--missed does real work again, and nobody can confirm it here.",
+            "--missed starts real work, and port-hook cannot ask for confirmation because this is not a terminal.",
             hint="Add --yes to send these requests, or --dry-run to print them.",
         )
     what = "this request" if count == 1 else f"these {count} requests"

@@ -237,7 +237,7 @@ class RunFollower(Observer):
         if silent:
             named = ", ".join(brief(run_id) for run_id in islice(silent, _MAX_NAMED))
             more = f" and {len(silent) - _MAX_NAMED} more" if len(silent) > _MAX_NAMED else ""
-            self._screen.notice(f"Followed, but the handler reported no result: {named}{more}")
+            self._screen.notice(f"Followed, but not reported by the handler: {named}{more}")
 
 
 class NodeRuns:

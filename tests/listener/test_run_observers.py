@@ -180,7 +180,7 @@ async def test_follower_lists_the_runs_without_a_report(port: FlakyPort) -> None
     await finish(observer, a_capture(response=FINE))
     assert screen.notices == [
         f"{RUN_ID} did not end within 0.2 s (--follow).",
-        f"Followed, but the handler reported no result: {RUN_ID}",
+        f"Followed, but not reported by the handler: {RUN_ID}",
     ]
 
 
@@ -197,7 +197,7 @@ async def test_follower_stops_immediately_when_it_is_interrupted(port: FlakyPort
     interrupted.set()
     async with asyncio.timeout(30):
         await observer.finish(interrupted)
-    assert screen.notices[-1] == f"Followed, but the handler reported no result: {RUN_ID}"
+    assert screen.notices[-1] == f"Followed, but not reported by the handler: {RUN_ID}"
 
 
 async def test_follower_watches_20_runs_at_a_time_and_counts_the_others(port: FlakyPort) -> None:
