@@ -132,7 +132,7 @@ def missing(rules: Rules, values: Mapping[str, Any]) -> Iterator[Violation]:
             yield Violation(name, "is required")
     for name in values:
         if name not in rules.declared:
-            yield Violation(name, f"is not an input of this action, which has {', '.join(rules.declared) or 'none'}")
+            yield Violation(name, f"is not an input. The inputs are: {', '.join(rules.declared) or 'none'}")
 
 
 def query_in(value: Any) -> str | None:

@@ -78,7 +78,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "login": ("port-hook login", "port-hook login staging", "port-hook login --list"),
     "doctor": ("port-hook doctor", "port-hook doctor --to 8000"),
     "decrypt": ("port-hook decrypt last", "port-hook decrypt last payload.properties.password"),
-    "encrypt": ("port-hook encrypt - < value.txt",),
+    "encrypt": ("port-hook encrypt - < value.txt", "port-hook encrypt - --public-key key.pem < value.txt"),
     "init": ("port-hook init", "port-hook init 8000", "port-hook init --handler fastapi"),
     "logout": ("port-hook logout staging", "port-hook logout --all"),
     "mcp": ("port-hook mcp", "port-hook mcp --allow-send --to 8000", "port-hook mcp --skill"),
@@ -88,7 +88,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook port-agent --check mapping.json",
     ),
     "prune": ("port-hook prune --older-than 7d", "port-hook prune --older-than 7d --dry-run"),
-    "render": ("port-hook render '{{ .inputs.cpu }}' --data run.json",),
+    "render": (
+        "port-hook render '{{ .inputs.cpu }}' --data run.json",
+        "port-hook render body.json --data run.json --strict",
+    ),
     "restore": ("port-hook restore", "port-hook restore create_vm --dry-run"),
 }
 

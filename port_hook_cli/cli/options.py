@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli.option_groups import ANY_VALUE, NEVER, NoEffect, Trust, option, option_group
+from port_hook_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
@@ -86,7 +87,10 @@ def kafka_brokers(to: str | None) -> tuple[str, ...]:
         return ()
     from port_hook_cli.kafka.producer import read_bootstrap
 
-    return read_bootstrap(to.removeprefix(_KAFKA).removesuffix("/"))
+    brokers = to.removeprefix(_KAFKA).removesuffix("/")
+    if not brokers:
+        raise UsageError("--to kafka:// has no broker.", hint="Pass its address: --to kafka://HOST:PORT.")
+    return read_bootstrap(brokers)
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:

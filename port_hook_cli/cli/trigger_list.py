@@ -77,9 +77,8 @@ def _hint(name: str | None) -> str:
 
 
 def _line(found: Definition, topic: str) -> Styled:
-    return Styled.assemble(
-        "  ", (brief(found.identifier), "bold"), "".join(f"  {part}" for part in _parts(found, topic))
-    )
+    typed = found.argument if found.kind == "workflow-node" else found.identifier
+    return Styled.assemble("  ", (brief(typed), "bold"), "".join(f"  {part}" for part in _parts(found, topic)))
 
 
 def _parts(found: Definition, topic: str) -> Iterator[Any]:

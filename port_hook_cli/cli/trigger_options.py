@@ -289,8 +289,8 @@ class TriggerCommand:
             self.runtime.stdout.flush()
 
 
-def refuse_given(options: Mapping[str, object], reason: str) -> None:
+def refuse_given(options: Mapping[str, object], reason: str, hint: str = "Leave it out.") -> None:
     """Raise UsageError for an option that has a value."""
     for name, value in options.items():
         if value:
-            raise UsageError(f"{name} {reason}", hint="Leave it out.")
+            raise UsageError(f"{name} {reason}", hint=hint)

@@ -35,6 +35,8 @@ from port_hook_cli.workflows.shown_run import show_node_run, show_run
 from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import Node, NodeType
 
+_TO_PRINT = "Send it to `port-hook listen --respond 200` with --to 8787, then run `port-hook export last`."
+
 
 async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitCode:
     """Run `trigger` for a workflow.
@@ -43,7 +45,8 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
     SettingsError.
     """
     for_actions = {"--dry-run": asked.output.dry_run, "--format": asked.output.output}
-    refuse_given(for_actions, f"is for actions, and {asked.action} is a workflow.")
+    kind = "a workflow" if found.node is None else "a workflow node"
+    refuse_given(for_actions, f"is for actions, and {asked.action} is {kind}.", _TO_PRINT)
     if asked.port.via_port:
         found = await find_in_port(found, asked.access)
     elif found.is_in_port:

@@ -172,7 +172,10 @@ def _is_plain_http_allowed(runtime: Runtime) -> bool:
 
 def _warn_of_plain_http(settings: Settings, runtime: Runtime) -> Iterator[str]:
     if settings.client_secret and sends_in_the_clear(settings.api_url) and _is_plain_http_allowed(runtime):
-        yield f"PORT_HOOK_INSECURE_API is set, so others on the way to {settings.api_url} can read the client secret"
+        yield (
+            "PORT_HOOK_INSECURE_API is set, so anyone on the network between here and "
+            f"{settings.api_url} can read the client secret"
+        )
 
 
 def known_secrets(runtime: Runtime) -> Iterator[tuple[Secret, str]]:

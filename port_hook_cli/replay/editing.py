@@ -98,11 +98,25 @@ class Edits:
         if not isinstance(parent, dict | None):
             return  # it cannot have names, which `set_at` reports
         near = _most_similar(path.steps[depth], parent)
-        similar = "" if near is None else f"Did you mean {brief(_corrected(document, path, depth, near))}? "
+        meant = _corrected(document, path, depth, near) if near is not None else _elsewhere(document, path)
+        similar = f"Did you mean {brief(meant)}? " if meant else ""
         raise UsageError(
             f"{self.dashes}set {path}: the body does not have {path.prefix(depth + 1)}.",
             hint=f"{similar}To add a value{': --set +PATH=JSON' if self.dashes else ', put + before its path.'}",
         )
+
+
+def _elsewhere(document: Any, path: JsonPath) -> str:
+    """Return the only path that adds names before `path`, such as payload.properties.cpu for cpu, or ""."""
+    found, waiting = [], [JsonPath(())]
+    while waiting and len(waiting) <= _MOST_NAMES:
+        parent = waiting.pop(0)
+        names = get_at(document, parent)
+        if isinstance(names, dict):
+            whole = replace(path, steps=(*parent.steps, *path.steps))
+            found += [str(whole)] if parent.steps and get_at(document, whole) is not MISSING else []
+            waiting += [JsonPath((*parent.steps, name)) for name in islice(names, _MOST_NAMES)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _corrected(document: Any, path: JsonPath, depth: int, name: str) -> str:

@@ -98,7 +98,7 @@ def require_node(workflow: Workflow, node: str | None) -> None:
     """Raise UsageError if no node is selected. A whole workflow runs each node and doesn't use given outputs."""
     if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
         raise UsageError(
-            "--with outputs=last runs one node over the outputs of the nodes before it.",
+            "--with outputs=last needs a node, because a whole workflow does not use given outputs.",
             hint=f"Pass the node: {workflow.identifier}#NODE, or FILE#NODE. "
             "Or add --from NODE to run the workflow from that node.",
         )

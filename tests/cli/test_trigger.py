@@ -369,7 +369,7 @@ def test_trigger_error_lists_every_violation_with_its_input(run: Run, receiver: 
     assert result.err.splitlines() == [
         "error: Port would reject these inputs of create_vm:",
         "  title is required",
-        "  foo is not an input of this action, which has title, cpu, memory, region",
+        "  foo is not an input. The inputs are: title, cpu, memory, region",
         "  cpu must be equal to one of the allowed values: 1, 2, 4, 8",
         "  memory must be number",
         '  region must match pattern "^[a-z]{2}-[a-z]+-\\d$"',

@@ -106,7 +106,7 @@ def test_last_outputs_need_credentials(run: Run, handler: Reporting) -> None:
 def test_last_outputs_are_for_one_node(run: Run, handler: Reporting) -> None:
     for name in ("two.json", "two.json#start"):
         result = run("trigger", name, "--with", "outputs=last", "--to", handler.url, env=handler.api)
-        assert (result.code, "--with outputs=last runs one node" in result.err) == (ExitCode.USAGE, True)
+        assert (result.code, "--with outputs=last needs a node" in result.err) == (ExitCode.USAGE, True)
 
 
 def test_outputs_file_may_be_called_last(run: Run, handler: Reporting, folder: Path) -> None:

@@ -33,8 +33,8 @@ def test_list_shows_actions_automations_workflows_and_their_nodes(run: Run) -> N
     workflow = str(EXAMPLES / "workflows" / "deploy_service.json")
     assert run("trigger", "--list", workflow).out == (
         f"{workflow}\n  deploy_service  workflow  Deploy service\n"
-        "  deploy_service#check  node  Check build  POST https://hooks.example.com/builds/check\n"
-        "  deploy_service#deploy  node  Deploy  POST https://hooks.example.com/deploy\n"
+        f"  {workflow}#check  node  Check build  POST https://hooks.example.com/builds/check\n"
+        f"  {workflow}#deploy  node  Deploy  POST https://hooks.example.com/deploy\n"
     )
 
 

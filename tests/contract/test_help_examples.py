@@ -57,6 +57,7 @@ def prepared_machine(machine: Machine) -> Machine:  # noqa: F811 - the fixture
     (here / "workflows").symlink_to(examples / "workflows")
     (here / "build.log").write_text("built\n")
     (here / "run.json").write_text(json.dumps({"inputs": {"cpu": 2}}))
+    (here / "body.json").write_text(json.dumps({"cpu": "{{ .inputs.cpu }}"}))
     (here / "mapping.json").write_text("[{}]")
     (here / "deploy.sh").write_text("#!/bin/sh\necho deployed\n")
     (here / "deploy.sh").chmod(0o755)

@@ -92,6 +92,8 @@ def test_set_rejects_a_name_that_the_body_does_not_have() -> None:
         ("big=4", "big", ""),
         ("none.a=4", "none.a", ""),
         ("tags[0].nam=4", "tags[0].nam", "tags[0].name"),
+        ("cpu=4", "cpu", "payload.cpu"),
+        ("name.x=4", "name", ""),
         ('payload["a.c"]=4', 'payload["a.c"]', 'payload["a.b"]'),
     ]
     for assignment, missing, similar in rows:

@@ -147,7 +147,7 @@ async def test_error_lists_every_violation_with_its_input(invoker: Invoker) -> N
     assert refused.value.message.splitlines()[1:] == [
         "  c is required",
         "  e is required",
-        "  d is not an input of this action, which has a, b, c, e, f",
+        "  d is not an input. The inputs are: a, b, c, e, f",
         "  a must be number",
         "  b must be equal to one of the allowed values: x",
     ]
