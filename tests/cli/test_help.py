@@ -66,7 +66,7 @@ def test_topic_of_several_commands_has_a_page(run: Run, topic: str, found: str) 
 
 def test_usage_has_braces_only_around_alternatives(run: Run) -> None:
     assert run("export", "--help").out.startswith("Usage: port-hook export [OPTIONS] [CAPTURE|FILE|-]...\n")
-    assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] [ID|last]\n")
+    assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] [CAPTURE|FILE|-]\n")
 
 
 def test_examples_use_existing_options() -> None:

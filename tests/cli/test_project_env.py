@@ -140,7 +140,7 @@ def test_plain_http_to_another_machine_is_rejected_unless_the_environment_allows
     )
     assert "set PORT_HOOK_INSECURE_API=1" in result.err
     result = run(*REPORT, env={**env, "PORT_HOOK_INSECURE_API": "1"})
-    assert "warning: PORT_HOOK_INSECURE_API is set, so others on the way" in result.err
+    assert "warning: PORT_HOOK_INSECURE_API is set, so anyone on the network" in result.err
     assert untrusted.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
 
 
