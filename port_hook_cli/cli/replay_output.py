@@ -42,7 +42,7 @@ def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
 def tell_failed(count: int, *, done: int, unforwarded: int, incomparable: int, replays: int, runtime: Runtime) -> None:
     """Print how many failed captures are sent, and how many are skipped. `replays` matter only if nothing is sent."""
     for skipped, why in (
-        (unforwarded, "the listener rejected or responded to. `port-hook replay ID` sends one"),
+        (unforwarded, "your handler did not receive. To send one, run `port-hook replay ID`"),
         (done, f"{'has' if done == 1 else 'have'} since succeeded"),
         (incomparable, f"{'has' if incomparable == 1 else 'have'} no response to compare with"),
     ):

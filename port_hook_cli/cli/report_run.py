@@ -152,7 +152,11 @@ def report_run(
     reported: ReportOptions,
     pending: Annotated[
         bool,
-        short_option("--pending", help="Send saved reports that haven't reached Port.", excludes=(_COMMAND, *_REPORTS)),
+        short_option(
+            "--pending",
+            help="Send the saved reports of commands (after --) that haven't reached Port.",
+            excludes=(_COMMAND, *_REPORTS),
+        ),
     ] = False,
     dry_run: Annotated[options.DryRun, also(excludes=(_COMMAND,), in_short_help=True)] = False,
     as_json: Annotated[options.Json, also(excludes=(_COMMAND,))] = False,

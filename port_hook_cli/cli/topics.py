@@ -20,7 +20,7 @@ _PLACES = (
 _VARIABLES = (
     ("PORT_CLIENT_ID", "The client ID of your organization."),
     ("PORT_CLIENT_SECRET", "The client secret, which signs requests."),
-    ("PORT_API_URL", "The URL of Port's API. Default: https://api.getport.io"),
+    ("PORT_API_URL", "The URL of Port's API. Default: https://api.port.io"),
     ("PORT_REGION", "eu or us, instead of PORT_API_URL."),
     ("PORT_HOOK_LISTEN_PORT", "The default of --port for `listen`. Each option of a command has such a variable."),
     (

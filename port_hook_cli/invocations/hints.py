@@ -62,6 +62,7 @@ _LISTENERS: Mapping[tuple[int | None, str], str] = {
     " the handler's own port.",
     (404, "not-found"): "`port-hook listen --path` rejected this request. Set {target} to a path that it serves, or to"
     " the handler's own port.",
+    (413, "too-large"): "`port-hook listen` rejected this request for its size. Raise `listen --max-body`.",
     (500, "fail-first"): "`port-hook listen --fail-first` responded. Send the request again.",
     (502, "unreachable"): "`port-hook listen` could not connect to its handler. Start the handler, or restart `listen`"
     " with its port.",

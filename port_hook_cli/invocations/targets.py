@@ -122,9 +122,9 @@ def parse_target(text: str) -> str:
     except ValueError:
         raise BadTarget(f"'{shown}' is not a URL with a port from 1 to 65535") from None
     if parts.scheme not in {"http", "https"}:
-        raise BadTarget(f"'{text}' does not start with http:// or https://")
+        raise BadTarget(f"'{shown}' does not start with http:// or https://")
     if not parts.hostname or port == 0:
-        raise BadTarget(f"'{text}' has no host or port to connect to")
+        raise BadTarget(f"'{shown}' has no host or port to connect to")
     if parts.fragment or "@" in parts.netloc:
         raise BadTarget(f"'{shown}' has a fragment or credentials, which cannot be sent")
     if not text.isprintable() or " " in text:

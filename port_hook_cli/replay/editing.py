@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
@@ -16,6 +17,7 @@ from port_hook_cli.text.safe import brief
 
 # Comparing long names is slow, and a body may have any number of names.
 _MOST_NAMES = 1000
+_MOST_OBJECTS = 100
 _LONGEST_NAME = 64
 _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that file."
 
@@ -108,14 +110,18 @@ class Edits:
 
 def _elsewhere(document: Any, path: JsonPath) -> str:
     """Return the only path that adds names before `path`, such as payload.properties.cpu for cpu, or ""."""
-    found, waiting = [], [JsonPath(())]
-    while waiting and len(waiting) <= _MOST_NAMES:
-        parent = waiting.pop(0)
-        names = get_at(document, parent)
-        if isinstance(names, dict):
-            whole = replace(path, steps=(*parent.steps, *path.steps))
-            found += [str(whole)] if parent.steps and get_at(document, whole) is not MISSING else []
-            waiting += [JsonPath((*parent.steps, name)) for name in islice(names, _MOST_NAMES)]
+    found: list[str] = []
+    waiting: deque[tuple[tuple[Step, ...], dict[str, Any]]] = deque(
+        [((), document)] if isinstance(document, dict) else ()
+    )
+    for _ in range(_MOST_OBJECTS):
+        if not waiting:
+            break
+        steps, names = waiting.popleft()
+        if steps and get_at(names, path) is not MISSING:
+            found.append(str(replace(path, steps=(*steps, *path.steps))))
+        inner = ((name, value) for name, value in islice(names.items(), _MOST_NAMES) if isinstance(value, dict))
+        waiting.extend(((*steps, name), value) for name, value in inner)
     return found[0] if len(found) == 1 else ""
 
 

@@ -66,7 +66,9 @@ async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str
             await api.send(call)
             sent.append(call)
     except PortApiError as problem:
-        raise type(problem)(f"{problem.message} {_sent_before(sent)}", hint=problem.hint) from problem
+        raise type(problem)(
+            f"{problem.message.removesuffix('.')}. {_sent_before(sent)}", hint=problem.hint
+        ) from problem
     return reported_by(plan.run_id, sent)
 
 

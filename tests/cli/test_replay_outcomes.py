@@ -63,7 +63,7 @@ def test_failed_captures_are_sent_again_oldest_first(run: Run, folder: Path) -> 
             replace(forwarded("ff0000000006", target, 500), delivery=None, response=Response(status=401)),
         )
         result = run("replay", "--failed", env=ENV)
-        assert "Skipped 1 that the listener rejected or responded to." in result.err
+        assert "Skipped 1 that your handler did not receive." in result.err
         assert result.code == 0
         assert paths(target) == ["/a", "/c", "/e"]
         assert [json.loads(request.body)["n"] for request in target.requests] == [1, 3, 5]

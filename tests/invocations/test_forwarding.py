@@ -113,3 +113,7 @@ def test_invalid_target_is_a_usage_error_with_the_option() -> None:
     assert read_target("8001/hook", "--to") == "http://127.0.0.1:8001/hook"
     with pytest.raises(UsageError, match=r"--to: 'ftp://x' does not start with http"):
         read_target("ftp://x", "--to")
+    for text in ("ftp://u:s3cret@x", "http://u:s3cret@:80", "http://u:s3cret@x:99999", "http://u:s3cret@x"):
+        with pytest.raises(UsageError) as caught:
+            read_target(text, "--to")
+        assert "s3cret" not in caught.value.message

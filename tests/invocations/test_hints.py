@@ -13,7 +13,7 @@ from port_hook_cli.invocations.hints import (
     delivery_hints,
 )
 from port_hook_cli.invocations.models import Delivery, Status, Verdict
-from port_hook_cli.listener.responses import NOT_WANTED, made_to_fail, outside, rejected, undelivered
+from port_hook_cli.listener.responses import NOT_WANTED, made_to_fail, outside, rejected, too_large, undelivered
 from port_hook_cli.signatures.causes import REPLAYED
 
 URL = "http://127.0.0.1:8000/"
@@ -78,6 +78,7 @@ def test_response_of_a_listener_itself_gets_the_hint_of_the_listener() -> None:
     for response, words in [
         (NOT_WANTED, "`port-hook listen --only` rejected this request. Add its action to --only, or set {target} to"),
         (outside("/a"), "`port-hook listen --path` rejected this request."),
+        (too_large(10), "`port-hook listen` rejected this request for its size."),
         (made_to_fail(0), "`port-hook listen --fail-first` responded."),
         (undelivered(Delivery(url=URL, fault="unreachable")), "`port-hook listen` could not connect to its handler."),
         (undelivered(Delivery(url=URL, fault="broken")), "The handler of `port-hook listen` closed the connection."),

@@ -31,7 +31,7 @@ class Api:
 
     async def send(self, call: Call) -> Mapping[str, Any]:
         if len(self.sent) == self.refuse:
-            raise PortApiError("Port said no.", hint="do this")
+            raise PortApiError("Port said no", hint="do this")
         self.sent.append(call)
         return {}
 

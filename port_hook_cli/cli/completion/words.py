@@ -302,7 +302,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--external-run-id',), 'ID', False, (), "The run's ID in your own system."),
             (('--log-file',), 'FILE|-', False, (), 'A file to send as log messages, or - to send stdin as it arrives.'),
             (('--log-level',), 'debug|info|warn|error', False, ('debug', 'info', 'warn', 'error'), 'The level of the log messages of a workflow node run. Default: info.'),
-            (('--pending',), '', False, (), "Send saved reports that haven't reached Port."),
+            (('--pending',), '', False, (), "Send the saved reports of commands (after --) that haven't reached Port."),
             (('--dry-run',), '', False, (), 'Print what would be sent, without sending it.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
