@@ -26,13 +26,18 @@ def load(name: str) -> Any:
     return group.get_command(SimpleNamespace(obj=None), name)
 
 
+def summary_of(name: str) -> str:
+    """Return the first line of a command's help."""
+    return str(load(name).help.partition("\n")[0])
+
+
 def completion_words(_: str) -> str:
     """Return the module with the table that completion reads."""
     commands = [
         f"    {name!r}: (\n"
-        f"        {summary!r},\n"
+        f"        {summary_of(name)!r},\n"
         f"{_rows(_arguments(load(name)), 8)}{_rows(_options(load(name)), 8)}    ),\n"
-        for name, summary in COMMANDS.items()
+        for name in COMMANDS
     ]
     return (
         '"""The words of the command line, so that completion imports no command. Written by `make docs`."""\n\n'

@@ -385,6 +385,7 @@ def man_page(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[str], str]] = {
+    "port_hook_cli/cli/completion/words.py": completion_words,  # first, because `port-hook --help` reads it
     "docs/contributing/code-map.md": code_map,
     "docs/images/listen.svg": picture,
     "docs/install/install.md": install,
@@ -398,7 +399,6 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/reference/signatures.md": causes_of_a_bad_signature,
     "docs/man/port-hook.1": man_page,
     "port_hook_cli/assistant/SKILL.md": skill,
-    "port_hook_cli/cli/completion/words.py": completion_words,
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from docs.command_line import summary_of
 from docs.llms import EXAMPLES, RULES
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.cli.app import COMMANDS
@@ -41,9 +42,9 @@ mistakes. It starts the handler's real work several times: ask the user first.
 
 def skill_page() -> str:
     """Return the page."""
-    if unknown := set(_COMMANDS) - COMMANDS.keys():
+    if unknown := set(_COMMANDS) - set(COMMANDS):
         sys.exit(f"docs/skill.py names commands that do not exist: {', '.join(sorted(unknown))}")
-    commands = "\n".join(f"- `{EXAMPLES[name]}`: {COMMANDS[name]}" for name in _COMMANDS)
+    commands = "\n".join(f"- `{EXAMPLES[name]}`: {summary_of(name)}" for name in _COMMANDS)
     codes = "\n".join(f"- {int(code)}: {code.meaning}" for code in ExitCode)
     reading, sending = (", ".join(f"`{tool.name}`" for tool in TOOLS if tool.sends is sends) for sends in (False, True))
     sections = {

@@ -17,6 +17,11 @@ def command(name: str) -> Any:
     return typer.main.get_command(app).get_command(SimpleNamespace(obj=None), name)  # type: ignore[attr-defined]
 
 
+def summary(name: str) -> str:
+    """Return the first line of a command's help."""
+    return str(command(name).help.partition("\n")[0])
+
+
 def options(name: str) -> list[Any]:
     """Return the options of a command except --help."""
     return [parameter for parameter in command(name).params if parameter.param_type_name == "option"]

@@ -86,7 +86,8 @@ def _import_modules_of(command: list[str]) -> None:
         from port_hook_cli.cli.app import _MODULES, COMMANDS
 
         names = [
-            f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}" for name in COMMANDS.keys() & command[3:]
+            f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}"
+            for name in set(COMMANDS).intersection(command[3:])
         ]
         words = {word.partition(":")[0] for word in command[3:]}
         names += [name for word in _LATER.keys() & words for name in _LATER[word]]

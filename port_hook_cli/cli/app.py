@@ -30,55 +30,19 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
 
-GROUPS: Mapping[str, Mapping[str, str]] = {
-    "Receive and read": {
-        "listen": "Receive Port's requests: verify, explain, save and forward them.",
-        "captures": "List captures, latest first.",
-        "show": "Show a capture in full.",
-        "diff": "Compare two captures.",
-        "verify": "Explain why a signature is invalid and how to fix it.",
-        "inspect": "Search, explain and replay captures in the browser.",
-    },
-    "Send to your handler": {
-        "replay": "Send a capture or a payload file, newly signed.",
-        "trigger": "Send what Port would send for an action or a workflow.",
-        "check": "Test your handler: why it rejects requests, what it overlooks.",
-        "sign": "Print the signature headers of a payload.",
-        "export": "Print a request as curl, pytest or Postman, or to share it.",
-    },
-    "Runs in Port": {
-        "runs": "Show the state, log and result of runs.",
-        "report-run": "Report a run's progress and result.",
-    },
-    "Without Port": {
-        "demo": "Run a complete example on this machine.",
-        "sandbox": "Simulate Port's API.",
-    },
-    "Set up": {
-        "login": "Save an organization's credentials.",
-        "doctor": "Check credentials, Port's API, the clock, tunnels and handler.",
-    },
+GROUPS: Mapping[str, Sequence[str]] = {
+    "Receive and read": ("listen", "captures", "show", "diff", "verify", "inspect"),
+    "Send to your handler": ("replay", "trigger", "check", "sign", "export"),
+    "Runs in Port": ("runs", "report-run"),
+    "Without Port": ("demo", "sandbox"),
+    "Set up": ("login", "doctor"),
 }
-"""The commands by help heading, with the most used first, each with the first line of its docstring.
+"""The commands by help heading, with the most used first."""
 
-The lines are repeated here so that `--help` doesn't import the commands. tests/contract/test_cli.py compares the two.
-"""
-
-MORE: Mapping[str, str] = {
-    "decrypt": "Decrypt the encrypted inputs of a payload.",
-    "encrypt": "Encrypt a test value the way Port encrypts inputs.",
-    "init": "Create port-hook.toml, or a handler with its test.",
-    "logout": "Delete saved credentials.",
-    "mcp": "Serve tools for coding agents, with the Model Context Protocol.",
-    "port-agent": "Show what Port's execution agent does with a message.",
-    "prune": "Delete old captures.",
-    "render": "Render a template with jq, like Port.",
-    "restore": "Restore the URLs in Port that a killed listener changed.",
-}
+MORE = ("decrypt", "encrypt", "init", "logout", "mcp", "port-agent", "prune", "render", "restore")
 """The commands that the help only names, unless `--all` asks for more."""
 
-COMMANDS: Mapping[str, str] = {**{name: line for group in GROUPS.values() for name, line in group.items()}, **MORE}
-
+COMMANDS = (*(name for names in GROUPS.values() for name in names), *MORE)
 
 _MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login", "port-agent": "agent"}
 """The modules of commands whose module has another name."""
@@ -155,15 +119,16 @@ class CommandGroup(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write examples, the commands in groups, and the options, without importing the commands."""
+        from port_hook_cli.cli.completion.words import COMMANDS as WORDS  # with the first line of each docstring
         from port_hook_cli.cli.help_page import ROOT_EXAMPLES
 
         with formatter.section("Examples"):
             formatter.write_dl(ROOT_EXAMPLES.items())
         shows_all = bool(ctx.meta.get(_ALL))
         width = max(map(len, COMMANDS))
-        for title, commands in {**GROUPS, **({"More": MORE} if shows_all else {})}.items():
+        for title, names in {**GROUPS, **({"More": MORE} if shows_all else {})}.items():
             with formatter.section(title):
-                formatter.write_dl(commands.items(), width=width)
+                formatter.write_dl([(name, WORDS[name][0]) for name in names], width=width)
         records = [record for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
         if shows_all:
             with formatter.section("Options"):

@@ -18,7 +18,7 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.signatures.causes import CAUSES
 from tests.conftest import Run
-from tests.options import options
+from tests.options import options, summary
 
 pytestmark = pytest.mark.once
 
@@ -49,7 +49,7 @@ def test_client_configurations_start_the_server_with_existing_options() -> None:
 
 def test_llms_page_has_every_command_with_one_example() -> None:
     sections = re.findall(r"(?m)^### (\S+)\n\n(.+)\n(?s:.*?)^```sh\n(.+)\n```$", LLMS)
-    assert {name: purpose for name, purpose, _ in sections} == COMMANDS
+    assert {name: purpose for name, purpose, _ in sections} == {name: summary(name) for name in COMMANDS}
     assert [name for name, _, example in sections if f"port-hook {name}" not in example] == []
 
 
@@ -88,7 +88,7 @@ def test_skill_is_in_the_usual_form_and_is_printed_without_a_secret_or_the_extra
     assert len(about["description"]) <= 1024  # the limit of the form
     commands = re.findall(r"^- `port-hook ([a-z-]+)[^`]*`: (.+)$", body, re.MULTILINE)
     assert len(commands) == 10
-    assert commands == [(name, COMMANDS[name]) for name, _ in commands]
+    assert commands == [(name, summary(name)) for name, _ in commands]
     assert all(f"`{tool.name}`" in body for tool in TOOLS)
 
 

@@ -15,7 +15,7 @@ from port_hook_cli.cli.defaults import variable_names
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.signatures.causes import CAUSES
 from tests.conftest import Run
-from tests.options import command, options
+from tests.options import command, options, summary
 
 DOCS = Path(__file__).parents[2] / "docs"
 EMPTY_REPORTS = ["--external-run-id", "--label", "--summary"]
@@ -30,16 +30,15 @@ FILES_OF_SECRETS = {"--secret-file", "--secrets"}
 
 
 def test_every_command_argument_and_option_has_help() -> None:
-    assert {name: command(name).help.splitlines()[0] for name in COMMANDS} == COMMANDS
     silent = [(name, each.name) for name in COMMANDS for each in command(name).params if not each.help]
     assert silent == []
 
 
 def test_help_shows_every_option(run: Run) -> None:
-    for name, summary in COMMANDS.items():
+    for name in COMMANDS:
         result = run(name, "--help", "--all")
         assert result.code == 0
-        assert summary in " ".join(result.out.split())
+        assert summary(name) in " ".join(result.out.split())
         assert [option.opts[0] for option in options(name) if option.opts[0] not in result.out] == [], name
         assert run("help", name) == run(name, "--help")
 
@@ -93,7 +92,7 @@ def test_only_options_with_the_same_meaning_share_an_environment_variable() -> N
 
 def test_help_lists_every_command_with_its_summary(run: Run) -> None:
     words = " ".join(run("--help", "--all").out.split())
-    assert all(f"{name} {line}" in words for name, line in COMMANDS.items())
+    assert all(f"{name} {summary(name)}" in words for name in COMMANDS)
 
 
 def test_help_is_shown_without_arguments(run: Run) -> None:

@@ -77,7 +77,7 @@ def prepared_machine(machine: Machine) -> Machine:  # noqa: F811 - the fixture
 
 
 def test_every_command_has_examples() -> None:
-    assert EXAMPLES.keys() == COMMANDS.keys()
+    assert EXAMPLES.keys() == set(COMMANDS)
 
 
 def test_reasons_not_to_run_an_example_name_existing_tests() -> None:

@@ -13,7 +13,7 @@ from docs.command_line import roff
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.installed import path_of
-from tests.options import command
+from tests.options import command, summary
 
 pytestmark = pytest.mark.once
 
@@ -39,7 +39,7 @@ def test_man_page_has_every_command_and_option() -> None:
             if option.param_type_name == "option":
                 assert option.opts[0] in section, "run `make docs`"
     assert all(f"{code.value}" in text for code in ExitCode)
-    assert " ".join(COMMANDS["listen"].split()) in " ".join(text.split())
+    assert " ".join(summary("listen").split()) in " ".join(text.split())
 
 
 def test_man_page_is_read_by_mandoc_without_warnings() -> None:

@@ -19,7 +19,7 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.completion.line import Candidate, is_word, plain_description
 from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest, complete
 from tests.factories import RUN_ID, a_capture, an_invocation
-from tests.options import command
+from tests.options import command, summary
 
 HOSTILE = ("$(touch x)", "`touch x`", "a b", "a;touch x", "a:b", "-rf", "*", "'", '"', "\x1b[31m", "a\nb", "~", "é", "")
 HOSTILE_TEXT = "".join(HOSTILE) + '\\"); touch x; ('
@@ -46,7 +46,7 @@ def with_captures(folder: Path, *ids: str, name: str | None = None) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_commands_are_offered_with_their_summaries() -> None:
-    assert offered("") == COMMANDS
+    assert offered("") == {name: summary(name) for name in COMMANDS}
     assert set(offered("help re")) == {"render", "replay", "report-run", "restore"}
 
 
