@@ -21,7 +21,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "start" / "execution-agent.md"
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(600),  # 2 s with nothing else to do
 ]
 AGENT_TUTORIAL = Page(PAGE)
 
@@ -39,7 +39,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 
 def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) -> None:
     watched, shown, ended = [block for block in AGENT_TUTORIAL.blocks if block.language == "sh" and not block.mark]
-    with reader.terminal(AGENT_TUTORIAL.terminal("the sandbox")):
+    # The sandbox accepts connections before it writes .env, which the other terminals read.
+    with reader.terminal(AGENT_TUTORIAL.terminal("the sandbox"), shows="Listening."):
         with reader.terminal(AGENT_TUTORIAL.terminal("the watching listener"), shows="Kafka: watching"):
             *run, verify = watched.code.splitlines()
             assert reader.run("\n".join(run)).returncode == 0

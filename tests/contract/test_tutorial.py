@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -29,7 +30,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
     pytest.mark.timeout(600),  # 30 s with nothing else to do
 ]
-_POLLS = 2_400  # of 0.05 s
+_POLLS = 6_000  # of 0.05 s
 _BLOCK = re.compile(r"(?s)(?:as `([\w.]+)`:\n\n|<!-- ([a-z ]+): ([^\n]*) -->\n)?```(\w+)\n(.*?)```")
 
 
@@ -98,7 +99,8 @@ class Reader:
     def terminal(self, code: str, shows: str = "") -> Iterator[None]:
         """Run a server in a terminal of its own until the end of the context.
 
-        The context begins when something accepts connections on the server's port, and stderr contains `shows`.
+        The context begins when something accepts connections on the server's port, and stderr contains `shows`. Fails
+        with stderr if the server ends before that.
         """
         screen = self.folder / f"{uuid4().hex}.stderr"
         with (
@@ -114,32 +116,26 @@ class Reader:
             ) as process,
         ):
             try:
-                self.wait_for(next(port for known, port in self.ports.items() if known in code))
-                self.wait_for_text(screen, shows)
+                port = next(port for known, port in self.ports.items() if known in code)
+                for _ in range(_POLLS):
+                    if is_open(port) and shows in screen.read_text("utf-8", errors="replace"):
+                        break
+                    assert process.poll() is None, screen.read_text("utf-8", errors="replace")
+                    time.sleep(0.05)
+                else:
+                    pytest.fail(f"not ready: {code}")
                 yield
             finally:
-                os.killpg(process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()  # until the last process has closed stdout
                 sys.stderr.write(screen.read_text("utf-8", errors="replace"))
 
-    def wait_for_text(self, screen: Path, text: str) -> None:
-        """Wait until a server has written this text."""
-        for _ in range(_POLLS):
-            if text in screen.read_text("utf-8", errors="replace"):
-                return
-            time.sleep(0.05)
-        pytest.fail(f"{text!r} is not in {screen.read_text('utf-8', errors='replace')!r}")
 
-    def wait_for(self, port: str) -> None:
-        """Wait until something accepts connections on this port."""
-        for _ in range(_POLLS):
-            try:
-                socket.create_connection(("127.0.0.1", int(port)), 1).close()
-            except OSError:
-                time.sleep(0.05)
-            else:
-                return
-        pytest.fail(f"nothing listens on port {port}")
+def is_open(port: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 1):
+        return True
+    return False
 
 
 @pytest.fixture
@@ -174,7 +170,7 @@ def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
         assert (replayed.returncode, "202" in replayed.stdout) == (0, True), replayed
     let_it_report(reader.folder / "handler.py")
     with (
-        reader.terminal(TUTORIAL.terminal("the sandbox")),
+        reader.terminal(TUTORIAL.terminal("the sandbox"), shows="Listening."),
         reader.terminal(TUTORIAL.terminal("the reporting handler")),
     ):
         done = reader.run(wait.code)
