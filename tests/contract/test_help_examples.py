@@ -1,4 +1,4 @@
-"""Every example of the help runs, in the folder and beside the servers of the documentation's command lines."""
+"""Every example of the help runs here or with the lines of a page, in the folder and beside the servers of the documentation's command lines."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.help_page import EXAMPLES, ROOT_EXAMPLES
 from tests import prepared
 from tests.conftest import Run
+from tests.contract.test_doc_commands import RUN as ON_PAGES
 from tests.contract.test_doc_commands import Machine, folder, home, machine, port_in  # noqa: F401 - fixtures
 from tests.documentation import ROOT
 from tests.factories import a_capture
@@ -43,7 +44,7 @@ ELSEWHERE = {
 CODES = {"diff": {0, 1}, "report-run": {0, 1, 9}, "verify": {0, 3}, "doctor": {0, 1}, "init": {0, 8}}
 """The exit codes of commands whose result depends on the captures and on runs that the handler may have ended."""
 
-RUN = [line for line in LINES if not any(re.search(pattern, line) for pattern in ELSEWHERE)]
+RUN = [line for line in LINES if line not in ON_PAGES and not any(re.search(pattern, line) for pattern in ELSEWHERE)]
 
 
 @pytest.fixture(scope="module")
