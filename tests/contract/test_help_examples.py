@@ -1,4 +1,7 @@
-"""Every example of the help runs here or with the lines of a page, in the folder and beside the servers of the documentation's command lines."""
+"""Every example of the help runs, in the folder and beside the servers of the documentation's command lines.
+
+An example that is a line of a page runs in tests/contract/test_doc_commands.py.
+"""
 
 from __future__ import annotations
 

@@ -151,16 +151,16 @@ def test_process_saving_during_a_prune_does_not_lose_captures(folder: Path) -> N
 
 
 def test_pruned_store_is_smaller_and_still_private(run: Run, folder: Path) -> None:
-    path = store_of(folder, 20_000)
+    path = store_of(folder, 8_000)
     before = size_of(path)
-    for keep in (5_000, 5):
+    for keep in (2_000, 5):
         assert run("prune", "--keep", str(keep), "--yes").err == ""
-        assert size_of(path) < before * (keep / 20_000) + MIB
+        assert size_of(path) < before * (keep / 8_000) + MIB
         if os.name == "posix":
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
         with open_store(None, folder) as store:
             assert store.number_of_captures() == keep
-            assert store.get("last").invocation.id == f"{20_000:012x}"
+            assert store.get("last").invocation.id == f"{8_000:012x}"
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
@@ -180,8 +180,8 @@ def test_file_shrinks_while_another_program_uses_it_only_with_few_captures(run: 
         other.add([a_capture()])
         assert (other.number_of_captures(), other.take_losses()) == (101, [])
     path.unlink()
-    before = size_of(store_of(folder, 20_000))
-    edit(path, "DELETE FROM captures WHERE seq > 5000")
+    before = size_of(store_of(folder, 8_000))
+    edit(path, "DELETE FROM captures WHERE seq > 2000")
     again = run("prune", "--keep", "99999")
-    assert (again.out, again.err) == ("Deleted 0 captures, 5,000 left.\n", "")
+    assert (again.out, again.err) == ("Deleted 0 captures, 2,000 left.\n", "")
     assert size_of(path) < before / 3
