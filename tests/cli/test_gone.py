@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,23 @@ from port_hook_cli.cli.gone import OPTIONS
 from tests.conftest import Run
 from tests.options import options
 
-GONE = [
-    (command, option)
-    for command, former in OPTIONS.items()
-    if command in COMMANDS
-    for option in former
-    if f"--{option}" not in {flag for each in options(command) for flag in (*each.opts, *each.secondary_opts)}
-]
 _MOST_WORDS = 25
 
 
+@cache
+def gone() -> list[tuple[str, str]]:
+    """Return the former options with their commands."""
+    return [
+        (command, option)
+        for command, former in OPTIONS.items()
+        if command in COMMANDS
+        for option in former
+        if f"--{option}" not in {flag for each in options(command) for flag in (*each.opts, *each.secondary_opts)}
+    ]
+
+
 def test_former_option_is_an_error_with_its_successor(run: Run) -> None:
-    for command, option in GONE:
+    for command, option in gone():
         typed = run(command, f"--{option}")
         assert (typed.code, typed.out) == (ExitCode.USAGE, "")
         assert typed.err.startswith(f"error: Unknown option: --{option}.\nhint: ")
@@ -33,15 +39,17 @@ def test_former_option_is_an_error_with_its_successor(run: Run) -> None:
         assert OPTIONS[command][option] in hint
 
 
-@pytest.mark.parametrize(("command", "option"), dict(GONE).items())
-def test_variable_and_key_of_a_former_option_are_errors(command: str, option: str, run: Run, folder: Path) -> None:
-    variable = f"PORT_HOOK_{command}_{option}".replace("-", "_").upper()
-    found = run(command, env={variable: "1"})
-    assert found.code == ExitCode.SETTINGS
-    assert found.err.startswith(f"error: {variable} has no effect: {command} has no option --{option}.\nhint: ")
-    (folder / "port-hook.toml").write_text(f"[{command}]\n{option} = 1\n")
-    if command != "init":  # `init` doesn't read the file
-        assert f"{command} has no option {option}" in run(command).err
+def test_variable_and_key_of_a_former_option_are_errors(run: Run, folder: Path) -> None:
+    file = folder / "port-hook.toml"
+    for command, option in dict(gone()).items():
+        variable = f"PORT_HOOK_{command}_{option}".replace("-", "_").upper()
+        found = run(command, env={variable: "1"})
+        assert found.code == ExitCode.SETTINGS
+        assert found.err.startswith(f"error: {variable} has no effect: {command} has no option --{option}.\nhint: ")
+        file.write_text(f"[{command}]\n{option} = 1\n")
+        if command != "init":  # `init` doesn't read the file
+            assert f"{command} has no option {option}" in run(command).err
+        file.unlink()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +64,7 @@ def test_variable_and_key_of_a_former_option_are_errors(command: str, option: st
 def test_former_variable_and_key_name_their_successors(
     command: str, option: str, by_variable: str, by_key: str, run: Run, folder: Path
 ) -> None:
-    if (command, option) not in GONE:
+    if (command, option) not in gone():
         pytest.skip("still an option")
     variable = f"PORT_HOOK_{command}_{option}".replace("-", "_").upper()
     assert f"hint: {by_variable}" in run(command, env={variable: "1"}).err
