@@ -8,7 +8,7 @@ It prints the agent's log, serves GET, POST and DELETE /api/endpoints, and forwa
 port of its own on 127.0.0.1 to the upstream. It writes its process ID to the named pipe in NGROK_STANDIN_PIPE, and
 leaves the pipe open until it ends.
 
-NGROK_STANDIN selects a failure: `105`, `108`, `9999` (an unknown code), `313`, `319`, `334` (a rejected
+NGROK_STANDIN selects a failure: `105`, `107`, `108`, `9999` (an unknown code), `313`, `319`, `320`, `334` (a rejected
 endpoint), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `late-output` (lines that appear
 only after it has ended), `odd-log`, `old` (no endpoint API), `other-program`, `huge-answer` (2 MiB for an endpoint),
 `long-url` (100,000 characters), `huge-version` (an endless line for `--version`). After SIGUSR1 it logs that it lost

@@ -19,6 +19,7 @@ MODE = os.environ.get("NGROK_STANDIN", "")
 ACCOUNT = "Your account is limited to 1 simultaneous ngrok agent sessions.\\nYou can view your current agent sessions"
 REFUSALS = {
     "105": "The authtoken you specified does not look like a proper ngrok tunnel authtoken.\\nYour authtoken: {token}",
+    "107": "The authtoken you specified is properly formed, but it is invalid.\\nYour authtoken: {token}",
     "108": ACCOUNT + " in the dashboard:\\nhttps://dashboard.ngrok.com/agents",
     "4018": "Usage of ngrok requires a verified account and authtoken.\\n\\nSign up for an account: https://…/signup",
     "9999": "Something new \\x1b[31mhappened",
@@ -27,6 +28,7 @@ REFUSALS = {
 ENDPOINT_REFUSALS = {
     "313": "Custom subdomains are a feature on ngrok's paid plans.\r\nFailed to bind the custom subdomain 'x'",
     "319": "You must reserve a custom hostname for your account before it can be bound.\r\nFailed to bind the domain",
+    "320": "This domain is reserved for another account.\r\nFailed to bind the domain",
     "334": "The endpoint 'https://x.example' is already online.",
 }
 

@@ -189,6 +189,7 @@ async def test_domain_overrides_the_endpoint_in_the_users_settings(agent: Standi
     [
         ("313", "The plan of this ngrok account does not include that domain (ERR_NGROK_313)."),
         ("319", "The domain is not reserved for this ngrok account (ERR_NGROK_319)."),
+        ("320", "The domain is not reserved for this ngrok account (ERR_NGROK_320)."),
     ],
 )
 async def test_unusable_domain_of_the_account_is_reported(agent: Standin, mode: str, happened: str) -> None:
@@ -252,6 +253,7 @@ async def test_ended_tunnel_is_reported(agent: Standin) -> None:
     ("mode", "happened", "hint"),
     [
         ("105", "does not accept the authtoken (ERR_NGROK_105)", "NGROK_AUTHTOKEN"),
+        ("107", "does not accept the authtoken (ERR_NGROK_107)", "NGROK_AUTHTOKEN"),
         ("108", "another agent is already running (ERR_NGROK_108)", "pgrep -af ngrok"),
         ("334", "already in use elsewhere (ERR_NGROK_334)", "https://dashboard.ngrok.com/endpoints"),
         ("9999", "ngrok rejected the tunnel (ERR_NGROK_9999)", "errors/err_ngrok_9999"),
