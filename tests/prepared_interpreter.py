@@ -41,7 +41,6 @@ _OFTEN = (
     "port_hook_cli.port_api.client",
     "port_hook_cli.port_api.org_file",
     "port_hook_cli.terminal.console",
-    "typer._click.decorators",
     "yaml",
 )
 _LATER = {
