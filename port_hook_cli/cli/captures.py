@@ -43,7 +43,10 @@ class CaptureFilters:
     action: Annotated[
         str | None,
         short_option(
-            "--action", help="List only captures of this action.", metavar="ACTION", completes="captured_actions"
+            "--action",
+            help="List only captures of this action or WORKFLOW#NODE.",
+            metavar="NAME",
+            completes="captured_actions",
         ),
     ] = None
     verdict: Annotated[

@@ -86,7 +86,10 @@ class ListenTarget:
     only: Annotated[
         list[str] | None,
         short_option(
-            "--only", metavar="ACTION", help="Only this action; others get 404 (repeatable).", completes="names"
+            "--only",
+            metavar="NAME",
+            help="Only this action or WORKFLOW#NODE; others get 404 (repeatable).",
+            completes="names",
         ),
     ] = None
     max_in_flight: Annotated[

@@ -297,9 +297,7 @@ def _simulated(simulated: Simulated) -> dict[str, Any]:
 
 
 def _name(payload: Payload) -> str | None:
-    if payload.kind is Kind.WORKFLOW_NODE:
-        return "/".join(part for part in (payload.workflow, payload.node) if part) or None
-    return payload.action
+    return payload.name
 
 
 def _handler(delivery: Delivery) -> dict[str, Any]:

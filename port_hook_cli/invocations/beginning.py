@@ -27,7 +27,7 @@ def read_beginning(beginning: bytes, headers: Headers, *, run_id: str | None, ac
     run_id, kind = run_id or payload.run_id, payload.kind
     if kind is Kind.UNKNOWN and run_id is not None:
         kind = Kind.WORKFLOW_NODE if run_id.startswith("wfnr_") else Kind.ACTION_RUN
-    return replace(payload, kind=kind, run_id=run_id, action=action or payload.action, document=None, problem=None)
+    return replace(payload, kind=kind, run_id=run_id, document=None, problem=None).called(action)
 
 
 def _complete(text: str) -> bytes:

@@ -5,7 +5,7 @@ request bytes -> Invocation -> Verdict -> Response -> Capture (which the observe
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -162,6 +162,9 @@ WAITS_FOR_REPORT = "stays IN_PROGRESS until the handler reports its result"
 """What happens to an asynchronous run, as the end of a sentence."""
 
 
+NODE_MARK = "#"
+
+
 @frozen(kw_only=True)
 class Payload:
     """The fields of a body. A missing field is None or empty.
@@ -190,6 +193,22 @@ class Payload:
     changes: tuple[EventChange, ...] = ()
     document: Any = None
     problem: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The action, or `WORKFLOW#NODE`, as options take it, or None if the body names neither."""
+        if self.workflow or self.node:
+            return f"{self.workflow or ''}{NODE_MARK}{self.node or ''}"
+        return self.action
+
+    def called(self, name: str | None) -> Payload:
+        """Return the payload with the action or `WORKFLOW#NODE` `name`, unless its body names one."""
+        if not name or self.name:
+            return self
+        identifier, mark, node = name.partition(NODE_MARK)
+        if not mark:
+            return replace(self, action=identifier)
+        return replace(self, workflow=identifier or None, node=node or None)
 
 
 def is_2xx(status: int | None) -> bool:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from enum import StrEnum, unique
 
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.models import Payload
+from port_hook_cli.invocations.models import NODE_MARK, Payload
 
-_NODE_MARK = "#"
 # Both an expression and the query of a URL may contain `=`.
 _BEFORE_URL = r"(?s)(.*)=(https?://.*)"
 
@@ -55,7 +54,7 @@ class RouteRule:
             case RouteBy.BLUEPRINT:
                 return payload.blueprint == self.name
             case RouteBy.NODE:
-                return f"{payload.workflow or ''}{_NODE_MARK}{payload.node or ''}" == self.name
+                return payload.name == self.name
             case RouteBy.JQ:
                 return False
 
@@ -101,8 +100,8 @@ def split_route(text: str) -> tuple[RouteBy, str, str, str]:
     prefix, colon, name = label.partition(":")
     by = next((by for by in _PREFIXED if colon and prefix == by), None)
     if by is None:
-        by, name = (RouteBy.NODE if _NODE_MARK in label else RouteBy.ACTION), label
-    if not (name.strip() and target) or (by is RouteBy.NODE and not all(name.split(_NODE_MARK, 1))):
+        by, name = (RouteBy.NODE if NODE_MARK in label else RouteBy.ACTION), label
+    if not (name.strip() and target) or (by is RouteBy.NODE and not all(name.split(NODE_MARK, 1))):
         raise BadRoute(text)
     return by, name, target, label
 

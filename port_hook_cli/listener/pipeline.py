@@ -79,7 +79,8 @@ class Forwarding(Protocol):
 class Pipeline:
     """Handles a listener's requests from arrival to response. One instance serves one event loop.
 
-    Observers learn about a request in flight after `shown_after_s` seconds.
+    Observers learn about a request in flight after `shown_after_s` seconds. `retargeted` contains the paths and queries
+    that retargeted actions and nodes have in Port, with the name of each, or None if several have the same.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Pipeline:
     ) -> None:
         self.policy = policy
         self._simulates = policy.simulates
+        self.retargeted: Mapping[str, str | None] = {}
         self.tally = Tally()
         self.in_flight = 0
         self._store = store
@@ -118,6 +120,8 @@ class Pipeline:
         response.
         """
         verdict, payload = await self._reader.read(invocation)
+        if self.retargeted:
+            payload = payload.called(self.retargeted.get(invocation.target))
         self.tally.received += 1
         refusal = self._refusal(verdict)
         is_wanted = refusal is None and self._is_wanted(payload)
@@ -336,7 +340,10 @@ class Pipeline:
             base = await self._find_target(capture.payload) if routes.rules else routes.default
             if base is None:
                 return None
-            url = join_target(base, capture.invocation.target, mount=routes.mount)
+            target = capture.invocation.target
+            # The path of a handler replaces the whole path of a retargeted URL.
+            mount = target.partition("?")[0] if target in self.retargeted else routes.mount
+            url = join_target(base, target, mount=mount)
             request.sent_to(url)
             if request.stage != "":
                 self._requests.tell_again(request)
@@ -419,7 +426,7 @@ class Pipeline:
         self.tally.unsaved += 1
 
     def _is_wanted(self, payload: Payload) -> bool:
-        return not self.policy.only or payload.action in self.policy.only
+        return not self.policy.only or payload.name in self.policy.only
 
     def _count(self, capture: Capture, response: Response | None) -> None:
         tally, run_id = self.tally, capture.payload.run_id

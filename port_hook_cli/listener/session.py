@@ -202,6 +202,7 @@ class Listening:
         retargeting = await self._stack.enter_async_context(
             retargeted(wanted.names, wanted.access, self._runtime, url, confirm=confirm, on_event=on_event)
         )
+        self._serving.flow.retargeted = retargeting.targets()
         return retargeting.apply
 
     async def begin(self) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import StrEnum, unique
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from port_hook_cli.actions.retargeting import Rejection, Standing, UrlChange, plan_change, settable, standing, value_at
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.frozen import frozen
+from port_hook_cli.invocations.targets import path_and_query, sendable_url
 from port_hook_cli.workflows.retargeting import (
     changed_fields,
     node_settings,
@@ -93,6 +95,17 @@ class Entry:
     def owner_id(self) -> str:
         """Port's ID of the action or of the workflow's organization, because organizations may use the same names."""
         return str(self.original.get("orgId" if self.node else "id") or "")
+
+    def url_at(self, public_url: str) -> str:
+        """Return the URL to set: `public_url`, with the original path and query if it has none of its own."""
+        target = self.target
+        is_bare = urlsplit(public_url).path in {"", "/"} and not urlsplit(public_url).query
+        return public_url.rstrip("/") + target if is_bare and target != "/" else public_url
+
+    @property
+    def target(self) -> str:
+        """The path and query of the URL before the first change, as a client sends them."""
+        return path_and_query(sendable_url(self.original_url))
 
     def beginning(self, shown: Mapping[str, Any]) -> Self:
         """Return the entry with its original taken from `shown`, the definition of the action or workflow in Port."""

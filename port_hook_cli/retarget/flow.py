@@ -126,9 +126,20 @@ class Retargeting:
         if refusals:
             raise RetargetError(f"{'; '.join(refusals)}.", hint="Nothing was changed. Omit it from --retarget.")
 
+    def targets(self) -> dict[str, str | None]:
+        """Return the name of each action or node by the path and query of its URL, or None if several have the same.
+
+        Anyone may send requests to `/`, so they are not included.
+        """
+        names: dict[str, str | None] = {}
+        for entry in (held.entry for held in self._held):
+            names[entry.target] = None if entry.target in names else entry.name
+        names.pop("/", None)
+        return names
+
     def changes(self, url: str) -> tuple[PlannedChange, ...]:
         """Return the changes that `apply` will make with this URL."""
-        planned = ((held, held.entry.change_to(url, held.seen)) for held in self._held)
+        planned = ((held, held.entry.change_to(held.entry.url_at(url), held.seen)) for held in self._held)
         return tuple(
             PlannedChange(held.entry, held.seen, change)
             for held, change in planned
@@ -187,6 +198,7 @@ class Retargeting:
             raise problems[0]
 
     async def _point(self, held: _Held, url: str) -> None:
+        url = held.entry.url_at(url)
         async with _turn(held.claim, held.entry):
             now = await _read(self._api, held.entry)
             self._check_unchanged(held.entry, now, url)

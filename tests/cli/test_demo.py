@@ -34,7 +34,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
         out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next, with your")
     )
     node, action, changed = out[started:arrived], out[arrived:refused], out[refused:end]
-    assert re.search(r"\d  deploy_service/deploy  valid  -> 202 in \S+ m?s ", node)
+    assert re.search(r"\d  deploy_service#deploy  valid  -> 202 in \S+ m?s ", node)
     assert re.search(r"  run     wfnr_\w{16}  of wfr_\w{16}, ", node)
     assert re.search(r'inputs +service "cart"  version "2.0"\n', node)
     assert "The workflow run is now SUCCESS." in node

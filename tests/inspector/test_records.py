@@ -83,7 +83,7 @@ def test_summary_has_every_field_of_the_payload() -> None:
         a_capture(an_invocation(origin=MessageOrigin("org.runs", 0, 3, int(NOW * 1000))), payload=payload)
     )
     assert dict(record["summary"]) == {
-        "what": "workflow node deploy/check",
+        "what": "workflow node deploy#check",
         "message": "org.runs[0]@3",
         "message at": "2023-11-14T22:13:20.000Z",
         "run": RUN_ID,
@@ -98,7 +98,7 @@ def test_summary_has_every_field_of_the_payload() -> None:
         "body": "not whole",
     }
     row = record["row"]
-    assert (row["source"], row["message"], row["name"]) == ("kafka", "org.runs[0]@3", "deploy/check")
+    assert (row["source"], row["message"], row["name"]) == ("kafka", "org.runs[0]@3", "deploy#check")
 
 
 def test_source_of_a_request_is_http_unless_it_is_a_replay() -> None:

@@ -13,7 +13,7 @@ import pytest
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, MessageOrigin, Response, Status
-from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.invocations.routes import RouteBy, RouteRule, Routes
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.in_flight import SHOWN_AFTER_S
 from port_hook_cli.listener.observers import Observer
@@ -110,6 +110,21 @@ async def test_valid_invocation_is_saved_forwarded_responded_to_and_completed() 
     assert world.completed[0].delivery is not None
     assert world.shown[0].response == answer
     assert (flow.tally.received, flow.tally.verified, len(flow.tally.waiting)) == (1, 1, 1)
+
+
+async def test_path_of_a_retargeted_url_names_a_body_without_a_name_and_is_replaced_by_the_handlers_path() -> None:
+    routes = Routes(default="http://h:1", rules=(RouteRule(RouteBy.NODE, "w#n", "http://h:2/mine", "w#n"),))
+    for target, name, url in (
+        ("/hook?a=1", "w#n", "http://h:2/mine?a=1"),
+        ("/other", "create_vm", "http://h:1/other"),
+        ("/shared", None, None),
+        ("/unknown", None, None),
+    ):
+        world = World()
+        async with listening(world, routes=routes, only=frozenset({"w#n", "create_vm"})) as flow:
+            flow.retargeted = {"/hook?a=1": "w#n", "/other": "create_vm", "/shared": None}
+            await flow.receive(an_invocation(b'{"mine": 1}', target=target), "1.2.3.4")
+        assert (world.saved[0].payload.name, world.forwarded[0] if world.forwarded else None) == (name, url)
 
 
 async def test_concurrent_requests_are_all_shown_in_order_after_their_responses() -> None:

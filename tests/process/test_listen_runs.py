@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
 from tests.factories import RUN_ID, a_body, a_document, now_signed
 from tests.processes import listener
-from tests.sandboxes import a_sandbox, environ_of
+from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
 
 
 @pytest.fixture
@@ -50,6 +51,17 @@ def test_listen_lists_only_runs_that_have_not_ended_when_it_can_ask_a_sandbox(fo
         f"  port-hook report-run {other} --status success",
     ]
     assert f'"waiting":["{other}"]'.encode() in out.splitlines()[-1]
+
+
+def test_node_with_a_body_of_its_own_is_recognized_by_the_path_of_its_url(folder: Path, run: Run) -> None:
+    node = a_webhook("deploy", "https://hooks.example/deploy", synchronized=True, body={"mine": 1})
+    with Renderer() as renderer, a_sandbox(workflows=[a_sequence(node)], renders=renderer) as sandbox:
+        env, name = environ_of(sandbox), "one#deploy"
+        options = ("--retarget", name, "--only", name, "--yes", "--count", "1", "--store", str(folder / "c.db"))
+        with listener(folder, *options, env=env) as listening:
+            assert run("trigger", "one", "--via-port", "--wait", "20", env=env).code == ExitCode.OK
+            listening.process.communicate(timeout=30)
+    assert f"200     {name}" in run("captures", "--action", name, "--store", str(folder / "c.db")).out
 
 
 def test_listen_does_not_start_without_the_credentials_to_report(run: Run) -> None:

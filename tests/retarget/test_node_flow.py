@@ -90,6 +90,23 @@ async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: San
     assert journal_files(tmp_path) == []
 
 
+async def test_url_keeps_its_path_and_query_unless_the_public_url_has_a_path(sandbox: Sandbox, tmp_path: Path) -> None:
+    for node, url in (("check", "https://a.example/checks"), ("deploy", "https://b.example/d é?x=1#f")):
+        node_config(workflow(sandbox), node)["url"] = url
+    sandbox.add_action(an_action("other", url="https://c.example/checks"))
+    sandbox.add_action(an_action())
+    async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
+        await flow.prepare([CHECK, DEPLOY, "create_vm"])
+        await flow.apply("https://tunnel.example/")
+        assert urls(sandbox) == ("https://tunnel.example/checks", "https://tunnel.example/d%20%C3%A9?x=1")
+        assert sandbox.actions["create_vm"]["invocationMethod"]["url"] == "https://tunnel.example/"
+        assert flow.targets() == {"/checks": CHECK, "/d%20%C3%A9?x=1": DEPLOY}
+        await flow.prepare(["other"])
+        assert flow.targets()["/checks"] is None
+        await flow.apply(ONE)
+        assert urls(sandbox) == (ONE, ONE)
+
+
 async def test_restore_preserves_changes_of_someone_else_in_the_workflow(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
         await retarget(flow, CHECK)

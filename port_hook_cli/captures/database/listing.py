@@ -105,7 +105,9 @@ def _read(row: Sequence[Any]) -> ListedCapture:
         kafka is not None,
         fields is not _NO_HEADERS and is_probe(fields),
         body_size is not None,
-        read_payload(read_bytes(body, "body"), fields) if body_size is None else _incomplete(run_id, action),
+        (read_payload(read_bytes(body, "body"), fields) if body_size is None else _incomplete(run_id)).called(
+            maybe_text(action, "action")
+        ),
         responded,
         None if delivered is None else delivered.outcome,
         SIMULATED.maybe(parsed(simulated, "simulated"), "simulated"),
@@ -126,5 +128,5 @@ def _telling_headers(written: str) -> Headers:
     return read_headers(found, "headers") if is_telling else _NO_HEADERS
 
 
-def _incomplete(run_id: Any, action: Any) -> Payload:
-    return Payload(run_id=maybe_text(run_id, "run_id"), action=maybe_text(action, "action"), problem=NOT_WHOLE)
+def _incomplete(run_id: Any) -> Payload:
+    return Payload(run_id=maybe_text(run_id, "run_id"), problem=NOT_WHOLE)

@@ -115,7 +115,7 @@ def capture_row(capture: Capture, *, keep_secrets: bool) -> Row:
         invocation.method,
         invocation.target,
         payload.run_id,
-        payload.action,
+        payload.action or payload.name,  # a call of each request costs time
         invocation.headers.get(SIGNATURE_HEADER),
     )
     return (
@@ -188,9 +188,11 @@ def _read_columns(columns: dict[str, Any]) -> Capture:
     return Capture(
         invocation=invocation,
         verdict=VERDICT.load(columns),
-        payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE)
-        if invocation.truncated
-        else read_payload(invocation.body, invocation.headers),
+        payload=(
+            Payload(run_id=run_id, problem=NOT_WHOLE)
+            if invocation.truncated
+            else read_payload(invocation.body, invocation.headers)
+        ).called(action),
         delivery=_read_outcome(DELIVERY, columns, "delivery", "delivery_body"),
         response=_read_outcome(
             RESPONSE, columns, "response", "delivery_body" if columns["response_body"] is None else "response_body"

@@ -130,7 +130,7 @@ def _place(capture: Capture) -> Iterator[str]:
     invocation = capture.invocation
     if invocation.origin is not None:
         yield f"kafka {brief(invocation.origin.name, 60)}"
-    elif not capture.payload.action and (invocation.method, invocation.target) != ("POST", "/"):
+    elif not capture.payload.name and (invocation.method, invocation.target) != ("POST", "/"):
         yield f"{brief(invocation.method, 20)} {brief(invocation.target, 40)}"
     if invocation.replay_of:
         yield f"replay of {brief(invocation.replay_of, 20)[:SHOWN_OF_AN_ID]}"

@@ -34,18 +34,15 @@ def what_it_is(payload: Payload) -> str:
         where = "/".join(part for part in (payload.blueprint, payload.entity) if part)
         return " ".join(filter(None, (kind, payload.action, payload.event, where)))
     if payload.kind is Kind.WORKFLOW_NODE:
-        where = "/".join(part for part in (payload.workflow, payload.node) if part)
-        return f"workflow node {where}".rstrip()
-    return " ".join(filter(None, (payload.action, payload.operation))) or "(no action)"
+        return f"workflow node {payload.name or ''}".rstrip()
+    return " ".join(filter(None, (payload.name, payload.operation))) or "(no action)"
 
 
 def action_name(payload: Payload) -> str:
     """Return the name of the action, the node or the event's entity, without its operation."""
     if payload.kind in {Kind.AUTOMATION, Kind.CHANGE_LOG}:
         return payload.action or payload.entity or payload.blueprint or what_it_is(payload)
-    if payload.kind is Kind.WORKFLOW_NODE:
-        return "/".join(part for part in (payload.workflow, payload.node) if part) or "workflow node"
-    return payload.action or "(no action)"
+    return payload.name or ("workflow node" if payload.kind is Kind.WORKFLOW_NODE else "(no action)")
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:

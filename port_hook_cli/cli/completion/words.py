@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
             (('--forward-to', '-f'), 'URL|PORT', False, (), 'The same as HANDLER.'),
             (('--route',), 'RULE=URL', True, (), 'Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable). The first match wins.', 'rules'),
-            (('--only',), 'ACTION', True, (), 'Only this action; others get 404 (repeatable).', 'names'),
+            (('--only',), 'NAME', True, (), 'Only this action or WORKFLOW#NODE; others get 404 (repeatable).', 'names'),
             (('--max-in-flight',), 'N', False, (), 'Forward at most N requests at a time. The others wait.'),
             (('--timeout',), 'S', False, (), 'Wait S seconds for the handler; 0 waits indefinitely.'),
             (('--wait-for-handler',), 'S', False, (), 'If the handler refuses the connection, such as during a restart, try again for S seconds.'),
@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('text', '[TEXT]', False, 'List only captures of this run, or with this text in path, query, headers or body (ignoring case).', 'runs'),
         ),
         (
-            (('--action',), 'ACTION', False, (), 'List only captures of this action.', 'captured_actions'),
+            (('--action',), 'NAME', False, (), 'List only captures of this action or WORKFLOW#NODE.', 'captured_actions'),
             (('--verdict',), 'VERDICT', False, ('valid', 'reencoded', 'stale', 'invalid', 'missing', 'malformed', 'unchecked'), 'List only captures with this verdict: valid, reencoded, stale, invalid, missing, malformed, unchecked.'),
             (('--status',), 'CODE|5xx', False, (), 'List only captures with this response status, such as 500 or 5xx.'),
             (('--failed',), '', False, (), 'List only failed captures: a 4xx, 5xx or missing response, from the handler or the listener.'),
