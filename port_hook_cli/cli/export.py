@@ -23,9 +23,8 @@ from port_hook_cli.files.user_files import write_new_file
 from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.handlers import HandlerRule, handler_of
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER
-from port_hook_cli.invocations.http_text import RawRequest
-from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
-from port_hook_cli.invocations.payload import is_run_id, read_payload
+from port_hook_cli.invocations.models import Capture, Invocation
+from port_hook_cli.invocations.payload import is_run_id, unsent
 from port_hook_cli.invocations.probes import is_probe, original_of_probe
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.invocations.targets import read_target, target_url
@@ -129,17 +128,11 @@ async def _find_all(names: Sequence[str], finder: Finder, access: PortAccess) ->
 
 
 def _exported(found: FoundRequest, target: str | None, rule: HandlerRule, finder: Finder) -> Exported:
-    is_capture = isinstance(found.content, Capture | RawRequest)
-    capture = found.capture if is_capture else _unsent(source_of(found).invocation)
+    content = found.content
+    capture = content if isinstance(content, Capture) else unsent(source_of(found).invocation)
     path = require_whole(found.name, capture.invocation).target
     url = target_url(target or rule.url(handler_of(capture)) or "", path)
     return Exported(capture, url, _original(capture, finder))
-
-
-def _unsent(invocation: Invocation) -> Capture:
-    """Return a payload or Port's request for a run as a capture without an outcome."""
-    payload = read_payload(invocation.body, invocation.headers)
-    return Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
 
 
 def _signed(
@@ -163,7 +156,7 @@ def _signed(
         ready = rewriter.prepare(source_of(source), export_.url)
         for note in ready.notes:
             tell(f"note: {brief(source.name)}: {note.text}", runtime)
-        signed.append(export_._replace(capture=_unsent(rewriter.finish(ready.draft))))
+        signed.append(export_._replace(capture=unsent(rewriter.finish(ready.draft))))
     return signed
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import EventChange, Kind, Payload
+from port_hook_cli.invocations.models import Capture, EventChange, Invocation, Kind, Payload, Status, Verdict
 from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_document
 from port_hook_cli.javascript.nesting import MOST_MARKS, has_too_many_values
 
@@ -301,3 +301,9 @@ def content_type_of(content: bytes) -> str:
     except (ValueError, RecursionError):
         return "text/plain; charset=utf-8"
     return "application/json"
+
+
+def unsent(invocation: Invocation) -> Capture:
+    """Return a request that nothing has received as a capture without an outcome."""
+    payload = read_payload(invocation.body, invocation.headers)
+    return Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)

@@ -21,8 +21,8 @@ from port_hook_cli.captures.exports.pytest_module import CapturedTest, FindingTe
 from port_hook_cli.errors import SourceError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers, mask_headers
-from port_hook_cli.invocations.models import Capture, Invocation, Response, Status, Verdict
-from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.models import Capture, Invocation, Response
+from port_hook_cli.invocations.payload import unsent
 from port_hook_cli.invocations.probes import probed_check, without_probe
 from port_hook_cli.invocations.snippets import (
     FORMATS,
@@ -247,14 +247,6 @@ def write_request(name: str, invocation: Invocation, url: str) -> bytes:
     return _REQUEST_WRITERS[name](invocation, url)
 
 
-def _unsent(invocation: Invocation) -> Capture:
-    return Capture(
-        invocation=invocation,
-        verdict=Verdict(status=Status.UNCHECKED),
-        payload=read_payload(invocation.body, invocation.headers),
-    )
-
-
 def _snippet(write: Callable[[SignedRequest], str]) -> Callable[[Invocation, str], bytes]:
     def written(invocation: Invocation, url: str) -> bytes:
         request = SignedRequest(
@@ -271,6 +263,6 @@ _REQUEST_WRITERS: Mapping[str, Callable[[Invocation, str], bytes]] = {
     "python": _snippet(format_python),
     "http": request_text,
     "lambda": lambda invocation, url: _json(lambda_event(invocation, url)).encode(),
-    "postman": lambda invocation, url: _json(postman_collection([(_unsent(invocation), url)])).encode(),
+    "postman": lambda invocation, url: _json(postman_collection([(unsent(invocation), url)])).encode(),
     "headers": _snippet(format_headers),
 }

@@ -13,7 +13,7 @@ from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.errors import MissingCredentialsError, PortHookError, SettingsError, StoreError, UsageError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, Status
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import brief, printable
 
@@ -67,13 +67,15 @@ class FoundRequest(NamedTuple):
     @property
     def capture(self) -> Capture:
         """The capture. A request from any other file has no verdict and no outcome."""
-        content = self.content
+        from port_hook_cli.invocations.payload import unsent
+
+        content, method, target, headers = self.content, "POST", "/", Headers()
         if isinstance(content, Capture):
             return content
-        if isinstance(content, bytes):
-            return _unsent("POST", "/", Headers(), content)
         assert not isinstance(content, Mapping)
-        return _unsent(content.method, content.target, content.headers, content.body)
+        if not isinstance(content, bytes):
+            method, target, headers, content = content.method, content.target, content.headers, content.body
+        return unsent(Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=content))
 
     @property
     def request(self) -> Invocation:
@@ -237,16 +239,6 @@ class Finder:
             return kind(self._runtime.cwd / name)
         except (OSError, ValueError):  # too long for a file name, or contains a null character
             return False
-
-
-def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Capture:
-    from port_hook_cli.invocations.payload import read_payload
-
-    return Capture(
-        invocation=Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body),
-        verdict=Verdict(status=Status.UNCHECKED),
-        payload=read_payload(body, headers),
-    )
 
 
 def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only: bool = False) -> StoreReader:
