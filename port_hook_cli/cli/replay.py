@@ -30,7 +30,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
-from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, SeriesRewriter, UnsignedReplay
+from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, SeriesRewriter, UnsignedReplay, parse_method
 from port_hook_cli.replay.sending import LambdaClient, announce, send_series
 from port_hook_cli.replay.sources import KINDS, ReplaySource
 from port_hook_cli.replay.store import ReplayKeeper, find_failed, find_source
@@ -74,7 +74,8 @@ def replay(
     """
     runtime: Runtime = ctx.obj
     sources = sources or []
-    _refuse_sources(sources, is_needed=not (places.failed or places.missed))
+    if not (sources or places.failed or places.missed):
+        raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
     repeated.refuse_unused(ctx, has_several=places.failed or places.missed or len(sources) > 1)
     if target.brokers and places.missed:
         raise UsageError("--missed sends requests, and cannot publish messages.", hint="Leave out --to kafka://….")
@@ -125,21 +126,13 @@ def replay(
         return ExitCode.INTERRUPTED if is_interrupted else code
 
 
-def _refuse_sources(sources: list[str], *, is_needed: bool) -> None:
-    """Raise UsageError for missing or empty sources."""
-    if is_needed and not sources:
-        raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
-    if "" in sources:
-        raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
-
-
 def _rewriter(changes: ReplayChanges, runtime: Runtime) -> Rewriter:
     return Rewriter(
         signer=None,
         now=runtime.now,
         new_id=runtime.new_id,
         edit=changes.body_edit(runtime),
-        method=changes.new_method(),
+        method=None if changes.method is None else parse_method(changes.method),
         headers=changes.headers(),
     )
 

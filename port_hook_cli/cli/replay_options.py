@@ -21,7 +21,7 @@ from port_hook_cli.cli.option_groups import (
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import read_target
-from port_hook_cli.replay.rewriting import Edit, parse_header, parse_method
+from port_hook_cli.replay.rewriting import Edit, parse_header
 from port_hook_cli.replay.sending import MOST_SENDS, Series, endpoint_url, parse_rate
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -138,13 +138,6 @@ class ReplayChanges:
         option("--header", "-H", metavar="K:V", help="Set a header (repeatable). An empty value removes it."),
     ] = None
 
-    def new_method(self) -> str | None:
-        """Return the method of the request to send, or None if it stays the same.
-
-        Raises UsageError for an invalid method.
-        """
-        return None if self.method is None else parse_method(self.method)
-
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return the headers to set. Raises UsageError for an invalid header."""
         return tuple(map(parse_header, self.header or ()))
@@ -218,13 +211,10 @@ class ReplaySeries:
 
     def refuse_unused(self, ctx: typer.Context, *, has_several: bool) -> None:
         """Raise UsageError for options on the command line about several requests if only one request is sent."""
-        given = {
-            "--concurrency": self.concurrency > 1 and is_typed(ctx, "concurrency"),
-            "--rate": is_typed(ctx, "rate"),
-        }
-        unused = [name for name, is_given in given.items() if is_given]
-        if unused and not has_several and self.times == 1:
-            raise UsageError(f"{unused[0]} needs more than one request.", hint="Add --times N or another source.")
+        is_concurrent = self.concurrency > 1 and is_typed(ctx, "concurrency")
+        if (is_concurrent or is_typed(ctx, "rate")) and not has_several and self.times == 1:
+            unused = "--concurrency" if is_concurrent else "--rate"
+            raise UsageError(f"{unused} needs more than one request.", hint="Add --times N or another source.")
 
     def refuse_too_many(self, sources: int) -> None:
         """Raise UsageError if this number of sources leads to more requests than one series may send."""

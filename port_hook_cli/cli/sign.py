@@ -17,7 +17,7 @@ from port_hook_cli.errors import SourceError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
 from port_hook_cli.invocations.handlers import DEFAULT_HANDLER
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
-from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.payload import is_run_id, refuse_other_format
 from port_hook_cli.invocations.snippets import SignedRequest, format_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import CAPTURE_MARK, Signable, TimestampUnit, signable, signed_headers
@@ -124,6 +124,8 @@ def _in_file(content: bytes, name: str, *, raw: bool) -> _Source:
                 f"{name} cannot be read as an HTTP request: {error}.", hint="To sign the raw bytes, add --raw."
             ) from error
         return _Source(request.body, request.method, request.target)
+    if not raw:
+        refuse_other_format(name, content)
     return _Source(content)
 
 

@@ -15,6 +15,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, EventChange, Invocation, Kind, Payload, Status, Verdict
 from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_document
@@ -37,6 +38,9 @@ _MAX_INT_DIGITS = 4_000
 # These fields change with every event and don't describe it.
 _NOISE = frozenset({"updatedAt", "updatedBy"})
 _MAX_CHANGES = 200
+
+# Files in which other tools save requests contain one of these keys.
+_OTHER_TOOLS = (b'"entries"', b'"item"', b'"requestContext"')
 
 # All missing objects share this object, so it must not change. Creating an object for each took a tenth of the time.
 _NOTHING: dict[str, Any] = {}
@@ -307,3 +311,30 @@ def unsent(invocation: Invocation) -> Capture:
     """Return a request that nothing has received as a capture without an outcome."""
     payload = read_payload(invocation.body, invocation.headers)
     return Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
+
+
+def refuse_other_format(name: str, content: bytes) -> None:
+    """Raise UsageError for a HAR file, a Postman collection or an AWS Lambda event."""
+    match marked_document(content, *_OTHER_TOOLS):
+        case {"log": {"version": _, "entries": list()}}:
+            what, body = "a HAR file", "postData.text of its request"
+        case {"info": {"schema": str(schema)}, "item": list()} if "postman" in schema:
+            what, body = "a Postman collection", "body.raw of its request"
+        case {"requestContext": dict(), "headers": dict(), "body": _}:
+            what, body = "an AWS Lambda event", "its body"
+        case _:
+            return
+    raise UsageError(
+        f"{name} is {what}, not a payload.",
+        hint=f"Save {body} in a file, or pass a file from `port-hook export ID --format capture`.",
+    )
+
+
+def marked_document(content: bytes, *marks: bytes) -> Any:
+    """Return the JSON document in a file, or None for invalid JSON or if the file contains none of `marks`."""
+    if not any(mark in content for mark in marks):
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):  # for Python, a number is too long or the nesting too deep
+        return None

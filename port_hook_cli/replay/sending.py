@@ -6,9 +6,10 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from http import HTTPStatus
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
@@ -78,7 +79,7 @@ async def send_series(
     count = len(readies) * series.times
     if count > 1:
         tune_heap()
-    queue = _rounds(readies, series.times)
+    queue = chain.from_iterable(repeat(readies, series.times))
 
     async def work() -> None:
         for ready in queue:
@@ -90,11 +91,6 @@ async def send_series(
             )
 
     await _together(work() for _ in range(min(series.concurrency, count)))
-
-
-def _rounds(readies: Sequence[ReadyReplay], times: int) -> Iterator[ReadyReplay]:
-    for _ in range(times):
-        yield from readies
 
 
 async def _together(works: Iterable[Awaitable[None]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -15,7 +14,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Status, Verdict
-from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.invocations.payload import marked_document, read_payload, refuse_other_format
 from port_hook_cli.invocations.targets import path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
@@ -25,7 +24,6 @@ from port_hook_cli.text.secret import Secret
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 """The verdicts on requests that the owner of the secret has signed. A `STALE` timestamp is too old or too new."""
 
-_IDENTIFIER = b'"identifier"'
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
 _REDACTED = "it is redacted, so its values and its signature are not Port's"
@@ -123,8 +121,9 @@ def from_request(name: str, raw: RawRequest) -> ReplaySource:
 def from_payload(name: str, content: bytes) -> ReplaySource:
     """Return a file's payload as a source, in Port's format.
 
-    Raises StoreError if the file does not contain a payload.
+    Raises StoreError if the file does not contain a payload, and UsageError for another tool's request.
     """
+    refuse_other_format(name, content)
     try:
         signable = as_port_sends(content)
     except NotJson as problem:
@@ -137,10 +136,7 @@ def from_payload(name: str, content: bytes) -> ReplaySource:
 
 def _definition_notes(body: bytes) -> tuple[str, ...]:
     """Return a note if a payload looks like the definition of an action or a workflow, otherwise no notes."""
-    document = None
-    if _IDENTIFIER in body:
-        with suppress(ValueError, RecursionError):  # for Python, a number is too long or the nesting too deep
-            document = json.loads(body)
+    document = marked_document(body, b'"identifier"')
     if not isinstance(document, dict) or not (
         isinstance(document.get("invocationMethod"), dict) or isinstance(document.get("nodes"), list)
     ):

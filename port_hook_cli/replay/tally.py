@@ -67,10 +67,6 @@ class DeliveryTally:
         """Return whether every request got a response, and the expected status if there is an expectation."""
         return not (self.failed if expectation is None else self.unexpected(expectation))
 
-    def percentile(self, percent: float) -> float | None:
-        """Return the latency in ms that `percent` of the responses did not exceed, or None without responses."""
-        return percentile(self.latencies_ms, percent)
-
 
 @dataclass(slots=True)
 class DeliveryCounter:
@@ -138,15 +134,15 @@ def format_latencies(tally: DeliveryTally) -> str:
     """Return the latency percentiles on one line, or an empty line if there are no responses."""
     if not tally.latencies_ms:
         return ""
-    percentiles = ((percent, tally.percentile(percent)) for percent in PERCENTILES)
+    percentiles = ((percent, percentile(tally.latencies_ms, percent)) for percent in PERCENTILES)
     parts = [f"p{percent} {format_latency(latency)}" for percent, latency in percentiles if latency is not None]
     return "  ".join(["latency", *parts, f"max {format_latency(tally.latencies_ms[-1])}"])
 
 
 def series_record(tally: DeliveryTally) -> dict[str, Any]:
     """Return the record at the end of a series."""
-    percentiles = {f"p{percent}": tally.percentile(percent) for percent in PERCENTILES}
-    latencies = {**percentiles, "max": tally.percentile(100)}
+    percentiles = {f"p{percent}": percentile(tally.latencies_ms, percent) for percent in PERCENTILES}
+    latencies = {**percentiles, "max": percentile(tally.latencies_ms, 100)}
     return {
         "schema": SERIES,
         "sent": tally.sent,

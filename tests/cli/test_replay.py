@@ -584,3 +584,17 @@ def test_payload_with_an_identifier_is_not_called_a_definition(run: Run, folder:
     ):
         result = run("replay", payload_file(folder, content), "--to", "1", "--dry-run", env=ENV)
         assert (result.code, "definition" in result.err) == (0, False), result.err
+
+
+def test_request_that_another_tool_saved_is_not_sent_or_signed_as_a_payload(run: Run, folder: Path) -> None:
+    store(folder)
+    formats = (("har", "a HAR file"), ("postman", "a Postman collection"), ("lambda", "an AWS Lambda event"))
+    for format_, words in formats:
+        name = payload_file(folder, run("export", "last", "--format", format_, env=ENV).out.encode())
+        for command in ("replay", "export", "sign"):
+            result = run(command, name, env=ENV)
+            assert (result.code, result.out) == (ExitCode.USAGE, ""), command
+            assert f"error: payload.json is {words}, not a payload.\nhint: Save " in result.err
+        assert run("sign", name, "--raw", env=ENV).code == 0
+    for content in (b'{"log":{"entries":[]},"item":[]}', b'{"body":{},"requestContext":{}}'):
+        assert run("sign", payload_file(folder, content), env=ENV).code == 0

@@ -57,7 +57,7 @@ def test_responses_are_counted_by_status_and_failures_by_message() -> None:
 
     tally = tally_deliveries([answered(200, 3.0), failed("refused"), answered(200, 1.0)], elapsed_s=1.0)
     assert list(tally.latencies_ms) == [1.0, 3.0]
-    assert tally.percentile(100) == 3.0
+    assert percentile(tally.latencies_ms, 100) == 3.0
 
 
 def test_different_errors_beyond_50_are_counted_together_and_latencies_take_8_bytes() -> None:
