@@ -205,8 +205,7 @@ def _failed(
         failed, done, unforwarded, replays = find_failed(captures, since_s)
     wanted = [source for source in failed if ignoring is None or source.recorded is not None]
     incomparable = len(failed) - len(wanted)
-    skipped = {"done": done, "unforwarded": unforwarded, "incomparable": incomparable, "replays": replays}
-    tell_failed(len(wanted), **skipped, runtime=runtime)
+    tell_failed(len(wanted), done, unforwarded, incomparable, replays, runtime)
     return wanted
 
 

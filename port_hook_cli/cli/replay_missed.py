@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from port_hook_cli.cli.run_names import open_store_if_any
 from port_hook_cli.errors import UsageError
 from port_hook_cli.replay.missed import MissedRuns, find_missed_runs
-from port_hook_cli.runs.run_view import left_out, runs_table
+from port_hook_cli.runs.run_view import left_out, named, runs_table
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.terminal.prompts import can_ask, confirm
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import brief, printable
 
 if TYPE_CHECKING:
     from port_hook_cli.cli.replay_options import ReplaySources
@@ -39,9 +39,14 @@ def missed_sources(
     tell_left_out(missed.found, runtime)
     if missed.is_cut:
         tell("note: Port has more runs than one call returns, so runs may be missing. Use --action.", runtime)
-    if not runs:
+    if ended := missed.ended:
+        state = "run has ended, so it is" if len(ended) == 1 else "runs have ended, so they are"
+        show = f"To show one, run `port-hook runs {brief(ended[0].id)}`"
+        tell(f"note: {len(ended)} missed {state} not sent: {named(ended)}. {show}", runtime)
+    if not (runs or ended):
         has_any = places.action or (kept is not None)
         tell("No missed runs." if has_any else "No missed runs: this directory has no capture store.", runtime)
+    if not runs:
         return []
     output = Output(runtime.stderr, runtime.environ)
     output.print(*runs_table(runs, (), now=runtime.now(), width=output.width if output.is_terminal else None))

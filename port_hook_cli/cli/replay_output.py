@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from port_hook_cli.invocations.statuses import Expectation
     from port_hook_cli.replay.rewriting import SentReplay
 
-_SEPARATOR = b"\n\n"
-
 
 def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
     """Print the notes for the user about a replay."""
@@ -39,7 +37,7 @@ def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
         tell(f"note: {ready.source.name}: {note.text}{option}", runtime)
 
 
-def tell_failed(count: int, *, done: int, unforwarded: int, incomparable: int, replays: int, runtime: Runtime) -> None:
+def tell_failed(count: int, done: int, unforwarded: int, incomparable: int, replays: int, runtime: Runtime) -> None:
     """Print how many failed captures are sent, and how many are skipped. `replays` matter only if nothing is sent."""
     for skipped, why in (
         (unforwarded, "your handler did not receive. To send one, run `port-hook replay ID`"),
@@ -62,7 +60,7 @@ def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime,
     from port_hook_cli.replay.sending import event_of
 
     written = event_of if as_lambda else request_text
-    content = _SEPARATOR.join(written(request, url) for request, url in requests)
+    content = b"\n\n".join(written(request, url) for request, url in requests)
     write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
 
 

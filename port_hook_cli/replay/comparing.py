@@ -20,8 +20,6 @@ from port_hook_cli.text.styled import Styled
 # These headers show when a response was sent and how it is framed, not what it contains.
 NEVER_COMPARED = ("age", "connection", "content-length", "date", "keep-alive", "transfer-encoding")
 
-_NO_RESPONSE = "no response"
-
 
 @frozen(kw_only=True)
 class ResponseComparison:
@@ -74,7 +72,7 @@ def comparison_fields(comparison: ResponseComparison) -> dict[str, Any]:
 def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[Styled]:
     """Yield the lines about one capture: the outcome, such as `500 → 200`, then the differences."""
     before, after = (
-        _NO_RESPONSE if status is None else str(status) for status in (comparison.recorded, comparison.status)
+        "no response" if status is None else str(status) for status in (comparison.recorded, comparison.status)
     )
     outcome = ("same as recorded", "green") if comparison.is_same else ("different", "yellow")
     statuses = before if before == after else f"{before} → {after}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,9 +24,13 @@ _MOST_BYTES = 256 * 1024 * 1024
 
 @frozen(kw_only=True)
 class MissedRuns:
-    """Missed runs, oldest first, with their requests. `is_cut` means that Port has more runs than it listed."""
+    """Missed runs, oldest first, with their requests. `is_cut` means that Port has more runs than it listed.
+
+    The `ended` runs were missed too, but a replay can't change their result.
+    """
 
     found: Missed
+    ended: Sequence[PortRun]
     sources: Sequence[ReplaySource]
     is_cut: bool
 
@@ -34,21 +38,23 @@ class MissedRuns:
 async def find_missed_runs(
     api: PortApi, kept: StoreReader | None, access: PortAccess, *, action: str | None, since_s: float | None
 ) -> MissedRuns:
-    """Return the runs that are IN_PROGRESS, have no capture, and whose request went to a listener of this store.
+    """Return the runs that have no capture and whose request went to a listener of this store.
 
     With `action`, the request may have gone anywhere. Raises PortApiError, StoreError and SettingsError.
     """
     listed = await PortRuns(api).list_all(name=action, is_active=True, with_requests=True)
-    runs = [
-        run
-        for run in reversed(listed.runs)
-        if run.status == IN_PROGRESS and (since_s is None or (run.started_s or 0.0) >= since_s)
-    ]
-    found = missed_among(runs, kept, access, is_anywhere=action is not None)
+    latest = await PortRuns(api).list_action_runs(action=action, with_requests=True)
+
+    def missed(runs: Iterable[PortRun]) -> Missed:
+        recent = [run for run in runs if since_s is None or (run.started_s or 0.0) >= since_s]
+        return missed_among(recent, kept, access, is_anywhere=action is not None)
+
+    found = missed(run for run in reversed(listed.runs) if run.status == IN_PROGRESS)
+    ended = missed(run for run in latest.runs if run.has_ended).runs
     sources = [_source(run) for run in found.runs]
     if sum(len(source.invocation.body) for source in sources) > _MOST_BYTES:
         raise StoreError("The missed requests have more than 256 MiB of bodies.", hint="Send fewer with --since.")
-    return MissedRuns(found=found, sources=sources, is_cut=listed.is_cut)
+    return MissedRuns(found=found, ended=ended, sources=sources, is_cut=listed.is_cut)
 
 
 def missed_among(

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 _MOST_ERRORS = 50
-_OTHER_ERRORS = "other errors"
 
 
 @frozen(kw_only=True)
@@ -82,7 +81,7 @@ class DeliveryCounter:
         if delivery.status is None:
             error = delivery.error or "no response"
             is_known = error in self._errors or len(self._errors) < _MOST_ERRORS
-            self._errors[error if is_known else _OTHER_ERRORS] += 1
+            self._errors[error if is_known else "other errors"] += 1
             self._unreachable += delivery.fault == "unreachable"
             return
         self._statuses[delivery.status] += 1

@@ -152,20 +152,21 @@ def change_text(run: PortRun) -> str:
 def left_out(missed: Missed, *, now: float) -> Iterator[str]:
     """Yield notes about the runs that are left out."""
     if nodes := missed.node_runs:
-        yield f"Port's API doesn't return the requests of node runs. In progress and not captured here: {_named(nodes)}"
+        yield f"Port's API doesn't return the requests of node runs. In progress and not captured here: {named(nodes)}"
     if runs := missed.anonymous:
-        yield f"requests without their run ID may be captured here, so they are left out: {_named(runs)}"
+        yield f"requests without their run ID may be captured here, so they are left out: {named(runs)}"
     if runs := missed.deleted:
         since = _short_time(missed.complete_since_s, _local(now).date())
         yield (
-            f"captures from before {since} were deleted, so earlier runs are left out ({len(runs)}): {_named(runs)}. "
+            f"captures from before {since} were deleted, so earlier runs are left out ({len(runs)}): {named(runs)}. "
             "To send one anyway, run `port-hook replay RUN_ID`"
         )
 
 
-def _named(runs: Sequence[PortRun]) -> str:
-    named = ", ".join(brief(each.id) for each in runs[:_MOST_NAMED])
-    return f"{named} and {len(runs) - _MOST_NAMED} more" if len(runs) > _MOST_NAMED else named
+def named(runs: Sequence[PortRun]) -> str:
+    """Return the IDs of the first runs, and how many more there are."""
+    first = ", ".join(brief(each.id) for each in runs[:_MOST_NAMED])
+    return f"{first} and {len(runs) - _MOST_NAMED} more" if len(runs) > _MOST_NAMED else first
 
 
 def run_record(

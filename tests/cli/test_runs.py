@@ -160,12 +160,15 @@ def missed(sandbox: Sandbox, folder: Path) -> Sandbox:
 
 
 def test_missed_runs_went_to_a_listener_of_this_store_and_have_no_capture(
-    ask: Callable[..., Any], missed: Sandbox
+    run: Run, ask: Callable[..., Any], missed: Sandbox
 ) -> None:
     assert [each["run_id"] for each in ask("--missed", "--json").records] == [RUN_ID]
     end(missed, RUN_ID)
     assert [each["run_id"] for each in ask("--missed", "--json").records] == [RUN_ID]
     assert ask("--missed", "--active").err.startswith("No runs match.")
+    (told,) = run("replay", "--missed", env=environ_of(missed)).err.splitlines()
+    show = f"To show one, run `port-hook runs {RUN_ID}`"
+    assert told == f"note: 1 missed run has ended, so it is not sent: {RUN_ID}. {show}"
 
 
 def test_address_on_this_machine_counts_only_for_a_port_on_this_machine() -> None:
