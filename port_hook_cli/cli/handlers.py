@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from port_hook_cli.cli.defaults import PROJECT_DEFAULTS
 from port_hook_cli.invocations.handlers import Handler, HandlerRule
-from port_hook_cli.terminal.console import sayer, tell
+from port_hook_cli.terminal.console import sayer
 
 if TYPE_CHECKING:
     import typer
@@ -27,14 +27,12 @@ def project_handler(ctx: typer.Context) -> Handler | None:
 
 
 def handler_finder(
-    ctx: typer.Context, to: str | None = None, store: Path | None = None, *, sends: bool = True
+    ctx: typer.Context, say: Callable[[str], None], store: Path | None = None, *, sends: bool = True
 ) -> FindHandler:
-    """Return the function that finds the handler for `replay` and `trigger`, and prints a line about it once.
+    """Return the function that finds the handler for `replay` and `trigger`, and passes a line about it to `say` once.
 
-    `to` is the URL that the user chose.
+    Use it if the user chose no target.
     """
-    if to is not None:
-        return lambda _: to
     runtime: Runtime = ctx.obj
     rule = HandlerRule(project=project_handler(ctx), last=lambda: _last_target(store, runtime), guesses=True)
 
@@ -43,7 +41,7 @@ def handler_finder(
         assert handler is not None
         line = handler.line("Sending to" if sends else "Would send to")
         if runtime.memory.is_new(line):
-            tell(line, runtime)
+            say(line)
         return handler.url
 
     return find

@@ -14,7 +14,7 @@ import typer
 
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_captures
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.handlers import FindHandler, handler_finder
+from port_hook_cli.cli.handlers import handler_finder
 from port_hook_cli.cli.option_groups import argument, command
 from port_hook_cli.cli.replay_options import (
     ReplayChanges,
@@ -36,7 +36,7 @@ from port_hook_cli.replay.sources import KINDS, ReplaySource
 from port_hook_cli.replay.store import ReplayKeeper, find_failed, find_source
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
-from port_hook_cli.terminal.console import sayer
+from port_hook_cli.terminal.console import sayer, tell
 from port_hook_cli.terminal.signals import unwinding_on_sigterm
 
 if TYPE_CHECKING:
@@ -98,9 +98,16 @@ def replay(
         if not found:
             return ExitCode.OK
         repeated.refuse_too_many(len(found))
-        find_handler = handler_finder(ctx, to, places.store, sends=not output.dry_run)
+        targets: list[str] = []  # printed when no error can follow
+        find_handler = handler_finder(ctx, targets.append, places.store, sends=not output.dry_run)
         readies = [
-            _prepared(source, find_handler, rewriter=rewriter, runtime=runtime, compares=responses.compare)
+            _prepared(
+                source,
+                to or find_handler(source.forwarded_to),
+                rewriter=rewriter,
+                runtime=runtime,
+                compares=responses.compare,
+            )
             for source in found
         ]
         if target.brokers:
@@ -108,14 +115,16 @@ def replay(
 
             refuse_options_of_requests(changes, responses, repeated, signature)
             return asyncio.run(publish_replays(readies, rewriter.signer, target, output, access, runtime))
-        if output.dry_run:
-            requests = [(rewriter.finish(ready.draft), ready.url) for ready in readies]
-            print_requests(requests, runtime, as_lambda=target.is_lambda)
-            return ExitCode.OK
-        asyncio.run(announce(readies, access))
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
-        with _keeper(places, found, secret, runtime) as keeper:
+        with nullcontext() if output.dry_run else _keeper(places, found, secret, runtime) as keeper:
+            for line in targets:
+                tell(line, runtime)
+            if output.dry_run:
+                requests = [(rewriter.finish(ready.draft), ready.url) for ready in readies]
+                print_requests(requests, runtime, as_lambda=target.is_lambda)
+                return ExitCode.OK
+            asyncio.run(announce(readies, access))
             # A series is not saved, because it would displace Port's invocations.
             keep = None if keeper is None or is_series else keeper.keep
             finish = SeriesRewriter(rewriter).finish
@@ -186,15 +195,12 @@ def _chosen(
         from port_hook_cli.cli.replay_missed import missed_sources
 
         return missed_sources(places, access, runtime, since_s=since_s, sends=sends)
-    return _found(sources, places.store, access, runtime)
 
-
-def _found(sources: list[str], store: Path | None, access: PortAccess, runtime: Runtime) -> list[ReplaySource]:
-    async def find(finder: Finder) -> list[ReplaySource]:
+    async def find() -> list[ReplaySource]:
         return [await find_source(name, finder, access) for name in sources]
 
-    with closing(Finder(store, runtime, CaptureUse.SEND, sayer(runtime), kinds=KINDS)) as finder:
-        return asyncio.run(find(finder))
+    with closing(Finder(places.store, runtime, CaptureUse.SEND, sayer(runtime), kinds=KINDS)) as finder:
+        return asyncio.run(find())
 
 
 def _failed(
@@ -209,16 +215,14 @@ def _failed(
     return wanted
 
 
-def _prepared(
-    source: ReplaySource, find_handler: FindHandler, *, rewriter: Rewriter, runtime: Runtime, compares: bool
-) -> ReadyReplay:
+def _prepared(source: ReplaySource, to: str, *, rewriter: Rewriter, runtime: Runtime, compares: bool) -> ReadyReplay:
     if compares and source.recorded is None:
         raise UsageError(
             f"{source.name} was not forwarded, so it has no handler's response to compare with.",
             hint="Leave out --compare, or pass captures that `listen` forwarded.",
         )
     try:
-        ready = rewriter.prepare(source, find_handler(source.forwarded_to))
+        ready = rewriter.prepare(source, to)
     except UnsignedReplay as problem:
         raise UnsignedReplay(problem.message, hint="Leave out --as-captured to sign it.") from problem
     tell_notes(ready, runtime)

@@ -16,6 +16,7 @@ from port_hook_cli.replay.tally import (
     DeliveryCounter,
     DeliveryTally,
     format_latencies,
+    sent_line,
     sent_record,
     series_record,
     tally_view,
@@ -85,10 +86,10 @@ class ReplayReport:
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
-        """Measure the time from now on. On a terminal, show a progress bar for several requests."""
+        """Measure the time from now on. On a terminal, show a progress bar for a series."""
         self._began = self._ended = time.perf_counter()
-        # The lines of a comparison are printed in the meantime.
-        if self._total == 1 or self._ignoring is not None or not shows_progress(self._runtime):
+        # Otherwise, a line about each source is printed in the meantime.
+        if not self._is_series or self._ignoring is not None or not shows_progress(self._runtime):
             yield
             return
         from rich.progress import Progress
@@ -100,7 +101,7 @@ class ReplayReport:
             yield
 
     def add(self, ready: ReadyReplay, sent: SentReplay) -> None:
-        """Count a result, and print its record or its comparison."""
+        """Count a result, and print its record, its comparison or, if there are several sources, its line."""
         self._ended = time.perf_counter()
         self._last, self._source = sent.delivery, ready.source.name
         self._counter.add(sent.delivery)
@@ -109,6 +110,8 @@ class ReplayReport:
         compared = {} if self._ignoring is None else self._compare(ready, sent.delivery, self._ignoring)
         if self._as_json:
             emit({**sent_record(ready, sent), **compared}, self._runtime.stdout)
+        elif self._total > 1 and not self._is_series and self._ignoring is None:
+            Output(self._runtime.stdout, self._runtime.environ).print(sent_line(ready, sent))
         self._advance()
 
     def finish(self, expectation: Expectation | None, conflict: str) -> ExitCode:

@@ -50,7 +50,7 @@ def trigger(
     from port_hook_cli.cli.handlers import handler_finder
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
-    from port_hook_cli.terminal.console import sayer
+    from port_hook_cli.terminal.console import sayer, tell
     from port_hook_cli.trigger.action_files import locate
 
     if output.list_:
@@ -92,7 +92,7 @@ def trigger(
         runtime=ctx.obj,
         access=access,
         say=sayer(ctx.obj),
-        handler=handler_finder(ctx, sends=output.sends),
+        handler=handler_finder(ctx, lambda line: tell(line, ctx.obj), sends=output.sends),
     )
     return asyncio.run(_trigger(source, asked))
 

@@ -83,30 +83,20 @@ def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
     Never raises.
     """
     invocation = source.invocation
-    return verify_received(
-        invocation.headers,
-        invocation.body,
-        secret,
-        is_message=source.is_message,
-        now=invocation.received_at,
-        tolerance_s=inf,
-    )
+    return verify_received(invocation.headers, invocation.body, secret, **_when_captured(source))
+
+
+def _when_captured(source: ReplaySource) -> dict[str, Any]:
+    return {"is_message": source.is_message, "now": source.invocation.received_at, "tolerance_s": inf}
 
 
 def contradiction(source: ReplaySource, secret: Secret | None) -> str:
     """Return a note if a capture's verdict says that an invalid signature is valid. Otherwise, return ""."""
     if secret is None or source.verdict is None or source.verdict.status is not Status.VALID:
         return ""
+    headers, body = source.invocation.headers, source.invocation.body
     # The diagnosis is skipped, because it may take a long time for many captures.
-    found = verify_received_without_diagnosis(
-        source.invocation.headers,
-        source.invocation.body,
-        secret,
-        is_message=source.is_message,
-        now=source.invocation.received_at,
-        tolerance_s=inf,
-        seen=False,
-    )
+    found = verify_received_without_diagnosis(headers, body, secret, **_when_captured(source), seen=False)
     if found is not None and found.status in SIGNED:
         return ""
     return "its signature does not match the client secret in use, but the capture says that it was valid"

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.statuses import Expectation, format_status
-from port_hook_cli.invocations.view import delivery_record, status_style
+from port_hook_cli.invocations.view import delivery_lines, delivery_record, status_style
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief
+from port_hook_cli.text.styled import Styled
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -150,6 +151,14 @@ def series_record(tally: DeliveryTally) -> dict[str, Any]:
         "errors": [{"error": error, "count": count} for error, count in tally.errors.items()],
         "latency_ms": {name: None if latency is None else round(latency, 3) for name, latency in latencies.items()},
     }
+
+
+def sent_line(ready: ReadyReplay, sent: SentReplay) -> Styled:
+    """Return the line about one of several sources and its response."""
+    delivery = sent.delivery
+    error = (brief(delivery.error or "no response"), "red")
+    outcome = error if delivery.status is None else next(delivery_lines(delivery))
+    return Styled.assemble((brief(ready.source.name), "bold"), "  ", outcome)
 
 
 def sent_record(ready: ReadyReplay, sent: SentReplay) -> dict[str, Any]:

@@ -68,8 +68,11 @@ def test_failed_captures_are_sent_again_oldest_first(run: Run, folder: Path) -> 
         assert paths(target) == ["/a", "/c", "/e"]
         assert [json.loads(request.body)["n"] for request in target.requests] == [1, 3, 5]
         assert "Found 3 failed captures. Sending the oldest first." in result.err
-        assert "200" in result.out
-        assert "3" in result.out
+        lines = [line.split("  ") for line in result.out.splitlines()[:3]]
+        assert [(name, status, url) for name, status, _, url in lines] == [
+            (f"{letter * 2}000000000{number}", "200 OK", f"{target.url}/{letter}")
+            for letter, number in (("a", 1), ("c", 3), ("e", 5))
+        ]
 
 
 def test_failed_captures_can_be_limited_to_recent_captures(run: Run, folder: Path) -> None:
@@ -264,10 +267,11 @@ def test_compare_explains_why_the_replay_got_no_response(run: Run, folder: Path)
 
 def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
-        keep(folder, a_capture(response=Response(status=401)))
-        result = run("replay", "last", "--compare", "--to", target.url, env=ENV)
-        assert (result.code, target.requests) == (ExitCode.USAGE, [])
-    assert "no handler's response to compare with" in result.err
+        keep(folder, forwarded("aa0000000001", target, 500), a_capture(response=Response(status=401)))
+        for to in (["--to", target.url], []):
+            result = run("replay", "aa00", "last", "--compare", *to, env=ENV)
+            assert (result.code, target.requests) == (ExitCode.USAGE, [])
+            assert result.err.startswith("error: last was not forwarded, so it has no handler's response to compare")
 
 
 def test_compare_of_a_long_response_compares_its_saved_part(run: Run, folder: Path) -> None:
