@@ -35,7 +35,7 @@ from port_hook_cli.replay.store import source_of
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.terminal.console import sayer, tell, write_content
-from port_hook_cli.text.safe import brief
+from port_hook_cli.text.safe import brief, input_name
 
 _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
 _PYTEST = "pytest"
@@ -155,7 +155,7 @@ def _signed(
             continue
         ready = rewriter.prepare(source_of(source), export_.url)
         for note in ready.notes:
-            tell(f"note: {brief(source.name)}: {note.text}", runtime)
+            tell(f"note: {brief(input_name(source.name))}: {note.text}", runtime)
         signed.append(export_._replace(capture=unsent(rewriter.finish(ready.draft))))
     return signed
 
@@ -163,7 +163,7 @@ def _signed(
 def _without_secret(found: FoundRequest, invocation: Invocation) -> str:
     has_one = invocation.headers.get(SIGNATURE_HEADER) is not None or invocation.origin is not None
     state = "has its recorded signature" if has_one else "has no signature"
-    return f"{brief(found.name)} {state}, because no client secret is set"
+    return f"{brief(input_name(found.name))} {state}, because no client secret is set"
 
 
 def _original(capture: Capture, finder: Finder) -> Capture | None:

@@ -218,7 +218,7 @@ def _failed(
 def _prepared(source: ReplaySource, to: str, *, rewriter: Rewriter, runtime: Runtime, compares: bool) -> ReadyReplay:
     if compares and source.recorded is None:
         raise UsageError(
-            f"{source.name} was not forwarded, so it has no handler's response to compare with.",
+            f"{source.shown} was not forwarded, so it has no handler's response to compare with.",
             hint="Leave out --compare, or pass captures that `listen` forwarded.",
         )
     try:

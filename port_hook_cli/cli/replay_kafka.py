@@ -58,7 +58,7 @@ async def publish_replays(
 
     Raises SourceError for a body that is not a JSON object, and the errors of `open_topic` and `publish`.
     """
-    made = [captured_message(ready.source.name, ready.draft) for ready in readies]
+    made = [captured_message(ready.source.shown, ready.draft) for ready in readies]
     messages = [each.signed(signer, now=runtime.now()) for each in made]
     if output.dry_run:
         for message in messages:

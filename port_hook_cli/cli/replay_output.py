@@ -35,7 +35,7 @@ def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
     """Print the notes for the user about a replay."""
     for note in ready.notes:
         option = ". Set it with --header" if note.about == MASKED else ""
-        tell(f"note: {ready.source.name}: {note.text}{option}", runtime)
+        tell(f"note: {ready.source.shown}: {note.text}{option}", runtime)
 
 
 def tell_failed(count: int, done: int, unforwarded: int, incomparable: int, replays: int, runtime: Runtime) -> None:
@@ -138,7 +138,7 @@ class ReplayReport:
         self._are_same.append(comparison.is_same)
         if self._as_json:
             return comparison_fields(comparison)
-        Output(self._runtime.stdout, self._runtime.environ).print(*comparison_lines(ready.source.name, comparison))
+        Output(self._runtime.stdout, self._runtime.environ).print(*comparison_lines(ready.source.shown, comparison))
         return {}
 
     def _show(self, tally: DeliveryTally, last: Delivery, conflict: str) -> None:

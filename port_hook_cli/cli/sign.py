@@ -22,7 +22,7 @@ from port_hook_cli.invocations.snippets import SignedRequest, format_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import CAPTURE_MARK, Signable, TimestampUnit, signable, signed_headers
 from port_hook_cli.terminal.console import emit, sayer, tell
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import input_name, printable
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
@@ -68,9 +68,10 @@ def sign(
     source = _source(payload, store, access, runtime, raw=raw)
     secret = access.secret
     stamp = TimestampUnit.SECONDS.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
-    signed = _signable(source.body, name=payload, raw=raw)
+    shown = input_name(payload)
+    signed = _signable(source.body, name=shown, raw=raw)
     if signed.difference:
-        tell(f"note: signed {printable(payload)} {signed.difference}. To sign the raw bytes, add --raw", runtime)
+        tell(f"note: signed {printable(shown)} {signed.difference}. To sign the raw bytes, add --raw", runtime)
     fields = (("content-type", "application/json"), *signed_headers(signed.body, secret, stamp))
     request = SignedRequest(url=_url(source.target), headers=fields, body=signed.body, method=source.method)
     _print(request, signed.form, runtime, as_json=json)
@@ -88,7 +89,7 @@ class _Source(NamedTuple):
 def _source(name: str, store: Path | None, access: PortAccess, runtime: Runtime, *, raw: bool) -> _Source:
     """Return the same source as `replay` for `name`. Raises StoreError, UsageError, SettingsError and PortApiError."""
     if parse_latest(name) is None and (name == "-" or is_file(name, runtime.cwd) or not _can_be_stored(name)):
-        return _in_file(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin), name, raw=raw)
+        return _in_file(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin), input_name(name), raw=raw)
     import asyncio
     from contextlib import closing
 

@@ -24,7 +24,7 @@ from port_hook_cli.signatures.signing import SigningKeys
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view
 from port_hook_cli.terminal.console import Output, emit, sayer, tell
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import input_name, printable
 from port_hook_cli.text.secret import Secret
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
     try:
         return read_request(content)
     except NotARequest as error:
-        raise StoreError(f"{name} does not contain a request: {error}.", hint=_FORMS) from error
+        raise StoreError(f"{input_name(name)} does not contain a request: {error}.", hint=_FORMS) from error
 
 
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime) -> float:

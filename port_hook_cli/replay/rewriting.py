@@ -107,7 +107,7 @@ class Rewriter:
         """
         captured = source.invocation
         if self.signer is None and not source.is_signed and not self.takes_unsigned:
-            raise UnsignedReplay(f"{source.name} has no signature to send as captured.")
+            raise UnsignedReplay(f"{source.shown} has no signature to send as captured.")
         notes = list(self._notes(source))
         body = captured.body
         if self.edit is not None:

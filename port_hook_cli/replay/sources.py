@@ -19,6 +19,7 @@ from port_hook_cli.invocations.targets import path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.signatures.messages import verify_received, verify_received_without_diagnosis
 from port_hook_cli.signatures.signing import as_port_sends
+from port_hook_cli.text.safe import input_name
 from port_hook_cli.text.secret import Secret
 
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
@@ -49,6 +50,11 @@ class ReplaySource:
     verdict: Verdict | None = None
 
     @property
+    def shown(self) -> str:
+        """What messages call the source."""
+        return input_name(self.name)
+
+    @property
     def forwarded_to(self) -> str | None:
         """The URL of the capture's handler, or None. It may be on another machine, so pass it only to a HandlerRule."""
         return None if self.recorded is None else self.recorded.url
@@ -66,9 +72,10 @@ class ReplaySource:
 
 def from_capture(name: str, capture: Capture, *, is_stored: bool = False) -> ReplaySource:
     """Return a capture as a source. Raises StoreError if the body of the capture is incomplete."""
+    whole = require_whole(input_name(name), capture.invocation)
     return ReplaySource(
         name=name,
-        invocation=replace(require_whole(name, capture.invocation), replay_of=capture.invocation.id, origin=None),
+        invocation=replace(whole, replay_of=capture.invocation.id, origin=None),
         notes=(*(() if capture.throwaway_secret is None else (_REDACTED,)), *_verdict_notes(capture.verdict)),
         recorded=capture.delivery,
         is_stored=is_stored,
@@ -113,11 +120,12 @@ def from_payload(name: str, content: bytes) -> ReplaySource:
 
     Raises StoreError if the file does not contain a payload, and UsageError for another tool's request.
     """
-    refuse_other_format(name, content)
+    shown = input_name(name)
+    refuse_other_format(shown, content)
     try:
         signable = as_port_sends(content)
     except NotJson as problem:
-        raise StoreError(f"{name} is neither a payload nor a capture file: {problem.fault}.", hint=KINDS) from problem
+        raise StoreError(f"{shown} is neither a payload nor a capture file: {problem.fault}.", hint=KINDS) from problem
     notes = (f"it is sent {signable.difference}",) if signable.difference else ()
     return ReplaySource(
         name=name, invocation=_request(signable.body), notes=(*notes, *_definition_notes(signable.body))
@@ -147,15 +155,14 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
             f"Port has no request for the run {name}.",
             hint="Only runs of webhook actions have a request. Check the action's invocation method.",
         )
-    return ReplaySource(
-        name=name,
-        invocation=_request(
-            _kept_body(name, kept["body"]),
-            method=str(kept.get("method") or "POST").upper(),
-            target=path_and_query(str(kept.get("url") or "")),
-            headers=_kept_headers(kept.get("headers")),
-        ),
-    )
+    body = kept["body"]
+    try:
+        content = (body if isinstance(body, str) else stringify(json.dumps(body))).encode("utf-8", "replace")
+    except (NotJson, RecursionError) as problem:
+        raise PortApiError(f"port-hook cannot read Port's request for {name}: {problem}.") from problem
+    method, target = str(kept.get("method") or "POST").upper(), path_and_query(str(kept.get("url") or ""))
+    invocation = _request(content, method=method, target=target, headers=_kept_headers(kept.get("headers")))
+    return ReplaySource(name=name, invocation=invocation)
 
 
 def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
@@ -170,13 +177,6 @@ def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
 def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:
     """Return a request for content that port-hook did not capture. The request has neither an ID nor a time."""
     return Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body)
-
-
-def _kept_body(name: str, body: Any) -> bytes:
-    try:
-        return (body if isinstance(body, str) else stringify(json.dumps(body))).encode("utf-8", "replace")
-    except (NotJson, RecursionError) as problem:
-        raise PortApiError(f"port-hook cannot read Port's request for {name}: {problem}.") from problem
 
 
 def _kept_headers(fields: Any) -> Headers:

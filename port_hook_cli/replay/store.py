@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from port_hook_cli.captures.store.finder import Finder, FoundRequest, LateStore
 from port_hook_cli.errors import StoreError
@@ -48,20 +48,11 @@ def source_of(found: FoundRequest) -> ReplaySource:
     return from_payload(name, content) if isinstance(content, bytes) else from_run(name, content)
 
 
-class FailedSources(NamedTuple):
-    """The captures to send again, and how many are left out.
-
-    A later replay succeeded (`done`), the listener itself responded (`unforwarded`), or port-hook sent the request.
-    """
-
-    sources: list[ReplaySource]
-    done: int
-    unforwarded: int
-    replays: int
-
-
-def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
+def find_failed(captures: StoreReader, since_s: float | None) -> tuple[list[ReplaySource], int, int, int]:
     """Return the captures whose handler failed, oldest first, unless their latest replay succeeded.
+
+    Also return how many are left out because a later replay succeeded, the listener itself responded, or port-hook sent
+    the request.
 
     Replays themselves are omitted, except those of `--missed`, which have no other capture. So are requests that the
     listener rejected: they may be forged, and a replay is newly signed. Raises StoreError, even for captures that would
@@ -87,7 +78,7 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
         if size > _MOST_BYTES:
             raise StoreError("The failed captures have more than 256 MiB of bodies.", hint="Send fewer with --since.")
         sources.append(from_capture(capture.invocation.id, capture, is_stored=True))
-    return FailedSources(sources, done, unforwarded, replays)
+    return sources, done, unforwarded, replays
 
 
 class ReplayKeeper:

@@ -108,7 +108,6 @@ def percentile(ascending: Sequence[float], percent: float) -> float | None:
 
 
 PERCENTILES = (50, 90, 99)
-_MS_PER_S = 1000
 SERIES = "port-hook/series/1"
 
 
@@ -120,7 +119,7 @@ def tally_view(tally: DeliveryTally) -> Table:
 
     table = Table(box=box.SIMPLE, show_footer=True, pad_edge=False)
     table.add_column(
-        "response", footer=Text(f"{format_latency(tally.elapsed_s * _MS_PER_S)}, {tally.rate_per_s:.0f} requests/s")
+        "response", footer=Text(f"{format_latency(tally.elapsed_s * 1000)}, {tally.rate_per_s:.0f} requests/s")
     )
     table.add_column("requests", justify="right", footer=Text(str(tally.sent)))
     for status, count in tally.statuses.items():
@@ -158,7 +157,7 @@ def sent_line(ready: ReadyReplay, sent: SentReplay) -> Styled:
     delivery = sent.delivery
     error = (brief(delivery.error or "no response"), "red")
     outcome = error if delivery.status is None else next(delivery_lines(delivery))
-    return Styled.assemble((brief(ready.source.name), "bold"), "  ", outcome)
+    return Styled.assemble((brief(ready.source.shown), "bold"), "  ", outcome)
 
 
 def sent_record(ready: ReadyReplay, sent: SentReplay) -> dict[str, Any]:

@@ -51,6 +51,11 @@ def _visible(match: re.Match[str]) -> str:
     return _SHORT.get(character) or (f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}")  # noqa: PLR2004
 
 
+def input_name(name: str) -> str:
+    """Return what messages call the input `name`: `stdin` for `-`, otherwise the name itself."""
+    return "stdin" if name == "-" else name
+
+
 def printable(text: str) -> str:
     r"""Return `text` on one line, with every control character as an escape such as `\x1b`."""
     # This repeats `is_visible` without a call, because a listener shows many lines.

@@ -50,7 +50,7 @@ from port_hook_cli.invocations.snippets import shell_quoted
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Remark, Say, note
-from port_hook_cli.text.safe import printable
+from port_hook_cli.text.safe import input_name, printable
 from port_hook_cli.trigger.run_data import BadDocument
 from port_hook_cli.workflows.port_rules import read_new_workflow
 from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_of, is_workflow, read_workflow
@@ -133,7 +133,7 @@ async def find_action(
     elif _is_directory(source.file, runtime):
         name, document = source.file, _read_directory(source.file, runtime)
     else:
-        name = "stdin" if source.file == "-" else source.file
+        name = input_name(source.file)
         content = read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin)
         _reject_request(source.file, name, content)
         document = read_document(content, name=name)
@@ -231,7 +231,7 @@ def read_object(
     if file is None:
         return None
     content = read_input(file, cwd=runtime.cwd, stdin=runtime.stdin)
-    name = "stdin" if file == "-" else file
+    name = input_name(file)
     with _named(name):
         return read(read_secrets_file(content, name=name) if secret else read_document(content, name=name))
 

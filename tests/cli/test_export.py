@@ -125,7 +125,7 @@ def test_export_reads_stdin_and_raw_requests_and_runs(run: Run, folder: Path) ->
 def test_export_prints_a_note_when_a_request_has_no_signature(run: Run) -> None:
     result = run("export", "-", stdin=REQUEST)
     assert (result.code, "--request PUT" in result.out) == (0, True)
-    assert result.err == "note: - has no signature, because no client secret is set\n"
+    assert result.err == "note: stdin has no signature, because no client secret is set\n"
     assert run("export", "-", "--format", "postman", stdin=REQUEST).err == ""
 
 

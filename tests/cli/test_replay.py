@@ -596,5 +596,9 @@ def test_request_that_another_tool_saved_is_not_sent_or_signed_as_a_payload(run:
             assert (result.code, result.out) == (ExitCode.USAGE, ""), command
             assert f"error: payload.json is {words}, not a payload.\nhint: Save " in result.err
         assert run("sign", name, "--raw", env=ENV).code == 0
+        assert f"error: stdin is {words}" in run("replay", "-", stdin=(folder / name).read_bytes(), env=ENV).err
+    assert run("replay", "-", "--to", "1", "--dry-run", stdin=b"{}\n", env=ENV).err.startswith(
+        "note: stdin: it is sent"
+    )
     for content in (b'{"log":{"entries":[]},"item":[]}', b'{"body":{},"requestContext":{}}'):
         assert run("sign", payload_file(folder, content), env=ENV).code == 0

@@ -15,7 +15,7 @@ from port_hook_cli.errors import MissingCredentialsError, PortHookError, Setting
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Invocation, Status
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.safe import brief, input_name, printable
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.body_filter import JqBodyFilter
@@ -183,15 +183,15 @@ class Finder:
         from port_hook_cli.files.user_files import read_input
         from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
-        content = read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin)
+        shown, content = input_name(name), read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin)
         try:
             if is_request(content):
                 return parse_request(content)
             return capture_in(content) or content
         except NotHttp as problem:
-            raise StoreError(f"{name} cannot be read as an HTTP request: {problem}.", hint=self._kinds) from problem
+            raise StoreError(f"{shown} cannot be read as an HTTP request: {problem}.", hint=self._kinds) from problem
         except NotARequest as problem:
-            raise StoreError(f"{name} cannot be read: {problem}.", hint=self._kinds) from problem
+            raise StoreError(f"{shown} cannot be read: {problem}.", hint=self._kinds) from problem
 
     def _in_store(self, name: str) -> Capture:
         try:
