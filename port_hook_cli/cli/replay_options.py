@@ -63,8 +63,7 @@ class ReplayTarget:
         """Return the target, or None if each capture has its own target. Raises UsageError for an invalid --to."""
         if self.to is None or self.brokers:
             return self.to
-        to = read_target(self.to.removeprefix(_LAMBDA), "--to")
-        return endpoint_url(to) if self.is_lambda else to
+        return endpoint_url(self.to.removeprefix(_LAMBDA)) if self.is_lambda else read_target(self.to, "--to")
 
 
 @option_group("Responses")

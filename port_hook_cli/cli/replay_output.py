@@ -154,8 +154,7 @@ class ReplayReport:
 
     def _tell_unexpected(self, tally: DeliveryTally, expectation: Expectation | None) -> None:
         if expectation is not None and (missed := tally.unexpected(expectation)):
-            message = f"{missed} of {tally.sent} requests did not get {expectation.text}"
-            print(f"error: {message}", file=self._runtime.stderr)
+            tell(f"error: {missed} of {tally.sent} requests did not get {expectation.text}", self._runtime)
 
 
 def _show_one(delivery: Delivery, runtime: Runtime, conflict: str, source: str) -> None:

@@ -75,5 +75,5 @@ def missed_among(
 
 def _source(run: PortRun) -> ReplaySource:
     """Return the request of a run. The replay is saved, so that the store no longer misses the run."""
-    source = from_run(run.id, {"payload": run.payload})
+    source = from_run(run.id, run.payload)
     return replace(source, invocation=replace(source.invocation, replay_of=run.id), is_stored=True)

@@ -19,7 +19,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
-from port_hook_cli.invocations.targets import target_url
+from port_hook_cli.invocations.targets import BadTarget, parse_target, target_url
 from port_hook_cli.replay.rewriting import NOT_KEPT, KeptReplay, ReadyReplay, SentReplay, announced_runs
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 MOST_SENDS = 1_000_000
 """The maximum number of requests in one series. Exact percentiles need all latencies, which take up to 50 MB."""
-
-_LOOPBACK = "127.0.0.1"
-_RATE = r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:/(?P<unit>s|m))?"
-_SECONDS = {"s": 1, "m": 60}
 
 
 Keep: TypeAlias = Callable[[Invocation, Delivery], Awaitable[KeptReplay]]
@@ -85,10 +81,8 @@ async def send_series(
         for ready in queue:
             if pace is not None:
                 await pace.turn()
-            on_sent(
-                ready,
-                await send(finish(ready.draft), ready.url, recipient, keep if ready.source.is_stored else None),
-            )
+            keeping = keep if ready.source.is_stored else None
+            on_sent(ready, await send(finish(ready.draft), ready.url, recipient, keeping))
 
     await _together(work() for _ in range(min(series.concurrency, count)))
 
@@ -109,8 +103,8 @@ def parse_rate(text: str) -> float:
 
     Raises UsageError for any other text.
     """
-    match = re.fullmatch(_RATE, text.strip())
-    rate_per_s = float(match["number"]) / _SECONDS[match["unit"] or "s"] if match else 0.0
+    match = re.fullmatch(r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:/(?P<unit>s|m))?", text.strip())
+    rate_per_s = float(match["number"]) / (60 if match["unit"] == "m" else 1) if match else 0.0
     if not 0 < rate_per_s < math.inf:
         raise UsageError(f"{text!r} is not a rate.", hint="Write it like 50/s, or 600/m.")
     return rate_per_s
@@ -158,7 +152,7 @@ class ListenerRecipient:
             )
         clock = asyncio.get_running_loop().time
         started = clock()
-        response = await self._context.receive(invocation, _LOOPBACK)
+        response = await self._context.receive(invocation, "127.0.0.1")
         latency_ms = (clock() - started) * 1000
         if response is None:
             dropped = "the listener closed the connection without a response (--respond drop)"
@@ -172,9 +166,22 @@ _PATH = "/2015-03-31/functions/function/invocations"
 _HEADERS = Headers((("content-type", "application/json"),))
 
 
-def endpoint_url(to: str) -> str:
-    """Return the URL that invokes a function: `to`, with the path of Lambda's API if `to` has no path."""
-    return target_url(to, _PATH)
+def endpoint_url(address: str) -> str:
+    """Return the URL that invokes a function in a runtime. Without a path, `address` gets the path of Lambda's API.
+
+    Raises UsageError for an invalid address, such as the name or the ARN of a function.
+    """
+    try:
+        url = parse_target(address)
+        fault = "" if "://" in address or urlsplit(url).port else f"'{address}' has no port"
+    except BadTarget as error:
+        url, fault = "", str(error)
+    if fault:
+        raise UsageError(
+            f"--to: lambda:// needs the address of a Lambda runtime, but {fault}.",
+            hint="Start your function in a local runtime, and pass its address: `--to lambda://127.0.0.1:9000`.",
+        )
+    return target_url(url, _PATH)
 
 
 def event_of(request: Invocation, endpoint: str) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -144,12 +143,11 @@ def _definition_notes(body: bytes) -> tuple[str, ...]:
     )
 
 
-def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
-    """Return Port's request for a run (`run.payload` in Port's API) as a source.
+def from_run(name: str, kept: Any) -> ReplaySource:
+    """Return Port's request for a run as a source. `kept` is the run's `payload` in Port's API.
 
     Raises PortApiError for a run without a readable request.
     """
-    kept = run.get("payload")
     if not isinstance(kept, dict) or "body" not in kept:
         raise PortApiError(
             f"Port has no request for the run {name}.",

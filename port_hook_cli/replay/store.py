@@ -45,7 +45,7 @@ def source_of(found: FoundRequest) -> ReplaySource:
         return from_capture(name, content, is_stored=found.is_stored)
     if isinstance(content, RawRequest):
         return from_request(name, content)
-    return from_payload(name, content) if isinstance(content, bytes) else from_run(name, content)
+    return from_payload(name, content) if isinstance(content, bytes) else from_run(name, content.get("payload"))
 
 
 def find_failed(captures: StoreReader, since_s: float | None) -> tuple[list[ReplaySource], int, int, int]:

@@ -108,7 +108,6 @@ def percentile(ascending: Sequence[float], percent: float) -> float | None:
 
 
 PERCENTILES = (50, 90, 99)
-SERIES = "port-hook/series/1"
 
 
 def tally_view(tally: DeliveryTally) -> Table:
@@ -143,7 +142,7 @@ def series_record(tally: DeliveryTally) -> dict[str, Any]:
     percentiles = {f"p{percent}": percentile(tally.latencies_ms, percent) for percent in PERCENTILES}
     latencies = {**percentiles, "max": percentile(tally.latencies_ms, 100)}
     return {
-        "schema": SERIES,
+        "schema": "port-hook/series/1",
         "sent": tally.sent,
         "elapsed_s": round(tally.elapsed_s, 3),
         "statuses": [{"status": status, "count": count} for status, count in tally.statuses.items()],

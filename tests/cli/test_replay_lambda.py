@@ -120,6 +120,19 @@ def test_event_has_the_form_of_a_function_url_event(run: Run) -> None:
     assert (b64decode(binary["body"]), binary["isBase64Encoded"]) == (b"\xff\x00", True)
 
 
+def test_address_that_is_not_a_runtime_is_rejected_with_the_form_that_works(run: Run) -> None:
+    for address, fault in (
+        ("", "'http://' has no host or port to connect to"),
+        ("my-function", "'my-function' has no port"),
+        ("127.0.0.1:99999", "'http://127.0.0.1:99999' is not a URL with a port from 1 to 65535"),
+        ("ftp://127.0.0.1:9000", "'ftp://127.0.0.1:9000' does not start with http:// or https://"),
+    ):
+        result = run("replay", "aa00", "--to", f"lambda://{address}", "--dry-run", env=ENV)
+        assert result.code == ExitCode.USAGE
+        assert f"error: --to: lambda:// needs the address of a Lambda runtime, but {fault}.\nhint: " in result.err
+        assert "`--to lambda://127.0.0.1:9000`" in result.err
+
+
 def test_path_of_the_runtime_can_be_given(run: Run) -> None:
     with function(answering({"statusCode": 200})) as (url, runtime):
         path = "/2015-03-31/functions/function/invocations"

@@ -79,13 +79,13 @@ def test_any_bytes_are_read_as_a_source_or_raise_an_error_of_port_hook(content: 
     assert source.name == "x"
 
 
-def a_run(**payload: Any) -> dict[str, Any]:
+def a_payload(**payload: Any) -> dict[str, Any]:
     kept = {"type": "WEBHOOK", "url": "https://x.ngrok.app/hook?a=1", "method": "PUT", "body": {"z": 1, "a": "é"}}
-    return {"id": RUN_ID, "payload": {**kept, **payload}}
+    return {**kept, **payload}
 
 
 def test_request_stored_by_port_is_sent_unchanged() -> None:
-    source = from_run(RUN_ID, a_run(headers={"RUN_ID": RUN_ID, "Content-Type": "application/x", "n": 1, "u": "é"}))
+    source = from_run(RUN_ID, a_payload(headers={"RUN_ID": RUN_ID, "Content-Type": "application/x", "n": 1, "u": "é"}))
     invocation = source.invocation
     assert (invocation.method, invocation.target) == ("PUT", "/hook?a=1")
     assert invocation.body == '{"z":1,"a":"é"}'.encode()
@@ -102,14 +102,14 @@ def test_request_stored_by_port_is_sent_unchanged() -> None:
 def test_request_from_port_has_the_stored_path_headers_and_text() -> None:
     rows: list[Any] = [None, []]
     for headers in rows:
-        source = from_run(RUN_ID, a_run(headers=headers))
+        source = from_run(RUN_ID, a_payload(headers=headers))
         assert source.invocation.headers == Headers((("content-type", "application/json"),))
-    assert from_run(RUN_ID, a_run(body='{"a": 1.0}')).invocation.body == b'{"a": 1.0}'
+    assert from_run(RUN_ID, a_payload(body='{"a": 1.0}')).invocation.body == b'{"a": 1.0}'
     paths: list[tuple[Any, Any]] = [("", "/"), ("http://[", "/")]
     for url, target in paths:
-        assert from_run(RUN_ID, a_run(url=url, method=None)).invocation.target == target
+        assert from_run(RUN_ID, a_payload(url=url, method=None)).invocation.target == target
     with pytest.raises(PortApiError, match="cannot read"):
-        from_run(RUN_ID, a_run(body={"x": float("inf")}))
+        from_run(RUN_ID, a_payload(body={"x": float("inf")}))
 
 
 @given(
@@ -119,10 +119,10 @@ def test_request_from_port_has_the_stored_path_headers_and_text() -> None:
     ).filter(lambda body: not isinstance(body, str))
 )
 def test_body_from_port_is_written_like_by_json_stringify(body: Any) -> None:
-    assert from_run(RUN_ID, a_run(body=body)).invocation.body.decode() == stringify(json.dumps(body))
+    assert from_run(RUN_ID, a_payload(body=body)).invocation.body.decode() == stringify(json.dumps(body))
 
 
-@pytest.mark.parametrize("run", [{"payload": None}, {"payload": {"url": "http://h"}}])
-def test_run_without_a_request_is_rejected(run: dict[str, Any]) -> None:
+@pytest.mark.parametrize("payload", [None, {"url": "http://h"}])
+def test_run_without_a_request_is_rejected(payload: Any) -> None:
     with pytest.raises(PortApiError, match="has no request"):
-        from_run(RUN_ID, run)
+        from_run(RUN_ID, payload)

@@ -81,7 +81,7 @@ async def test_run_payload_equals_the_sent_request(webhook: Handler, steps: Step
             "synchronized": False,
             **method,
         }
-        source = from_run(run_id, run)
+        source = from_run(run_id, run["payload"])
         (request,) = webhook.requests
         assert (source.invocation.body, source.invocation.target) == (request.body, "/hook?a=1")
         assert source.invocation.method == request.line.split()[0] == "PUT"
