@@ -169,7 +169,7 @@ class SubjectSource:
         self.accepts(found)
         source = source_of(found)
         if source.is_message:
-            raise SourceError(f"{found.name} is a Kafka message, but a check sends HTTP requests.", hint=_KINDS)
+            raise SourceError(f"{source.shown} is a Kafka message, but a check sends HTTP requests.", hint=_KINDS)
         # The file of a capture may come from someone else, who must not choose what gets a check's requests.
         to = self.target.to or self.target.handler(source.forwarded_to if found.is_stored else None)
         if to is None:

@@ -36,7 +36,7 @@ from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_bytes, write_json_text
 from port_hook_cli.terminal.prompts import can_ask
-from port_hook_cli.text.safe import printable, printable_lines
+from port_hook_cli.text.safe import input_name, printable, printable_lines
 from port_hook_cli.text.secret import Secret
 
 _MOST_LIKELY = 5
@@ -121,7 +121,7 @@ def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
     body = request.body.removeprefix(_BOM) if found.is_body_only else request.body
     payload = read_payload(body, request.headers)
     if payload.problem:
-        raise StoreError(f"{name} does not contain a JSON payload: {payload.problem}.", hint=_KINDS)
+        raise StoreError(f"{input_name(name)} does not contain a JSON payload: {payload.problem}.", hint=_KINDS)
     return payload
 
 

@@ -130,7 +130,7 @@ async def _find_all(names: Sequence[str], finder: Finder, access: PortAccess) ->
 def _exported(found: FoundRequest, target: str | None, rule: HandlerRule, finder: Finder) -> Exported:
     content = found.content
     capture = content if isinstance(content, Capture) else unsent(source_of(found).invocation)
-    path = require_whole(found.name, capture.invocation).target
+    path = require_whole(input_name(found.name), capture.invocation).target
     url = target_url(target or rule.url(handler_of(capture)) or "", path)
     return Exported(capture, url, _original(capture, finder))
 

@@ -168,6 +168,7 @@ def test_invalid_arguments_are_rejected_with_the_reason(run: Run, folder: Path) 
         (("p.json", "--private-key", "none.pem"), ExitCode.SETTINGS, "none.pem cannot be read: No such file"),
         (("p.json", "--private-key", "p.json"), ExitCode.SETTINGS, "not a readable private key in PEM format"),
         (("text.json",), ExitCode.STORE, "does not contain a JSON payload: not JSON (line 1"),
+        (("-",), ExitCode.STORE, "stdin does not contain a JSON payload"),
         (("http.json",), ExitCode.STORE, "http.json cannot be read"),
         (("p.json", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
     ):

@@ -80,7 +80,7 @@ class FoundRequest(NamedTuple):
     @property
     def request(self) -> Invocation:
         """The request of the capture. Raises StoreError if its body is incomplete."""
-        return require_whole(self.name, self.capture.invocation)
+        return require_whole(input_name(self.name), self.capture.invocation)
 
 
 class Finder:
