@@ -105,7 +105,7 @@ def _brief(text: str) -> str:
 
 
 def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
-    """Return the last line of the report: the number of checks, their results, and the command that shows a request."""
+    """Return the last line of the report: the number of checks and their results."""
     total = len(report.findings)
     counts = [(status, report.counts[str(status)]) for status in CheckStatus]
     parts = [
@@ -119,11 +119,7 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
     line = Styled(head if is_whole else f"Interrupted after {head}")
     for number, part in enumerate(parts):
         line = Styled.assemble(line, ", " if number else "", part)
-    line = Styled.assemble(line, ".")
-    first = next((each for finding in report.findings if finding.is_wrong for each in finding.captures), None)
-    if first is None:
-        return line
-    return Styled.assemble(line, (f"  port-hook show {first} shows the request of the first finding.", "dim"))
+    return Styled.assemble(line, ".")
 
 
 def outcome_lines(report: CheckReport, *, strict: bool) -> Iterator[str]:

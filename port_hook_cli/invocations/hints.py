@@ -53,13 +53,11 @@ _MESSAGE = (
 )
 _REDIRECTED = "Set {target} to the final URL: Port does not follow redirects."
 REJECTED_BY_LISTEN = "`port-hook listen` rejected {request}, so the handler did not get it."
-USE_THE_HANDLERS_PORT = (
-    "The listener's terminal shows the reason. To skip the listener, set {target} to the handler's own port."
-)
+USE_THE_HANDLERS_PORT = "Its terminal says why. To skip it, set {target} to the handler's own port."
 _REJECTED = "rejected-by-listen"
 _LISTENERS: Mapping[tuple[int | None, str], str] = {
-    (404, "not-wanted"): "`port-hook listen --only` rejected this request. Add its action to --only, or set {target} to"
-    " the handler's own port.",
+    (404, "not-wanted"): "`port-hook listen --only` rejected this request. If its body has no action or node, leave out"
+    " --only, or set {target} to the handler's own port.",
     (404, "not-found"): "`port-hook listen --path` rejected this request. Set {target} to a path that it serves, or to"
     " the handler's own port.",
     (413, "too-large"): "`port-hook listen` rejected this request for its size. Raise `listen --max-body`.",

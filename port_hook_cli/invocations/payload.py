@@ -15,7 +15,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import SourceError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, EventChange, Invocation, Kind, Payload, Status, Verdict
 from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_document
@@ -314,7 +314,7 @@ def unsent(invocation: Invocation) -> Capture:
 
 
 def refuse_other_format(name: str, content: bytes) -> None:
-    """Raise UsageError for a HAR file, a Postman collection or an AWS Lambda event."""
+    """Raise SourceError for a HAR file, a Postman collection or an AWS Lambda event."""
     match marked_document(content, *_OTHER_TOOLS):
         case {"log": {"version": _, "entries": list()}}:
             what, body = "a HAR file", "postData.text of its request"
@@ -324,7 +324,7 @@ def refuse_other_format(name: str, content: bytes) -> None:
             what, body = "an AWS Lambda event", "its body"
         case _:
             return
-    raise UsageError(
+    raise SourceError(
         f"{name} is {what}, not a payload.",
         hint=f"Save {body} in a file, or pass a file from `port-hook export ID --format capture`.",
     )

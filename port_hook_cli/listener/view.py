@@ -88,7 +88,8 @@ def not_wanted_line(capture: Capture) -> str:
     """Return the line about a request that `--only` excludes."""
     clock, name = clock_time(capture.invocation.received_at), brief(what_it_is(capture.payload), 60)
     response = "" if capture.is_message else "-> 404, "
-    return f"{clock}  {name}  {capture.verdict.status}  {response}not for --only"
+    reason = "not for --only" if capture.payload.name else "not for --only: its body has no action or node"
+    return f"{clock}  {name}  {capture.verdict.status}  {response}{reason}"
 
 
 def _request_line(invocation: Invocation) -> str:
@@ -150,6 +151,8 @@ def summary_lines(tally: Tally, still_open: Collection[str] = ()) -> Iterator[st
 
 def _targets(policy: Policy) -> Iterator[str]:
     routes = policy.routes
+    if policy.only:
+        yield f"Only          {brief(', '.join(sorted(policy.only)))}. Others get 404."
     for route in routes.rules:
         yield f"Forwarding    {brief(route.label)} -> {route.target}"
     if routes.default:

@@ -52,8 +52,7 @@ def test_long_list_of_checks_without_a_result_is_shortened() -> None:
 
 def test_summary_counts_the_existing_statuses() -> None:
     counts = "1 passed, 1 failed, 1 warning, 1 informational, 3 not observed."
-    shows = "  port-hook show 3f2a9c0b1d4e shows the request of the first finding."
-    assert plain(summary_line(REPORT)) == f"7 checks in 4.2 s: {counts}{shows}"
+    assert plain(summary_line(REPORT)) == f"7 checks in 4.2 s: {counts}"
     one = CheckReport((passed(BY_SLUG["valid"], "202"),), 0.51, 1)
     assert plain(summary_line(one, is_whole=False)) == "Interrupted after 1 check in 0.5 s: 1 passed."
     none = CheckReport((TWICE, TWICE), 0.51, 1)

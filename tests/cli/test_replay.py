@@ -593,7 +593,7 @@ def test_request_that_another_tool_saved_is_not_sent_or_signed_as_a_payload(run:
         name = payload_file(folder, run("export", "last", "--format", format_, env=ENV).out.encode())
         for command in ("replay", "export", "sign"):
             result = run(command, name, env=ENV)
-            assert (result.code, result.out) == (ExitCode.USAGE, ""), command
+            assert (result.code, result.out) == (ExitCode.STORE, ""), command
             assert f"error: payload.json is {words}, not a payload.\nhint: Save " in result.err
         assert run("sign", name, "--raw", env=ENV).code == 0
         assert f"error: stdin is {words}" in run("replay", "-", stdin=(folder / name).read_bytes(), env=ENV).err
