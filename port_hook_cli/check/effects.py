@@ -33,7 +33,7 @@ def effects(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCa
     With `run_id`, return only the calls about this run. If the handler repeats a call with another token or after a
     rate limit, only the repetition counts, because calls with the status 401 or 429 are left out.
     """
-    return [call for call in calls if _is_about(call, run_id) and _does_something(call)]
+    return [call for call in calls if run_id in {None, call.run_id} and _does_something(call)]
 
 
 def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
@@ -56,10 +56,6 @@ def work_of(calls: Iterable[SeenCall], run_id: str, *, with_failures: bool = Tru
         for call in done
         if with_failures or not {call.ends, call.result} & FAILED_ENDS
     )
-
-
-def _is_about(call: SeenCall, run_id: str | None) -> bool:
-    return run_id is None or call.run_id == run_id
 
 
 def _does_something(call: SeenCall) -> bool:

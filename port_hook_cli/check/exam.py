@@ -38,11 +38,6 @@ _UNLOCK = (
 _LEAST_LATE_S, _MOST_LATE_S = 1.0, 5.0
 
 
-def _is_always_told(slug: str, severity: CheckSeverity | None) -> bool:
-    """Return whether a finding is told although its check is not wanted: without a valid request, nothing is proved."""
-    return slug == "valid" and severity is None
-
-
 class PassedSoFar(NamedTuple):
     """A check that passed at `at`, a time of the event loop, but may still fail because of later calls to the sandbox.
 
@@ -195,7 +190,8 @@ class HandlerExam:
         part_of: str = "",
     ) -> None:
         """Settle a check that the handler did not pass, and save the requests that prove the finding."""
-        if slug in self.findings or not (slug in self.slugs or _is_always_told(slug, severity)):
+        # Without a valid request, nothing is proved, so that finding is told even if its check is not wanted.
+        if slug in self.findings or (slug not in self.slugs and not (slug == "valid" and severity is None)):
             return
         if slug in _NEEDS_A_RUNNING_HANDLER and any(probe.slug != slug for probe in self.stops):
             self.cannot_tell(_STOPPED, slug)

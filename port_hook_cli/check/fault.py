@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import Enum, StrEnum, auto
 from typing import Any, NamedTuple, TypeAlias
 
-from port_hook_cli.check.reactions import blames_authentication, blames_content, said, seems_rejected
+from port_hook_cli.check.reactions import NO_ROUTE, blames_authentication, blames_content, said, seems_rejected
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
@@ -46,7 +46,6 @@ Such a handler may be broken, so further requests are unlikely to help.
 
 _PLAIN = "plain"
 _REJECTIONS = frozenset({401, 403})
-_NO_ROUTE = frozenset({404, 405})
 _BAD_REQUEST, _UNPROCESSABLE, _RATE_LIMITED = 400, 422, 429
 _NOT_THE_SIGNATURE = {
     413: "Allow larger bodies, in the handler and in every proxy before it.",
@@ -239,7 +238,7 @@ class _Run:
         text = format_status(status)
         if valid.ok and not forged.ok:
             raise _Ended(FaultKind.NOTHING, f"The handler accepts a valid request: it responds with {text}.", "")
-        if status in _NO_ROUTE and status == forged.status:
+        if status in NO_ROUTE and status == forged.status:
             raise _Ended(
                 FaultKind.PATH,
                 f"The handler responds with {text} to a valid and to a forged request, so the path or the method is "

@@ -26,6 +26,8 @@ _AUTHENTICATION = re.compile(
 )
 _MAX_READ = 2_000
 _DIGITS = re.compile(rb"\d+")
+NO_ROUTE = frozenset({404, 405, 501})
+"""Statuses of a wrong path or method."""
 _TOO_MANY = 429
 _CLASSES = 100
 _MOST_LABELS = 3

@@ -5,12 +5,11 @@ from __future__ import annotations
 from port_hook_cli.check.exam import LONGER_WAIT, HandlerExam
 from port_hook_cli.check.forgeries import badly_signed
 from port_hook_cli.check.pace import LeftHandler
-from port_hook_cli.check.reactions import Probe, Reaction
+from port_hook_cli.check.reactions import NO_ROUTE, Probe, Reaction
 from port_hook_cli.check.rejected_request import NO_RESPONSE, has_worked_for, judge_failed_work, name_the_mistake
 from port_hook_cli.check.subject import extended
 from port_hook_cli.invocations.hints import is_refusal
 
-_NO_ROUTE = frozenset({404, 405, 501})
 _STRICT = "the handler rejects unknown fields, so unusual characters and numbers were not tried"
 _RESPOND = "Respond with 2xx to each valid request."
 
@@ -87,7 +86,7 @@ async def _uses_post(exam: HandlerExam, refused: Probe) -> bool:
     """Return whether the handler accepts the request with POST, but not with the method of the action."""
     prober = exam.prober
     own = exam.subject
-    if refused.delivery.status not in _NO_ROUTE or own.request.method == "POST":
+    if refused.delivery.status not in NO_ROUTE or own.request.method == "POST":
         return False
     prober.subject = own.with_method("POST")
     probe = await prober.accept("method", "a request with POST")

@@ -109,7 +109,8 @@ async def _run_action(stage: _Stage, invocation: Invocation, runtime: Runtime) -
 async def _change_request(stage: _Stage, invocation: Invocation, runtime: Runtime) -> bool:
     """Send the action's request with a changed body. Return whether the listener rejected the request."""
     _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
-    await _send(_tampered(invocation), stage.url)
+    tampered = replace(invocation, body=invocation.body.replace(b'"cpu":2', b'"cpu":64'))
+    await _send(tampered, stage.url)
     capture = await stage.next()
     _show(capture, runtime, payload=False)
     _say("", runtime)
@@ -200,10 +201,6 @@ def _run_id(invocation: Invocation) -> str:
     from port_hook_cli.invocations.payload import read_payload
 
     return read_payload(invocation.body, invocation.headers).run_id or ""
-
-
-def _tampered(invocation: Invocation) -> Invocation:
-    return replace(invocation, body=invocation.body.replace(b'"cpu":2', b'"cpu":64'))
 
 
 async def _send(invocation: Invocation, url: str) -> None:

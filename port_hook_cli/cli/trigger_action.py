@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import PortAction
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.trigger_options import TriggerCommand, TriggerOutput, refuse_given
+from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
 from port_hook_cli.cli.trigger_view import message_lines, published_lines, request_lines, response_lines
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
@@ -23,7 +23,6 @@ from port_hook_cli.text.secret import LONGEST_CUT, Masker, masked_errors
 from port_hook_cli.trigger.action import (
     Made,
     MadeMessage,
-    RunRequest,
     SignedMessage,
     Unmet,
     address,
@@ -109,8 +108,8 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
     signer = asked.signature.signer(asked.access)
     ready = address(made, target, signer, id=runtime.new_id(), now=runtime.now())
     if not sends:
-        _print_request(ready, asked.output, runtime)
-        return ExitCode.OK
+        record = invocation_record(ready) if asked.output.json else None
+        return print_request(ready.invocation, ready.url, made.masker, asked, record)
     asked.show(request_lines(ready))
     from port_hook_cli.http.client import HttpClient
 
@@ -154,25 +153,28 @@ def tell_unmet(unmet: Unmet, runtime: Runtime, *, as_json: bool) -> ExitCode:
     return ExitCode.NOT_TRIGGERED
 
 
-def _print_request(ready: RunRequest, output: TriggerOutput, runtime: Runtime) -> None:
-    """Print a request instead of sending it: as HTTP, as a record, or as a shell command."""
+def print_request(
+    request: Invocation, to: str, masker: Masker, asked: TriggerCommand, record: Mapping[str, Any] | None
+) -> ExitCode:
+    """Print a request instead of sending it: as its `record`, if there is one, in a format of `export`, or as HTTP."""
+    from port_hook_cli.invocations.masking import masked_request
     from port_hook_cli.invocations.targets import masked_url, sendable_url
 
-    shown, url = ready.shown, masked_url(ready.url, ready.made.masker.text)
-    if (shown.headers, shown.body, url) != (ready.invocation.headers, ready.invocation.body, ready.url):
+    runtime, shown, url = asked.runtime, masked_request(request, masker), masked_url(to, masker.text)
+    if (shown.headers, shown.body, url) != (request.headers, request.body, to):
         print("note: secrets are masked, so this is not exactly what would be sent", file=runtime.stderr)
-    if output.json:
-        emit(invocation_record(ready), runtime.stdout)
-        return
-    if output.output is not None:
+    if record is not None:
+        emit(record, runtime.stdout)
+    elif asked.output.output is not None:
         from port_hook_cli.captures.exports.formats import write_request
 
-        write_content(write_request(output.output, shown, sendable_url(url)), runtime.stdout)
-        return
-    from port_hook_cli.invocations.view import request_text
+        write_content(write_request(asked.output.output, shown, sendable_url(url)), runtime.stdout)
+    else:
+        from port_hook_cli.invocations.view import request_text
 
-    content = request_text(shown, sendable_url(url))
-    write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
+        content = request_text(shown, sendable_url(url))
+        write_content(content, runtime.stdout, environ=runtime.environ, end="\n")
+    return ExitCode.OK
 
 
 def _exit_code(delivery: Delivery) -> ExitCode:

@@ -52,7 +52,7 @@ _FATES = {
 
 def request_lines(ready: RunRequest) -> Iterator[Text]:
     """Yield the lines of a request in the listener's format, with secrets masked."""
-    made, content = ready.made, ready.shown.body
+    made, content = ready.made, ready.made.masker.content(ready.invocation.body)
     payload = payload_of(made.request, content)
     what = what_it_is(payload) if payload.action or payload.event else made.action.identifier
     url = brief(made.masker.text(ready.url), MOST_OF_A_URL)

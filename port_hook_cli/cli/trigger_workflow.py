@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
@@ -16,6 +19,7 @@ from port_hook_cli.cli.trigger_view import (
     step_lines,
 )
 from port_hook_cli.errors import UsageError
+from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import emit, tell
 from port_hook_cli.terminal.prompts import ask_in_loop, can_ask
@@ -35,8 +39,6 @@ from port_hook_cli.workflows.shown_run import show_node_run, show_run
 from port_hook_cli.workflows.walk import Step
 from port_hook_cli.workflows.workflow import Node, NodeType
 
-_TO_PRINT = "Send it to `port-hook listen --respond 200` with --to 8787, then run `port-hook export last`."
-
 
 async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitCode:
     """Run `trigger` for a workflow.
@@ -44,15 +46,16 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
     The exit code is 1 if the run fails, or has not ended within --wait. Raises UsageError, RenderError and
     SettingsError.
     """
-    for_actions = {"--dry-run": asked.output.dry_run, "--format": asked.output.output}
-    kind = "a workflow" if found.node is None else "a workflow node"
-    refuse_given(for_actions, f"is for actions, and {asked.action} is {kind}.", _TO_PRINT)
+    node = found.workflow.nodes.get(found.node or "")
+    if node is None or node.type != NodeType.WEBHOOK or asked.port.via_port or asked.target.brokers:
+        for_one = {"--dry-run": asked.output.dry_run, "--format": asked.output.output}
+        refuse_given(for_one, "prints the request of an action or of one WEBHOOK node.", "Choose WORKFLOW#NODE.")
     if asked.port.via_port:
         found = await find_in_port(found, asked.access)
     elif found.is_in_port:
         asked.say(found.remark)
-    if (node := asked.run.from_) is not None:
-        return await _retry(found, node, asked)
+    if (first := asked.run.from_) is not None:
+        return await _retry(found, first, asked)
     given = await asked.run.find_outputs(found.workflow, found.node, asked.access, asked.runtime, asked.say)
     if asked.run.wants_last and found.node is not None and given.run is not None:
         reject_missing_outputs(found.workflow, [found.node], given.outputs, origin=f"The run {given.run.id}")
@@ -99,27 +102,31 @@ async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
     from port_hook_cli.http.client import HttpClient
 
     show = _Shower(start.masker, asked)
+    printing = None if asked.output.sends else _Printing(start.masker, asked)
     with invoking(lambda: asked.access.secret, strict=asked.run.strict) as invoker:
         async with HttpClient(timeout_s=asked.target.timeout_s) as client:
             outside = Outside(
                 runtime=asked.runtime,
                 access=asked.access,
-                recipient=client,
+                recipient=printing or client,
                 signer=asked.signature.signer(asked.access),
-                target=asked.targets(),
+                target=replace(asked.targets(), is_lenient=printing is not None),
                 responses=asked.run.responses,
                 ask=_asker(asked.runtime) if can_ask(asked.runtime) else None,
                 brokers=asked.target.brokers,
                 wait_s=asked.port.wait_s,
                 timeout_s=asked.target.timeout_s,
-                asks_sandbox=True,
+                asks_sandbox=printing is None,
             )
             try:
-                run = await walk_workflow(start, outside, invoker, show.event, strict=asked.run.strict)
+                event = printing.event if printing else show.event
+                run = await walk_workflow(start, outside, invoker, event, strict=asked.run.strict)
             except NotTriggered as problem:
                 from port_hook_cli.cli.trigger_action import tell_unmet
 
                 return tell_unmet(problem.unmet, asked.runtime, as_json=asked.output.json)
+    if printing is not None:
+        return ExitCode.OK
     show.end(run)
     return _exit_code(run, asked.port.wait_s, asked.runtime)
 
@@ -132,6 +139,29 @@ def _asker(runtime: Runtime) -> Callable[[Node], Awaitable[str]]:
         return await ask_in_loop(f"{brief(node.name)}: which outlet ({brief(names)})?", runtime)
 
     return ask
+
+
+class _Printing:
+    """Prints the request of a node instead of sending it."""
+
+    _record: Mapping[str, Any] | None = None
+
+    def __init__(self, masker: Masker, asked: TriggerCommand) -> None:
+        self._masker, self._asked = masker, asked
+
+    def event(self, event: WorkflowEvent) -> None:
+        """Print a remark, and keep the record of the node."""
+        if isinstance(event, Remark):
+            self._asked.say(event)
+        elif isinstance(event, Step) and event.is_begun and self._asked.output.json:
+            self._record = step_record(event, self._masker)
+
+    async def send(self, request: Invocation, url: str) -> Delivery:
+        """Print `request`. The walk goes on as if the handler had accepted it."""
+        from port_hook_cli.cli.trigger_action import print_request
+
+        print_request(request, url, self._masker, self._asked, self._record)
+        return Delivery(url=url, status=HTTPStatus.OK)
 
 
 class _Shower:

@@ -96,7 +96,9 @@ class HttpClient:
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
             self._deadlines.add(connection, deadline)
             await connection.send(content, parser)
-            self._put_back(endpoint.origin, connection, can_reuse=parser.can_reuse and not _has_failed(parser))
+            # Uvicorn closes a connection after a failure, without a `connection: close` header.
+            can_reuse = parser.can_reuse and parser.status < _SERVER_ERROR
+            self._put_back(endpoint.origin, connection, can_reuse=can_reuse)
             return _delivery(url, connection, parser, body)
         except EXPECTED as error:
             return self._failed(url, error, began if connection is None else connection.sent_at)
@@ -226,11 +228,6 @@ def _delivery(url: str, connection: Connection, parser: ResponseParser, body: Wh
         headers=parser.headers,
         body=body.content(parser.headers),
     )
-
-
-def _has_failed(parser: ResponseParser) -> bool:
-    """Return whether the server failed. Uvicorn then closes the connection without a `connection: close` header."""
-    return parser.status >= _SERVER_ERROR
 
 
 def _parts(content: bytes, count: int) -> list[bytes]:

@@ -69,7 +69,7 @@ def row_record(listed: Listed) -> dict[str, Any]:
         "method": invocation.method[:MAX_FIELD],
         "target": cut(invocation.target),
         "kind": str(payload.kind),
-        "name": cut(_name(payload)),
+        "name": cut(payload.name),
         "run_id": cut(payload.run_id),
         "user": cut(payload.user),
         "entity": cut(payload.entity),
@@ -294,10 +294,6 @@ def _beginning(text: str) -> str:
 def _simulated(simulated: Simulated) -> dict[str, Any]:
     fields = {**SIMULATED.dump(simulated), "failure": cut(simulated.failure), "manual": simulated.manual}
     return {**fields, "text": simulated_text(simulated)}
-
-
-def _name(payload: Payload) -> str | None:
-    return payload.name
 
 
 def _handler(delivery: Delivery) -> dict[str, Any]:

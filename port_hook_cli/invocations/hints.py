@@ -87,6 +87,7 @@ _HINTS: Mapping[str | int, tuple[str, ...]] = {
     415: ("The handler expects a different content-type.",),
     422: ("The handler read the body and rejected its content. Its response may say which field.",),
     429: ("The handler limits the rate of requests. Try again later.",),
+    501: ("The handler has no code for this method, such as `do_POST` in Python's http.server.",),
     "3xx": (_REDIRECTED,),
     "5xx": ("The handler failed. Check its log.",),
 }

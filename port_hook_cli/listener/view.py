@@ -11,7 +11,7 @@ from typing import Any
 
 from port_hook_cli.captures.view.capture import clock_time
 from port_hook_cli.captures.view.parts import what_it_is
-from port_hook_cli.invocations.models import Capture, Invocation
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.responses import OK
@@ -74,7 +74,9 @@ def waiting_line(
     """
     arrow, dots = ("->", "...") if is_ascii else WAITING_SIGNS
     invocation = capture.invocation
-    place = f"kafka {brief(invocation.origin.name, 60)}" if invocation.origin else _request_line(invocation)
+    place = f"{brief(invocation.method, 20)} {brief(invocation.target, 60)}"
+    if invocation.origin:
+        place = f"kafka {brief(invocation.origin.name, 60)}"
     head = f"{clock_time(invocation.received_at)}  {arrow} {brief(what_it_is(capture.payload), 60)}  {place}"
     end = f" {dots} {reason}" + (f" ({others} more in flight)" if others else "")
     if is_ascii:
@@ -90,10 +92,6 @@ def not_wanted_line(capture: Capture) -> str:
     response = "" if capture.is_message else "-> 404, "
     reason = "not for --only" if capture.payload.name else "not for --only: its body has no action or node"
     return f"{clock}  {name}  {capture.verdict.status}  {response}{reason}"
-
-
-def _request_line(invocation: Invocation) -> str:
-    return f"{brief(invocation.method, 20)} {brief(invocation.target, 60)}"
 
 
 def held_line(capture: Capture, count: int, release: str = PRESS_P) -> str:

@@ -89,7 +89,11 @@ def timestamp_variants(timestamps: Sequence[str], seen: float | None = None) -> 
     first = timestamps[0]
     found = [
         Variant(first),
-        *(Variant(other, (causes.HEADER_AMBIGUOUS,)) for other in timestamps[1:] if _is_short(other)),
+        *(
+            Variant(other, (causes.HEADER_AMBIGUOUS,))
+            for other in timestamps[1:]
+            if len(other) <= MAX_TIMESTAMP_CHARACTERS
+        ),
     ]
     if first.isascii() and first.isdigit():
         found += [Variant(text, (causes.TIMESTAMP_UNIT,)) for text in (f"{first}000", first[:-3]) if text]
@@ -105,10 +109,6 @@ def millisecond_variants(timestamp: str) -> Iterator[Variant]:
     """
     if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _MAX_DIGITS_OF_SECONDS:
         yield from (Variant(f"{timestamp}{ms:03}", (causes.TIMESTAMP_UNIT,)) for ms in range(1, 1000))
-
-
-def _is_short(timestamp: str) -> bool:
-    return len(timestamp) <= MAX_TIMESTAMP_CHARACTERS
 
 
 def _trim(secret: str) -> str:

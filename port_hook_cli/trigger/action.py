@@ -17,7 +17,6 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.handlers import handler_here
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.masking import masked_request
 from port_hook_cli.invocations.models import Delivery, Invocation, Payload, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.targets import is_on_this_machine, path_and_query, sendable_url, target_url
@@ -147,11 +146,6 @@ class RunRequest:
     made: Made
     invocation: Invocation
     url: str
-
-    @property
-    def shown(self) -> Invocation:
-        """The request with its secrets masked."""
-        return masked_request(self.invocation, self.made.masker)
 
     def fate(self, delivery: Delivery) -> RunFate:
         """Return what the response, or the lack of a response, does to the run in Port."""

@@ -277,14 +277,14 @@ async def test_unknown_run_in_port_lists_its_captures(tmp_path: Path, open_page:
         for run, name in (("wfr_mine", "check"), ("wfr_other", "check"), ("wfr_mine", "ship")):
             desk.post(of_run(run, name), secret=sandbox.client_secret)
         page = await open_page(desk)
-        await page.locator(".row", has_text="flow/ship").click()
+        await page.locator(".row", has_text="flow#ship").click()
         await page.keyboard.press("5")
         await expect(page.get_by_text("Port doesn't know this run. trigger may have run it")).to_be_visible()
         captures = page.locator(".run-captures li")
-        await expect(captures).to_have_text([re.compile("flow/check"), re.compile("flow/ship")])
-        await expect(captures.get_by_role("button", name="flow/ship")).to_have_attribute("aria-current", "true")
-        await captures.get_by_role("button", name="flow/check").click()
-        await expect(captures.get_by_role("button", name="flow/check")).to_have_attribute("aria-current", "true")
+        await expect(captures).to_have_text([re.compile("flow#check"), re.compile("flow#ship")])
+        await expect(captures.get_by_role("button", name="flow#ship")).to_have_attribute("aria-current", "true")
+        await captures.get_by_role("button", name="flow#check").click()
+        await expect(captures.get_by_role("button", name="flow#check")).to_have_attribute("aria-current", "true")
         await page.goto("about:blank")
 
 

@@ -411,6 +411,7 @@ async def test_response_ends_the_search_when_it_is_not_about_the_signature() -> 
         (200, FaultKind.UNVERIFIED, "it also accepts another secret"),
         (404, FaultKind.PATH, "responds with 404 Not Found to a valid and to a forged request"),
         (405, FaultKind.PATH, "the path or the method is probably wrong"),
+        (501, FaultKind.PATH, "the path or the method is probably wrong"),
         (308, FaultKind.PATH, "redirects with 308"),
         (429, FaultKind.REQUEST, "429 Too Many Requests"),
     ):

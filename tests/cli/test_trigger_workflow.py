@@ -227,12 +227,28 @@ def test_workflow_output_masks_secrets(run: Run, receiver: NodeHandler, folder: 
         assert receiver.paths[-1] == "/a-very-secret-value"
 
 
-def test_trigger_rejects_action_options_for_a_workflow(run: Run, receiver: NodeHandler) -> None:
-    for option in (["--dry-run"], ["--format", "curl"]):
-        result = run("trigger", DEPLOY, "--to", receiver.url, *INPUTS, *option, env={**ENV, "PORT_CLIENT_ID": "id"})
-        assert result.code == ExitCode.USAGE
-        assert f"{option[0]} is for actions" in result.err
-        assert receiver.requests == []
+def test_trigger_prints_the_request_of_a_webhook_node_instead_of_sending_it(
+    run: Run, receiver: NodeHandler, folder: Path
+) -> None:
+    (folder / "secrets.json").write_text('{"HOOK": "a-very-secret-value"}', "utf-8")
+    leaky = a_webhook("a", "http://127.0.0.1:1/{{ .secrets.HOOK }}", body={"é": 1})
+    leaky["onFailure"] = {"type": "TERMINATE"}
+    wait = {"identifier": "w", "config": {"type": "CONDITION", "outlets": []}}
+    file = save(folder, a_sequence(leaky, wait))
+    words = ("trigger", f"{file}#a", "--to", receiver.url, "--with", "secrets=secrets.json")
+    for option, beginning in (
+        ("--dry-run", "POST /*** HTTP/1.1\r\nHost: 127.0.0.1"),
+        ("--format=curl", "printf '%s' '{"),
+        ("--json", '{"schema":"port-hook/trigger/'),
+    ):
+        result = run(*words, "--dry-run", option, env=ENV)
+        assert (result.code, result.out[: len(beginning)]) == (0, beginning), result.out + result.err
+        assert "secrets are masked" in result.err
+        assert option != "--json" or json.loads(result.out)["request"]["url"].endswith("/***")
+    for name, typed in ((file, ["--dry-run"]), (f"{file}#w", ["--format", "curl"])):
+        result = run("trigger", name, "--to", receiver.url, *typed, env={**ENV, "PORT_CLIENT_ID": "id"})
+        assert (result.code, f"{typed[0]} prints the request of an action or" in result.err) == (ExitCode.USAGE, True)
+    assert receiver.requests == []
 
 
 def test_note_shows_expressions_with_possible_differences_in_port(

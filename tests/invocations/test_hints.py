@@ -26,7 +26,8 @@ def test_error_status_has_a_hint() -> None:
     for status, words in [
         (302, "final URL"), (307, "trailing slash"), (400, "finds its mistake"), (401, "port-hook check"),
         (403, "port-hook check"), (404, "no route for this path"), (405, "not for this method"), (413, "size limit"),
-        (415, "content-type"), (422, "which field"), (429, "limits the rate"), (500, "its log"), (599, "its log"),
+        (415, "content-type"), (422, "which field"), (429, "limits the rate"), (500, "its log"), (501, "do_POST"),
+        (599, "its log"),
     ]:  # fmt: skip
         for options in SENDERS:
             assert words in " ".join(delivery_hints(Delivery(url=URL, status=status), options))

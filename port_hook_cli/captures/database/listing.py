@@ -97,6 +97,11 @@ def _read(row: Sequence[Any]) -> ListedCapture:
     fields = _telling_headers(read_text(headers, "headers"))
     delivered = _DELIVERY.maybe(parsed(delivery, "delivery"), "delivery", headers=_NO_HEADERS)
     responded = None if response is None else _response_status(response)
+    payload = (
+        read_payload(read_bytes(body, "body"), fields)
+        if body_size is None
+        else Payload(run_id=maybe_text(run_id, "run_id"), problem=NOT_WHOLE)
+    )
     return ListedCapture(
         read_text(capture_id, "id"),
         read_moment(received_at, "received_at_s"),
@@ -105,9 +110,7 @@ def _read(row: Sequence[Any]) -> ListedCapture:
         kafka is not None,
         fields is not _NO_HEADERS and is_probe(fields),
         body_size is not None,
-        (read_payload(read_bytes(body, "body"), fields) if body_size is None else _incomplete(run_id)).called(
-            maybe_text(action, "action")
-        ),
+        payload.called(maybe_text(action, "action")),
         responded,
         None if delivered is None else delivered.outcome,
         SIMULATED.maybe(parsed(simulated, "simulated"), "simulated"),
@@ -126,7 +129,3 @@ def _telling_headers(written: str) -> Headers:
     found = parsed(written, "headers")
     is_telling = PROBE_AGENT in written or "run_id" in written.lower()
     return read_headers(found, "headers") if is_telling else _NO_HEADERS
-
-
-def _incomplete(run_id: Any) -> Payload:
-    return Payload(run_id=maybe_text(run_id, "run_id"), problem=NOT_WHOLE)

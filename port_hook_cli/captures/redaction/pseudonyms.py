@@ -140,7 +140,7 @@ class Pseudonyms:
             new = _other_digits(literal, self._number("number"))
             first = first or new
             # If most digits are not the shortest form of a double, a double with all of its digits is the better guess.
-            for guess in (new, _shortest(new)) if is_checked else (new,):
+            for guess in (new, format_double(float(new))) if is_checked else (new,):
                 if guess not in self._used and guess != literal and (not is_checked or _traits(guess) == wanted):
                     self._used.add(guess)
                     return guess
@@ -240,10 +240,6 @@ def _other_digits(literal: str, seed: int) -> str:
         exponent = "9" * len(exponent)
     text = "".join(new)
     return f"{sign}{text[: len(whole)]}{point}{text[len(whole) :]}{mark}{exponent}"
-
-
-def _shortest(literal: str) -> str:
-    return format_double(float(literal))
 
 
 def _traits(literal: str) -> tuple[object, ...]:

@@ -69,14 +69,10 @@ def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
     age = (
         ""
         if verdict.age_s is None
-        else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it {event}"
+        else f", signed {format_duration(abs(verdict.age_s))} {'before' if verdict.age_s >= 0 else 'after'} it {event}"
     )
     yield labeled("verdict", f"{verdict.status}{signed_form}{age}", "bold")
     yield from cause_lines(verdict)
-
-
-def _side(age_s: float) -> str:
-    return "before" if age_s >= 0 else "after"
 
 
 def _fields(payload: Payload) -> Iterator[Styled]:
