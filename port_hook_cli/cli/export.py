@@ -100,7 +100,8 @@ def export(
     if len(names) > 1 and not row.takes_many:
         raise UsageError(f"The format {format_} takes one capture.", hint="Run the command once for each.")
     target = None if to is None else read_target(to, "--to")
-    access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=_needs(names))
+    wanted = ALL_NEEDS if any(map(is_run_id, names)) else ONLY_THE_SECRET
+    access = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=wanted)
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), takes_target=True)) as finder:
         rule = HandlerRule(project=project_handler(ctx), last=finder.last_target, guesses=True)
         found = asyncio.run(_find_all(names, finder, access))
@@ -117,10 +118,6 @@ def export(
         needs = f"Your tests need port-hook in their environment. Install it there: {command_for_tests()}"
         tell(f"note: {needs}", runtime)
     return code
-
-
-def _needs(names: Sequence[str]) -> tuple[str, ...]:
-    return ALL_NEEDS if any(map(is_run_id, names)) else ONLY_THE_SECRET
 
 
 async def _find_all(names: Sequence[str], finder: Finder, access: PortAccess) -> list[FoundRequest]:

@@ -35,7 +35,7 @@ def redact_all(
     for one in captures:
         original = _received(one.capture, runtime)
         wanted = _verdict(original, settings, runtime)
-        result = redact(original, wanted, pseudonyms, new_secret=_throwaway_secret)
+        result = redact(original, wanted, pseudonyms, new_secret=lambda: f"throwaway-{secrets.token_hex(24)}")
         capture = result.capture
         if not result.is_same:
             code = ExitCode.FAILED
@@ -79,7 +79,3 @@ def _verdict(capture: Capture, settings: Settings, runtime: Runtime) -> Verdict:
 
 def _described(verdict: Verdict) -> str:
     return f"{verdict.status} ({brief(', '.join(verdict.slugs))})" if verdict.slugs else str(verdict.status)
-
-
-def _throwaway_secret() -> str:
-    return f"throwaway-{secrets.token_hex(24)}"
