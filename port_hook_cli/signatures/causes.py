@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, ORGANIZATION_SIGNS
+from port_hook_cli.errors import CREDENTIALS_IN_PORT
 from port_hook_cli.invocations.models import Cause, Verdict
 
 CAUSES: Mapping[str, str] = MappingProxyType(
@@ -80,8 +80,8 @@ SECRET_OR_BODY = Cause(
     "secret-or-body",
     "The signature does not match this body in any known encoding. It was made with another secret, or the body or "
     "timestamp changed in transit.",
-    f"Check that the client secret belongs to the organization that sent this ({CREDENTIALS_IN_PORT}). "
-    f"{ORGANIZATION_SIGNS} If the secret is correct, look for a proxy or middleware that rewrites the body.",
+    f"Use the secret of the sending organization ({CREDENTIALS_IN_PORT}), not a service account's. Otherwise, a proxy "
+    "may rewrite the body.",
 )
 _ABOUT_SECRETS = frozenset({WRONG_SECRET.slug, SECRET_OR_BODY.slug})
 _OF_OTHERS = frozenset({WRONG_SECRET.slug, BODY_CHANGED.slug, "timestamp-differs"})
@@ -219,10 +219,9 @@ TIMESTAMP_MISSING = Cause(
 )
 SIGNATURE_MISSING = Cause(
     "signature-missing",
-    "The x-port-signature header is missing or empty.",
-    "If Port sent this for an action, look for a proxy that removes the header. Port does not document whether it "
-    "signs the requests of workflow nodes. `listen --verify warn` forwards unsigned requests. To sign a request "
-    "of your own, use `port-hook sign`.",
+    "The x-port-signature header is missing or empty. Port does not document whether it signs the requests of nodes.",
+    "Sign your own request with `port-hook sign`, look for a proxy that removes the header, or accept it with `listen "
+    "--verify warn`.",
 )
 NOT_A_SIGNATURE = Cause(
     "not-a-signature",

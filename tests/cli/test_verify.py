@@ -221,7 +221,7 @@ def test_verify_does_not_blame_the_body_when_the_earlier_request_had_another_sec
     keep(folder, Capture(invocation=again, verdict=Verdict(status=Status.INVALID), payload=Payload()))
     result = run("verify", "last", "--json", env={**ENV, "PORT_CLIENT_SECRET": "another-secret"})
     assert result.records[0]["causes"] == ["secret-or-body"]
-    assert "Only the organization's client secret signs." in result.records[0]["hint"]
+    assert "not a service account's" in result.records[0]["hint"]
 
 
 def test_verify_explains_a_capture_even_if_an_earlier_capture_is_damaged(run: Run, folder: Path) -> None:
