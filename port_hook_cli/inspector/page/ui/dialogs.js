@@ -10,6 +10,8 @@ import { oneLine } from "./format.js";
 export function Dialog({ title, onClose, children }) {
   const ref = useRef(/** @type {any} */ (null));
   const isTyped = useRef(false);
+  // The browser sends the event of a removed dialog late: by then, the user may have opened the dialog again.
+  const onClosed = () => ref.current && onClose();
   useEffect(() => {
     const dialog = ref.current;
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
@@ -25,7 +27,7 @@ export function Dialog({ title, onClose, children }) {
     ref=${ref}
     tabindex="-1"
     aria-label=${title}
-    onClose=${onClose}
+    onClose=${onClosed}
     onInput=${(event) => { isTyped.current ||= event.target.role !== "switch"; }}
     onPointerDown=${(event) => event.target === ref.current && !isTyped.current && onClose()}
   >
