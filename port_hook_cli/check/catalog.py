@@ -78,10 +78,7 @@ _EXIT = "Exit at startup if PORT_CLIENT_SECRET is not set or is empty."
 _ANYONE = "Anyone who knows the URL can start the work."
 _LOST = "The handler never starts the work of the run."
 _TWICE = "Port's execution agent delivers at least once, and a retry or a user can deliver a run again."
-_ONCE = (
-    "Before you start the work, save the run ID in a database that all workers share. If it is already there, respond "
-    "with 2xx and do nothing."
-)
+_ONCE = "Before the work, save the run ID in a database that all workers share. If it is there, respond with 2xx only."
 _IN_PROGRESS = "The run stays IN_PROGRESS in Port, so whoever started it never learns the result."
 _CRASH = "One broken request must not affect the requests after it."
 _TEMPLATE = "A mistake in the action's body template can produce such a body."
@@ -174,8 +171,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="requests signed with `undefined`, `None`, `null` and `<CLIENT_SECRET>`",
         expected=REJECTED,
         why="Anyone can guess these placeholders for a missing secret.",
-        fix="Compute the signature with the client secret only. Exit at startup if PORT_CLIENT_SECRET is not set, and "
-        "do not convert a missing value to a string.",
+        fix="Exit at startup if PORT_CLIENT_SECRET is not set, and do not convert a missing value to a string.",
         starts=4,
     ),
     HandlerCheck(
@@ -288,8 +284,8 @@ CHECKS: tuple[HandlerCheck, ...] = (
         "levels deep, then a valid request",
         expected="4xx for each malformed request, and the valid request is accepted",
         why=_CRASH,
-        fix="Check that both headers exist and that the signature begins with `v1,` before you use them. Verify the "
-        "signature before you parse the body. Catch every error, including in async code.",
+        fix="Check that both headers exist and have the right form. Verify before you parse the body. Catch every "
+        "error, including in async code.",
         starts=5,
     ),
     HandlerCheck(

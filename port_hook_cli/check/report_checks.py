@@ -25,7 +25,6 @@ NO_END = "the handler did not report the result of a valid run"
 _MOST_QUIET_S = 10.0
 _MOST_QUEUED = 6
 _NO_REPORT = "no report reached the sandbox, so in Port the run would stay IN_PROGRESS"
-_LONGER_WORK = "If the work takes longer, pass a longer --within."
 _CONFIGURE = "Read the address of Port's API from PORT_API_URL."
 _NO_SYNC_CALL = "the handler did not call the sandbox, and a synchronous handler need not"
 _LEAST_QUIET_S = 0.2
@@ -90,7 +89,7 @@ async def _warn_about_no_call(exam: HandlerExam) -> None:
         [exam.baseline] if exam.baseline is not None else [],
         severity=CheckSeverity.WARNING,
         failure="may not report the result of the run",
-        fix=f"{_CONFIGURE} If the handler does, report the result of each run. {_LONGER_WORK}",
+        fix=f"{_CONFIGURE} Report the result of each run. If the work takes longer, pass a longer --within.",
     )
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from port_hook_cli.trigger.run_data import RunData
 
 
+_HERE = "Add `--yes`, or the command that starts your handler: `-- COMMAND`."
 _ELSEWHERE = "Pass a handler on this machine with --to."
 _EXIT_CODES = {
     CheckOutcome.PASSED: ExitCode.OK,
@@ -153,10 +154,10 @@ async def _begin(begins: CheckBegins, *, screen: CheckScreen, runtime: Runtime, 
     """
     is_here = is_on_this_machine(begins.subject.url)
     if asks and not begins.starts_handler and (not is_here or can_ask(runtime)):
-        work = f"Each of about {begins.valid_requests} valid requests may start real work."
+        work = f"About {begins.valid_requests} valid requests may start real work."
         question = f"{work} Check {printable(begins.url)}?"
         if not await confirm_in_loop(question, runtime, default=False):
-            hint = "Add the command that starts your handler: `-- COMMAND`." if is_here else _ELSEWHERE
+            hint = _HERE if is_here else _ELSEWHERE
             raise UsageError("Nothing was sent.", hint=hint)
     screen.begin(begins)
 

@@ -247,7 +247,8 @@ def _capture_record(capture: Capture | None) -> dict[str, Any] | None:
 def _cells(run: PortRun, today: date, captured: bool) -> Sequence[str]:
     node = next((f"#{each.name}" for each in run.open_node_runs if each.name), "")
     started = "-" if run.started_s is None else _short_time(run.started_s, today)
-    cells = (started, run.id, run.state, f"{run.name or '(no action)'}{node}", "yes" if captured else "no")
+    seen = "yes" if captured else _not_captured(run)
+    cells = (started, run.id, run.state, f"{run.name or '(no action)'}{node}", seen)
     return [brief(cell, max(_MOST_OF_A_CELL, len(run.id))) for cell in cells]
 
 
@@ -262,11 +263,15 @@ def _node_lines(run: PortRun, captures: Mapping[str, Capture], now: float) -> It
 
 def _capture_text(run: PortRun, capture: Capture | None) -> str:
     if capture is None:
-        return "unknown" if run.has_anonymous_request else "no"
+        return _not_captured(run)
     delivery, response = capture.delivery, capture.response
     handler = f", handler {brief(delivery.outcome, 20)}" if delivery else ""
     own = f", response {response.status}" if response and not delivery else ""
     return f"{brief(capture.invocation.id)}, signature {capture.verdict.status}{handler}{own}"
+
+
+def _not_captured(run: PortRun) -> str:
+    return "unknown" if run.has_anonymous_request else "no"
 
 
 def _time(text: str, now: float) -> str:

@@ -551,7 +551,7 @@ def test_running_handler_is_checked_on_a_terminal_only_after_a_question(
         code, shown = asked(runtime, words, answer)
     question = f"valid requests may start real work. Check http://127.0.0.1:{other.port}/? [y/N] "
     assert bool(other.requests) is not bool(answer)
-    assert (question in shown, "Nothing was sent." in shown) == (bool(answer), bool(answer))
+    assert (question in shown, "Nothing was sent." in shown, "Add `--yes`, or" in shown) == (bool(answer),) * 3
     assert code == (ExitCode.USAGE if answer else ExitCode.FAILED), shown
 
 

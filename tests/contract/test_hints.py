@@ -1,4 +1,4 @@
-"""A hint fits one glance, and makes sense to users who installed only the package."""
+"""Hints and fixes fit one glance, and make sense to users who installed only the package."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_WORDS = 25
 _FILE_OF_THE_REPOSITORY = re.compile(r"(?<![\w./])(docs|examples|tests)/|\.md\b")
 
 
-def test_hints_are_short_and_do_not_mention_files_of_the_repository() -> None:
+def test_hints_and_fixes_are_short_and_do_not_mention_files_of_the_repository() -> None:
     found = [f"{place}: {len(hint.split())} words: {hint}" for place, hint in hints() if is_bad(hint)]
     assert not found, "\n".join(["", *found])
 
@@ -26,7 +26,7 @@ def is_bad(hint: str) -> bool:
 
 
 def hints() -> Iterator[tuple[str, str]]:
-    """Yield each literal hint and its place. `…` stands for each computed part."""
+    """Yield each literal hint and fix, with its place. `…` stands for each computed part."""
     count = 0
     for source in sources():
         tree = ast.parse(source.code)
@@ -36,7 +36,7 @@ def hints() -> Iterator[tuple[str, str]]:
             if text.value.startswith("hint: "):
                 yield f"{source.path.relative_to(PACKAGE)}:{text.first}", text.value.removeprefix("hint: ")
         for node in ast.walk(tree):
-            if isinstance(node, ast.keyword) and node.arg == "hint":
+            if isinstance(node, ast.keyword) and node.arg in ("hint", "fix"):
                 for hint in values(node.value, constants):
                     count += 1
                     yield f"{source.path.relative_to(PACKAGE)}:{node.value.lineno}", hint

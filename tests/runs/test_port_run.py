@@ -89,4 +89,6 @@ def test_table_of_runs_fits_and_never_shortens_an_id() -> None:
     lines = [line.plain for line in runs_table(runs[:1], {RUN_ID}, now=0.0, width=80)]
     assert max(map(len, lines)) <= 80
     assert lines[1].endswith("yes")
+    in_list = runs_table([a_run(payload={"body": "no run ID"}), a_run()], (), now=0.0, width=80)
+    assert [line.plain.split()[-1] for line in in_list] == ["captured", "unknown", "no"]
     assert "r_" + "x" * 90 in "".join(line.plain for line in runs_table(runs, (), now=0.0, width=80))
