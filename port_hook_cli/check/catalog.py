@@ -78,7 +78,7 @@ _EXIT = "Exit at startup if PORT_CLIENT_SECRET is not set or is empty."
 _ANYONE = "Anyone who knows the URL can start the work."
 _LOST = "The handler never starts the work of the run."
 _TWICE = "Port's execution agent delivers at least once, and a retry or a user can deliver a run again."
-_ONCE = "Before the work, save the run ID in a database that all workers share. If it is there, respond with 2xx only."
+_ONCE = "Save the run ID before the work, in a database that all workers share. If it is there, only respond with 2xx."
 _IN_PROGRESS = "The run stays IN_PROGRESS in Port, so whoever started it never learns the result."
 _CRASH = "One broken request must not affect the requests after it."
 _TEMPLATE = "A mistake in the action's body template can produce such a body."
@@ -284,8 +284,8 @@ CHECKS: tuple[HandlerCheck, ...] = (
         "levels deep, then a valid request",
         expected="4xx for each malformed request, and the valid request is accepted",
         why=_CRASH,
-        fix="Check that both headers exist and have the right form. Verify before you parse the body. Catch every "
-        "error, including in async code.",
+        fix="Verify before you parse the body. Check that both headers exist and are well-formed. Catch every error, "
+        "including in async code.",
         starts=5,
     ),
     HandlerCheck(

@@ -88,7 +88,7 @@ class ListenTarget:
         short_option(
             "--only",
             metavar="NAME",
-            help="Only this action or WORKFLOW#NODE; others get 404 (repeatable).",
+            help="Accept only this action or WORKFLOW#NODE. Others get 404 (repeatable).",
             completes="names",
         ),
     ] = None

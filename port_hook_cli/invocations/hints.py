@@ -53,11 +53,11 @@ _MESSAGE = (
 )
 _REDIRECTED = "Set {target} to the final URL: Port does not follow redirects."
 REJECTED_BY_LISTEN = "`port-hook listen` rejected {request}, so the handler did not get it."
-USE_THE_HANDLERS_PORT = "Its terminal says why. To skip it, set {target} to the handler's own port."
+USE_THE_HANDLERS_PORT = "Its terminal says why. To bypass it, set {target} to the handler's own port."
 _REJECTED = "rejected-by-listen"
 _LISTENERS: Mapping[tuple[int | None, str], str] = {
-    (404, "not-wanted"): "`port-hook listen --only` rejected this request. If its body has no action or node, leave out"
-    " --only, or set {target} to the handler's own port.",
+    (404, "not-wanted"): "`port-hook listen --only` rejected this request. If its body doesn't contain an identifier,"
+    " omit --only, or set {target} to the handler's own port.",
     (404, "not-found"): "`port-hook listen --path` rejected this request. Set {target} to a path that it serves, or to"
     " the handler's own port.",
     (413, "too-large"): "`port-hook listen` rejected this request for its size. Raise `listen --max-body`.",
@@ -87,7 +87,7 @@ _HINTS: Mapping[str | int, tuple[str, ...]] = {
     415: ("The handler expects a different content-type.",),
     422: ("The handler read the body and rejected its content. Its response may say which field.",),
     429: ("The handler limits the rate of requests. Try again later.",),
-    501: ("The handler has no code for this method, such as `do_POST` in Python's http.server.",),
+    501: ("The handler doesn't support this method. Add it, such as `do_POST` in Python's http.server.",),
     "3xx": (_REDIRECTED,),
     "5xx": ("The handler failed. Check its log.",),
 }

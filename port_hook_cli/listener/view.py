@@ -90,7 +90,7 @@ def not_wanted_line(capture: Capture) -> str:
     """Return the line about a request that `--only` excludes."""
     clock, name = clock_time(capture.invocation.received_at), brief(what_it_is(capture.payload), 60)
     response = "" if capture.is_message else "-> 404, "
-    reason = "not for --only" if capture.payload.name else "not for --only: its body has no action or node"
+    reason = "rejected by --only" if capture.payload.name else "rejected by --only: no identifier in its body"
     return f"{clock}  {name}  {capture.verdict.status}  {response}{reason}"
 
 
@@ -150,7 +150,7 @@ def summary_lines(tally: Tally, still_open: Collection[str] = ()) -> Iterator[st
 def _targets(policy: Policy) -> Iterator[str]:
     routes = policy.routes
     if policy.only:
-        yield f"Only          {brief(', '.join(sorted(policy.only)))}. Others get 404."
+        yield f"Rejecting     everything except {brief(', '.join(sorted(policy.only)))} with 404 (--only)"
     for route in routes.rules:
         yield f"Forwarding    {brief(route.label)} -> {route.target}"
     if routes.default:

@@ -166,7 +166,7 @@ class Rewriter:
         if masked := masked_fields(source.invocation.headers):
             yield ReplayNote(f"the store masks {', '.join(masked)}, so it was omitted", MASKED)
         if self.signer is None:
-            yield ReplayNote("it has its captured timestamp, so a target that checks the age may reject it as too old")
+            yield ReplayNote("it is sent with its captured timestamp, so a target that checks the age may reject it")
 
 
 @frozen

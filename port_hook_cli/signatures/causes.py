@@ -80,8 +80,8 @@ SECRET_OR_BODY = Cause(
     "secret-or-body",
     "The signature does not match this body in any known encoding. It was made with another secret, or the body or "
     "timestamp changed in transit.",
-    f"Use the secret of the sending organization ({CREDENTIALS_IN_PORT}), not a service account's. Otherwise, a proxy "
-    "may rewrite the body.",
+    f"Use the sending organization's client secret ({CREDENTIALS_IN_PORT}), not a service account's. Otherwise, look "
+    "for a proxy that rewrites the body.",
 )
 _ABOUT_SECRETS = frozenset({WRONG_SECRET.slug, SECRET_OR_BODY.slug})
 _OF_OTHERS = frozenset({WRONG_SECRET.slug, BODY_CHANGED.slug, "timestamp-differs"})
@@ -220,8 +220,8 @@ TIMESTAMP_MISSING = Cause(
 SIGNATURE_MISSING = Cause(
     "signature-missing",
     "The x-port-signature header is missing or empty. Port does not document whether it signs the requests of nodes.",
-    "Sign your own request with `port-hook sign`, look for a proxy that removes the header, or accept it with `listen "
-    "--verify warn`.",
+    "Sign your own requests with `port-hook sign`. If Port sent it, look for a proxy that removes the header. To "
+    "accept it, pass `--verify warn`.",
 )
 NOT_A_SIGNATURE = Cause(
     "not-a-signature",

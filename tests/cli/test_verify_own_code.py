@@ -75,7 +75,7 @@ MISTAKES = {
         "Compare your code's secret with port-hook's.",
         "The signature does not match this body in any known encoding. It was made with another secret, or the body or "
         "timestamp changed in transit.",
-        "Use the secret of the sending organization",
+        "Use the sending organization's client secret",
     ),
     "quoted secret": Mistake(
         sign(BODY, Secret(f'"{KEY}"'), STAMP),

@@ -77,7 +77,7 @@ def test_hint_points_to_the_listener_when_a_listener_rejected_the_request() -> N
 
 def test_response_of_a_listener_itself_gets_the_hint_of_the_listener() -> None:
     for response, words in [
-        (NOT_WANTED, "`port-hook listen --only` rejected this request. If its body has no action or node, leave out"),
+        (NOT_WANTED, "`port-hook listen --only` rejected this request. If its body doesn't contain an identifier,"),
         (outside("/a"), "`port-hook listen --path` rejected this request."),
         (too_large(10), "`port-hook listen` rejected this request for its size."),
         (made_to_fail(0), "`port-hook listen --fail-first` responded."),

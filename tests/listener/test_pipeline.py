@@ -376,7 +376,7 @@ async def test_run_of_an_ignored_action_is_not_counted_as_waiting() -> None:
         assert (await flow.receive(an_invocation(), "c")).status == 404
     assert (world.forwarded, world.shown, list(flow.tally.waiting)) == ([], [], [])
     assert flow.tally.skipped == 1
-    assert world.notices[0].endswith("  create_vm CREATE  valid  -> 404, not for --only")
+    assert world.notices[0].endswith("  create_vm CREATE  valid  -> 404, rejected by --only")
 
 
 def a_kafka_message(*, sent_at: float = NOW) -> Invocation:

@@ -25,7 +25,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
             (('--forward-to', '-f'), 'URL|PORT', False, (), 'The same as HANDLER.'),
             (('--route',), 'RULE=URL', True, (), 'Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable). The first match wins.', 'rules'),
-            (('--only',), 'NAME', True, (), 'Only this action or WORKFLOW#NODE; others get 404 (repeatable).', 'names'),
+            (('--only',), 'NAME', True, (), 'Accept only this action or WORKFLOW#NODE. Others get 404 (repeatable).', 'names'),
             (('--max-in-flight',), 'N', False, (), 'Forward at most N requests at a time. The others wait.'),
             (('--timeout',), 'S', False, (), 'Wait S seconds for the handler; 0 waits indefinitely.'),
             (('--wait-for-handler',), 'S', False, (), 'If the handler refuses the connection, such as during a restart, try again for S seconds.'),
