@@ -273,11 +273,10 @@ def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, a
     page = _page(access, sent.reported.run_id)
     if as_json:
         emit(pending_record(sent.reported, page=page, outcome=sent.outcome, message=sent.message), runtime.stdout)
-    elif sent.outcome == "sent":
+    elif sent.outcome in {"sent", "open"}:
         print(format_reported(sent.reported, page), file=runtime.stdout)
-    elif sent.outcome == "open":
-        print(format_reported(sent.reported, page), file=runtime.stdout)
-        _note("port-hook was killed before this command ended, so its status is unknown. Report it yourself", runtime)
+        if sent.outcome == "open":
+            _note("port-hook was killed before this command ended. Report its status yourself", runtime)
     elif sent.outcome == "in-use":
         _note("another process is sending a report now", runtime)
     else:
@@ -285,8 +284,7 @@ def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, a
         if sent.hint:
             tell(f"hint: {printable(sent.hint)}", runtime)
         if sent.outcome == "failed":
-            folder = printable(str(sent.folder))
-            tell(f"hint: The report is saved in {folder}. To discard it, delete that directory.", runtime)
+            tell(f"hint: The report is in {printable(str(sent.folder))}. Delete that directory to discard it.", runtime)
 
 
 def _page(access: PortAccess, run_id: str) -> str:

@@ -238,6 +238,7 @@ DELIVERY: Fields = {
     "blueprint": _or_null(_STRING),
     "entity": _or_null(_STRING),
     "properties": _OBJECT,
+    "status": _ENDS,
 }
 _DESCRIPTION = _written(r"[\s\S]{0,200}", "must be string of at most 200 characters")
 SECRET: Fields = {

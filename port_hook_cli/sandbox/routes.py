@@ -56,7 +56,7 @@ def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
 def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Create the run of a delivery, or update a run that an earlier delivery created.
 
-    Runs of other origins do not change.
+    Runs of other origins do not change. `status` ends a synchronized run that has not ended.
     """
     body = read_body(request, checks.DELIVERY, required=("runId", "action", "properties"))
     run = state.runs.get(body["runId"])
@@ -66,7 +66,7 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
     run = run or state.add_run(body["runId"], made_up=True)
     run.start.action, run.start.properties = body["action"], body["properties"]
     run.start.blueprint, run.start.entity = body.get("blueprint"), body.get("entity")
-    state.record_change("run", run.id, run)
+    state.update_run(run, {} if run.ended or "status" not in body else {"status": body["status"]})
     note = brief(f"{verb} {run.id} of {run.start.action}")
     return ok({"run": run.document()}, note, status=status, run_id=run.id)
 

@@ -222,11 +222,16 @@ def signed(request: RenderedRequest, signer: Signer | None, *, id: str, now: flo
 async def dispatch(ready: RunRequest, recipient: Recipient, announce: Announce | None = None) -> Delivery:
     """Send a request and return its delivery. A failed request also returns a delivery.
 
-    A sandbox first learns about the run of a self-service action, unless `announce` is None.
+    A sandbox first learns about the run of a self-service action, and then how the response ended a synchronized run,
+    unless `announce` is None.
     """
-    if announce is not None and ready.made.is_announced:
-        await announce([ready.made.announcement])
-    return await recipient.send(ready.invocation, sendable_url(ready.url))
+    if announce is None or not ready.made.is_announced:
+        return await recipient.send(ready.invocation, sendable_url(ready.url))
+    await announce([ready.made.announcement])
+    delivery = await recipient.send(ready.invocation, sendable_url(ready.url))
+    if ready.made.request.synchronized:
+        await announce([{**ready.made.announcement, "status": "SUCCESS" if delivery.ok else "FAILURE"}])
+    return delivery
 
 
 def announcement(action: PortAction, data: RunData, run_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:

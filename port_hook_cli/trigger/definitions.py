@@ -21,6 +21,7 @@ from port_hook_cli.files.documents import read_document
 from port_hook_cli.files.user_files import documents_in, is_directory, is_file, read_input
 from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.safe import input_name
 from port_hook_cli.trigger.action_files import definitions_of
 from port_hook_cli.trigger.records import TRIGGER
 from port_hook_cli.workflows.port_rules import read_new_workflow
@@ -103,8 +104,7 @@ def _is_action(document: Any) -> bool:
 
 
 def _in_file(file: str, runtime: Runtime) -> Iterator[Definition | Unlisted]:
-    name = "stdin" if file == "-" else file
-    document = read_document(read_input(file, cwd=runtime.cwd, stdin=runtime.stdin), name=name)
+    document = read_document(read_input(file, cwd=runtime.cwd, stdin=runtime.stdin), name=input_name(file))
     yield from _definitions(file, definitions_of(document))
 
 

@@ -325,7 +325,7 @@ def test_pending_does_not_delete_a_report_with_unreadable_lines(run: Run, pendin
     assert result.err.splitlines() == [
         f"error: port-hook cannot read the report of {RUN_ID}: Is a directory.",
         "hint: Check the disk.",
-        f"hint: The report is saved in {folder}. To discard it, delete that directory.",
+        f"hint: The report is in {folder}. Delete that directory to discard it.",
     ]
     assert reports(tmp_path / "home") == [folder]
     assert port.run["status"] == "IN_PROGRESS"

@@ -615,3 +615,11 @@ def test_trigger_sends_the_action_and_inputs_of_the_run_to_the_sandbox(run: Run,
     assert (result.code, result.err) == (0, "")
     assert (made_up.made_up, made_up.start.action) == (True, "create_vm")
     assert made_up.start.properties.items() >= {"title": "dev-env", "cpu": 2}.items()
+
+
+@pytest.mark.parametrize(("line", "status"), [(b"200 OK", "SUCCESS"), (b"500 No", "FAILURE")])
+def test_response_ends_a_synchronized_run_in_the_sandbox(run: Run, folder: Path, line: bytes, status: str) -> None:
+    action = write(folder, "sync.json", an_action(synchronized=True))
+    with a_sandbox() as sandbox, handler(b"HTTP/1.1 %s\r\ncontent-length: 0\r\n\r\n" % line) as it:
+        run("trigger", action, "--to", it.url, "--run-id", RUN_ID, "--input", "title=a", env=environ_of(sandbox))
+        assert sandbox.runs[RUN_ID].report.status == status
