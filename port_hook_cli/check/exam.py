@@ -139,7 +139,9 @@ class HandlerExam:
             return probe.seems_rejected
         if probe.seems_rejected and not self.baseline.seems_rejected:
             return True
-        return self.control is not None and probe.response == self.control.response != self.baseline.response
+        if self.control is None or self.control is probe:
+            return False
+        return probe.response == self.control.response != self.baseline.response
 
     def passes(self, slug: str, seen: str) -> None:
         """Settle a check that the handler passed."""

@@ -340,6 +340,10 @@ class _Run:
             "the two headers and the raw body."
         )
         status = self._deciding[1].delivery.status
+        if self._deciding[1].delivery.ok:
+            sentence = f"The handler responds with {format_status(status or 0)} to every request, valid or forged."
+            fix = "Verify the signature, and respond with 401 if it is invalid. If the handler verifies it, compare the"
+            return FaultKind.UNVERIFIED, sentence, f"{fix} client secrets."
         if status is not None and status < _FAILURES:
             sentence = f"The handler rejected the valid request, and {ways} wrong ways to sign it."
             return FaultKind.NOT_FOUND, sentence, compare

@@ -97,6 +97,8 @@ async def name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) -> 
         exam.fault = fault
         failure = NO_RESPONSE if fault.kind is FaultKind.NO_RESPONSE else _clause(fault)
         await exam.fails("valid", refused.seen, proof, failure=failure, fix=fault.fix)
+        if refused.is_accepted and fault.kind is FaultKind.UNVERIFIED:
+            raise LeftHandler(f"{refused.seen}, like every forged request")
         if fault.kind in _ABOUT_SIGNING or refused.delivery.status in _UNAUTHORIZED:
             raise LeftHandler(exam.never_accepted)
 

@@ -424,9 +424,20 @@ async def test_response_200_with_new_content_each_time_is_not_a_rejection() -> N
     async def talkative(_: web.Request) -> web.Response:
         return web.Response(text="".join(next(words)))
 
-    report = await run_check(talkative, "no-signature", "other-secret")
+    report = await run_check(talkative, "no-signature", "other-secret", "rejection-status")
 
     assert wrong(report) == {"no-signature": "failed", "other-secret": "failed"}
+
+
+async def test_same_200_for_every_request_does_not_blame_the_secret() -> None:
+    async def careless(_: web.Request) -> web.Response:
+        return web.json_response({"message": "signature not checked"})
+
+    report = await run_check(careless, "signature")
+
+    assert wrong(report) == {"valid": "failed"}
+    assert report.findings[0].failure == "responds with 200 OK to every request, valid or forged"
+    assert "so a rejected request proves nothing" not in str(report.findings)
 
 
 async def test_mistake_is_reported_when_a_handler_rejects_with_200() -> None:
