@@ -134,7 +134,7 @@ def report_run(
     run_id: Annotated[
         str | None,
         argument(
-            help="A run ID, or `last`: the run of the latest received request.",
+            help="A run ID, or `last`: the run of the latest verified request.",
             metavar="RUN_ID|last",
             completes="runs_to_report",
         ),

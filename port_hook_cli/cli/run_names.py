@@ -38,11 +38,15 @@ def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
             f"`{name}` is the run of a captured request, but this directory has no store.", hint=_LIST_RUNS
         )
     with open_captures(store, runtime, sayer(runtime)) as captures:
-        recent = captures.latest(with_run=True, originals=not latest.replays, back=latest.back)
+        # Anyone can send a request, so an unverified request must not choose the run that gets a report.
+        ours, originals = not latest.replays, not latest.replays
+        recent = captures.latest(with_run=True, accepted=ours, originals=originals, back=latest.back)
+        later = captures.latest(accepted=ours, originals=originals, back=latest.back)
     if recent is None or recent.payload.run_id is None:
-        what = name if latest.back else "replay" if latest.replays else "captured request"
+        what = name if latest.back else "replay" if latest.replays else "verified request"
         raise StoreError(f"The store has no {what} with a run ID.", hint=_LIST_RUNS)
-    tell(f"note: {printable(f'{name} is {recent.payload.run_id}')}", runtime)
+    skipped = "" if later == recent else ". Requests without a run ID don't count"
+    tell(f"note: {printable(f'{name} is {recent.payload.run_id}{skipped}')}", runtime)
     return check_run_id(recent.payload.run_id)
 
 

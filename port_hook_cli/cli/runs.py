@@ -80,7 +80,7 @@ def runs(
         argument(
             name=_RUN,
             help="An action run (r_…), workflow run (wfr_…) or node run (wfnr_…), or `last`: the run of the latest "
-            "received request. Default: list the latest runs.",
+            "verified request. Default: list the latest runs.",
             metavar="RUN_ID|last",
             completes="runs_to_report",
         ),

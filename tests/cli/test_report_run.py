@@ -228,15 +228,26 @@ def test_report_run_last_means_the_run_of_the_latest_capture_with_a_run_id(
     )
     keep(folder, *map(a_capture, invocations))
     result = run("report-run", "last", "--status", "success", env=env)
-    assert (result.code, result.err) == (ExitCode.OK, f"note: last is {RUN_ID}\n")
+    note = f"note: last is {RUN_ID}. Requests without a run ID don't count\n"
+    assert (result.code, result.err) == (ExitCode.OK, note)
     assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
+
+
+def test_unverified_request_does_not_choose_the_run_that_gets_a_report(
+    run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
+) -> None:
+    forged = an_invocation(b'{"context":{"runId":"r_0000000000000000"}}', id="f" * 12)
+    keep(folder, a_capture(an_invocation()), replace(a_capture(forged), rejected=True))
+    result = run("report-run", "last", "--log", "x", env=env)
+    assert (result.code, result.err) == (ExitCode.OK, f"note: last is {RUN_ID}\n")
+    assert messages(sandbox) == ["x"]
 
 
 def test_report_run_last_fails_when_no_capture_has_a_run(run: Run, folder: Path) -> None:
     open_store(None, folder, create=True).close()
     result = run("report-run", "last", "--status", "success")
     assert result.code == ExitCode.STORE
-    assert "no captured request with a run ID" in result.err
+    assert "no verified request with a run ID" in result.err
 
 
 STREAMING = ("report-run", RUN_ID, "--log-file", "-", "--status", "success", "--json")

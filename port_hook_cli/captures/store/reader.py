@@ -94,13 +94,19 @@ class StoreReader:
         return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
 
     def latest(
-        self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
+        self,
+        *,
+        run_id: str | None = None,
+        with_run: bool = False,
+        accepted: bool = False,
+        originals: bool | None = None,
+        back: int = 0,
     ) -> Capture | None:
         """Return the latest capture, or the capture that is `back` captures earlier, or None. Raises StoreError.
 
         The other parameters are the fields of `StoreFilter`.
         """
-        wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, originals=originals)
+        wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, accepted=accepted, originals=originals)
         return next(self._read(statements.search(wanted, limit=1, skip=back), read_row), None)
 
     def select(

@@ -27,7 +27,7 @@ _FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
 _NAMES_OR_FILES = (("trigger", "action"), ("agent", "source"))
 _NAMED_FILE = "NAME=FILE"
 _LATEST = (Candidate(LAST, "the latest received request"), Candidate(LAST_REPLAY, "the latest replay"))
-_LAST_RUN = Candidate(LAST, "the run of the latest received request")
+_LAST_RUN = Candidate(LAST, "the run of the latest verified request")
 
 
 class Surroundings:
