@@ -50,7 +50,7 @@ class ListenTarget:
         argument(
             name="HANDLER",
             metavar="[HANDLER]",
-            help="Your handler's port or URL. The path of a URL replaces Port's path.",
+            help="Your handler's port or URL. A URL's path precedes Port's path, or replaces it for --retarget.",
         ),
     ] = None
     command_to_run: Annotated[

@@ -12,6 +12,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
 from port_hook_cli.cli.trigger_view import message_lines, published_lines, request_lines, response_lines
 from port_hook_cli.errors import UsageError
+from port_hook_cli.files.user_files import is_file
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
@@ -37,6 +38,8 @@ from port_hook_cli.trigger.remarks import action_differences, action_remarks, fa
 from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from port_hook_cli.engines.renderer import Renderer
 
 
@@ -59,7 +62,7 @@ async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Re
             await require_sandbox(asked.access)
         for remark in (
             *action_remarks(action, data),
-            *_visible_secrets(action, asked.run.typed_inputs),
+            *_input_remarks(action, asked.run.typed_inputs, asked.runtime.cwd),
             *action_differences(action),
         ):
             asked.say(remark)
@@ -72,13 +75,17 @@ async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Re
         return await _send(made, asked)
 
 
-def _visible_secrets(action: PortAction, typed: Sequence[str]) -> Iterator[Remark]:
+def _input_remarks(action: PortAction, typed: Sequence[str], cwd: Path) -> Iterator[Remark]:
+    """Yield remarks on a text that names a file, and on a secret that others can see."""
     given = {text.partition("=")[0].removesuffix(":") for text in typed}
+    for name, mark, file in (text.partition("=@") for text in typed):
+        if mark and is_file(file, cwd):
+            yield note(f"{brief(name)} is the text @{brief(file)}. --input @FILE reads a JSON object of all inputs")
     declared = action.inputs or {}
     if any(
         name in given and isinstance(rules, Mapping) and rules.get("encryption") for name, rules in declared.items()
     ):
-        yield note("other users of this machine can see a secret in --input. Pass real secrets with --input @FILE")
+        yield note("other users of this machine can see a secret in --input. Pass a JSON object with --input @FILE")
 
 
 async def _make(

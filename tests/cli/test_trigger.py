@@ -393,7 +393,9 @@ def test_input_option_overrides_the_inputs_file_and_its_value_is_no_file(
         "--input",
         "title=@i.json",
     )
-    assert run(*args, env=ENV).code == 0
+    result = run(*args, env=ENV)
+    assert result.code == 0
+    assert "title is the text @i.json. --input @FILE reads a JSON object of all inputs" in result.err
     properties = sent(receiver)[1]["payload"]["properties"]
     assert properties == {"title": "@i.json", "cpu": 8, "memory": 4, "region": "eu-west-1"}
 
