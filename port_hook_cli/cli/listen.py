@@ -35,6 +35,7 @@ from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import sayer, tell
+from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL
 
 if TYPE_CHECKING:
@@ -110,6 +111,9 @@ def listen(
         access.settings.require_access()
     if wants_tunnel and not has_terminal:
         tell("no tunnel without a terminal. To open one, pass --tunnel auto", runtime)
+    if nodes := target.nodes(routes) - set(retarget.names or ()):
+        names = brief(", ".join(sorted(nodes)))
+        tell(f"note: {names} matches only bodies with both identifiers, or any body with --retarget", runtime)
     session = Session(plan=plan, tunnel=tunnel_options, retarget=retarget.with_access(access, ask), sources=sources)
     interaction = Interaction(ask=ask or decline, secret_place=settings.secret_place if settings else "")
     display = Display(

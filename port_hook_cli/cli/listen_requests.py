@@ -23,7 +23,7 @@ from port_hook_cli.cli.options import seconds, size
 from port_hook_cli.errors import SourceError, UsageError
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.invocations.models import DROP, Response
-from port_hook_cli.invocations.routes import BadRoute, RouteRule, Routes, split_route
+from port_hook_cli.invocations.routes import BadRoute, RouteBy, RouteRule, Routes, split_route
 from port_hook_cli.invocations.targets import is_on_this_machine, read_target
 from port_hook_cli.listener.responses import OK, BadResponse, parse_response
 
@@ -133,6 +133,11 @@ class ListenTarget:
                 "A command after -- needs a handler on this machine.",
                 hint="Pass the port that the command listens on: `port-hook listen 8000 -- COMMAND`.",
             )
+
+    def nodes(self, routes: Routes) -> set[str]:
+        """Return the nodes of `--only` and `--route`."""
+        names = (*(self.only or ()), *(rule.name for rule in routes.rules if rule.by is RouteBy.NODE))
+        return {name for name in names if "#" in name}
 
 
 def read_routes(handler: str | None, routes: list[str], path: str) -> Routes:

@@ -65,3 +65,10 @@ def test_script_gets_no_tunnel_by_default(run: Run) -> None:
         "no tunnel without a terminal. To open one, pass --tunnel auto",
     )
     assert "Public URL" not in result.err
+
+
+def test_listen_says_which_requests_a_node_of_only_and_route_matches(run: Run) -> None:
+    options = ("--verify", "off", "--stop-after", "0", "--port", "0", "--tunnel", "none")
+    result = run("listen", *options, "--only", "wf#a", "--only", "create_vm", "--route", "wf#b=1")
+    words = "matches only bodies with both identifiers, or any body with --retarget"
+    assert (result.code, result.err.splitlines()[0]) == (ExitCode.OK, f"note: wf#a, wf#b {words}")
