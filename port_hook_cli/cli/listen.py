@@ -119,6 +119,7 @@ def listen(
     display = Display(
         compact=output.compact,
         names_target=bool(routes.rules),
+        reports=bool(runs.report),
         app_url=None if api is None else api.app_url,
         reveal=output.reveal(plan.policy.secret, runtime),
         conflict=settings.conflict if settings else "",

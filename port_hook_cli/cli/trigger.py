@@ -32,7 +32,7 @@ def trigger(
             metavar="ACTION",
             show_default=False,
             help="A file with an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID to choose from "
-            "several, - for stdin, or an identifier in Port. WORKFLOW#NODE runs one node.",
+            "several, - for stdin, or an identifier in Port. WORKFLOW#NODE runs one node, WORKFLOW#TRIGGER all.",
             completes="definitions",
             stdin="the action",
         ),

@@ -47,7 +47,9 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
     SettingsError.
     """
     node = found.workflow.nodes.get(found.node or "")
-    if node is None or node.type != NodeType.WEBHOOK or asked.port.via_port or asked.target.brokers:
+    is_one = node is not None and node.type == NodeType.WEBHOOK
+    is_unknown = node is None and found.node is not None  # another error says so
+    if asked.port.via_port or asked.target.brokers or not (is_one or is_unknown):
         for_one = {"--dry-run": asked.output.dry_run, "--format": asked.output.output}
         refuse_given(for_one, "prints the request of an action or of one WEBHOOK node.", "Choose WORKFLOW#NODE.")
     if asked.port.via_port:

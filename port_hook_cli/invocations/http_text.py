@@ -99,7 +99,8 @@ def _framed(headers: Headers, body: bytes) -> tuple[bytes, tuple[str, ...]]:
 def _cut(body: bytes, length: int) -> tuple[bytes, tuple[str, ...]]:
     extra = len(body) - length
     if extra > 0:
-        return body[:length], (f"content-length is {length}, so the rest ({extra} B) was left out",)
+        cut = f"content-length is {length}, so the rest ({extra} B) was left out"
+        return body[:length], (f"{cut}. If you edited the body, delete that header",)
     if extra < 0:
         return body, (f"content-length is {length}, but the body has only {len(body)} bytes",)
     return body, ()

@@ -37,11 +37,13 @@ class Display:
 
     `reveal` decrypts inputs for the screen. It runs in the screen's thread for invocations with full details, and must
     not raise an exception. `conflict` means that two places have different secrets. It is added to the fix for a wrong
-    secret. With `names_target`, each invocation has the URL to which it was forwarded.
+    secret. With `names_target`, each invocation has the URL to which it was forwarded. With `reports`, the listener
+    reports results, so the command for that is not shown.
     """
 
     compact: bool = False
     names_target: bool = False
+    reports: bool = False
     app_url: str | None = None
     reveal: Reveal | None = None
     conflict: str = ""
@@ -91,7 +93,7 @@ class TextScreen(_Screen):
         self._display = display
         self._compact = display.compact
         self._waiting: dict[str, tuple[Capture, str]] = {}
-        self._has_named_hidden = self._has_shown_command = False
+        self._has_named_hidden, self._has_shown_command = False, display.reports
         self._is_ascii = not _can_encode(stdout if self._output.is_terminal else stderr, "".join(WAITING_SIGNS))
         # Only a terminal can erase a line in place. stderr shows on the same terminal unless it is redirected.
         self._footer = Footer() if self._output.is_terminal and self._output.has_styles else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.run_data import RunData
 
+_NULL = re.compile(r"\bnull\b")
 _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
 
@@ -72,7 +74,7 @@ def agent_remarks(request: RenderedRequest) -> Iterator[Remark]:
 
 
 def request_remarks(request: RenderedRequest, masker: Masker, *, node: str | None = None) -> Iterator[Remark]:
-    """Yield a note for a placeholder URL, and for each header with non-ASCII characters.
+    """Yield a note for a placeholder URL, for each header with null, and for each header with non-ASCII characters.
 
     If the request belongs to a workflow node, `node` is this node.
     """
@@ -80,6 +82,9 @@ def request_remarks(request: RenderedRequest, masker: Masker, *, node: str | Non
     if not is_url(request.url):
         yield placeholder_remark(masker.text(request.url), owner)
     of_node = "" if node is None else f" of {owner}"
+    for name, value in request.headers:
+        if _NULL.search(value):
+            yield note(f"the header {brief(name)}{of_node} contains null. --with secrets=FILE sets secrets")
     for name in unusual_headers(request):
         text = f"the header {brief(name)}{of_node} has non-ASCII characters. Port does not document"
         yield note(f"{text} whether or how it sends them. port-hook sends UTF-8")

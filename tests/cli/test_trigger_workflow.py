@@ -50,7 +50,10 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, receiver: Node
         "port-hook report-run wfnr_",
     ):
         assert text in result.out
-    assert result.err == "note: `permissions` are not checked here, but Port checks them\n"
+    assert result.err.splitlines() == [
+        "note: `permissions` are not checked here, but Port checks them",
+        "note: the header Authorization of the node check contains null. --with secrets=FILE sets secrets",
+    ]
 
 
 @pytest.mark.parametrize("name", ["w.json#deploy_service", "./#deploy_service"])
@@ -248,6 +251,8 @@ def test_trigger_prints_the_request_of_a_webhook_node_instead_of_sending_it(
     for name, typed in ((file, ["--dry-run"]), (f"{file}#w", ["--format", "curl"])):
         result = run("trigger", name, "--to", receiver.url, *typed, env={**ENV, "PORT_CLIENT_ID": "id"})
         assert (result.code, f"{typed[0]} prints the request of an action or" in result.err) == (ExitCode.USAGE, True)
+    unknown = run("trigger", f"{file}#nope", "--to", receiver.url, "--dry-run", env=ENV)
+    assert (unknown.code, "has no node nope." in unknown.err) == (ExitCode.USAGE, True)
     assert receiver.requests == []
 
 

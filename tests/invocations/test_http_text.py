@@ -57,7 +57,8 @@ def test_any_bytes_after_a_request_line_are_parsed_or_raise_not_http(content: by
 def test_body_ends_at_content_length_with_a_remark_about_a_difference() -> None:
     request = parse_request(b"\r\n\n" + a_request(b"Content-Length: 2", body=b"{}\n"))
     assert request.body == b"{}"
-    assert request.remarks == ("content-length is 2, so the rest (1 B) was left out",)
+    cut = "content-length is 2, so the rest (1 B) was left out. If you edited the body, delete that header"
+    assert request.remarks == (cut,)
     request = parse_request(a_request(b"Content-Length: 9", body=b"{}"))
     assert request.body == b"{}"
     assert "only 2" in request.remarks[0]

@@ -136,6 +136,12 @@ def test_screen_shows_the_report_run_command_once(streams: Streams) -> None:
     assert out.count("  in Port the run stays IN_PROGRESS until the handler reports its result\n") == 3
 
 
+def test_screen_of_a_listener_that_reports_shows_no_report_run_command(streams: Streams) -> None:
+    out, _ = printed(streams, text_screen(streams, reports=True), a_capture(an_invocation(), response=OK))
+    assert "in Port the run" in out
+    assert "report-run" not in out
+
+
 def test_compact_screen_prints_one_line_for_each_capture(streams: Streams) -> None:
     captures = [numbered(number) for number in range(3)]
     out, _ = printed(streams, text_screen(streams, compact=True), *captures)
