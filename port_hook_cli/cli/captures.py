@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -151,7 +151,7 @@ def captures(
         if as_json:
             has_any = _emit_all(kept.select(wanted, limit=most, bodies=bodies), runtime)
         else:
-            has_any = _list_all(kept.listed(wanted, limit=most, bodies=bodies), runtime)
+            has_any = _list_all(kept.listed(wanted, limit=most and most + 1, bodies=bodies), most, runtime)
     if not has_any:
         has_filter = wanted != StoreFilter() or filters.jq is not None
         for line in ("No captures match.", _no_match_hint(text or "")) if has_filter else _NONE:
@@ -240,18 +240,20 @@ def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
     return has_any
 
 
-def _list_all(found: Iterator[ListedCapture], runtime: Runtime) -> bool:
-    """Print captures while they are read. Return whether any capture was found."""
+def _list_all(found: Iterator[ListedCapture], most: int | None, runtime: Runtime) -> bool:
+    """Print at most `most` captures while they are read. Return whether any capture was found."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
     first = next(found, None)
     if first is None:
         return False
-    output, listed = Output(runtime.stdout, runtime.environ), chain([first], found)
+    output, listed = Output(runtime.stdout, runtime.environ), chain([first], islice(found, most and most - 1))
     if output.is_terminal:
         from port_hook_cli.terminal.pager import print_paged  # slow to import, and not needed for records
 
         print_paged(captures_table(listed, now=runtime.now(), width=output.width), runtime)
     else:
         print_streamed(captures_lines(listed), runtime.stdout)
+    if next(found, None) is not None:
+        tell("note: there are more captures. `--limit 0` lists all", runtime)
     return True

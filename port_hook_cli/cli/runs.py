@@ -151,6 +151,8 @@ async def _find(
         missed = missed_among(found, kept, access)
         tell_left_out(missed, runtime)
         return missed.runs[: wanted.limit], set()
+    if len(found) > wanted.limit:
+        tell(f"note: more runs were found. Raise --limit to list {len(found)}", runtime)
     found = found[: wanted.limit]
     return found, kept.runs_among(each for run in found for each in run.request_ids) if kept else set()
 

@@ -88,11 +88,13 @@ def _end_action(
     wait_s = asked.port.wait_s
     if asked.output.json:
         emit(run_record(action, run, page=page, logs=screen.logs), asked.runtime.stdout)
+    run_id = brief(str(run.get("id")))
     if not wait_s:
+        tell(f"hint: Run `port-hook runs {run_id} --watch` to follow the run.", asked.runtime)
         return ExitCode.OK
     ended = ended_status(run)
     if ended is None:
-        tell(f"error: {brief(str(run.get('id')))} did not end within {wait_s:g} s", asked.runtime)
+        tell(f"error: {run_id} did not end within {wait_s:g} s", asked.runtime)
     return ExitCode.OK if ended == _SUCCESS else ExitCode.FAILED
 
 

@@ -16,6 +16,8 @@ from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.port_api.responses import run_ended
 from port_hook_cli.runs.updates import Call, Purpose, Reported, ReportPlan, ended_status, is_node_run, log_calls
 
+_ENDS = frozenset({"status", "result"})
+
 
 class RunApi(Protocol):
     """The part of Port's API that a report needs. Both methods raise PortApiError or RunEndedError."""
@@ -115,7 +117,9 @@ def reported_by(run_id: str, sent: Sequence[Call]) -> Reported:
     return Reported(
         run_id=run_id,
         logs_sent=sum(call.purpose is Purpose.LOG for call in sent),
-        fields=tuple(name for call in sent if call.purpose is Purpose.FIELDS for name in call.body or ()),
+        fields=tuple(
+            name for call in sent if call.purpose is not Purpose.LOG for name in call.body or () if name not in _ENDS
+        ),
         status=next((call.wanted for call in sent if call.wanted), None),
     )
 

@@ -67,7 +67,7 @@ def format_reported(reported: Reported, page: str) -> str:
     """Return a confirmation: the run and what Port accepted, and on the next line the URL of the run's page, if any."""
     logs = reported.logs_sent
     told = [f"{logs} log {'entry' if logs == 1 else 'entries'}"] if logs else []
-    told += [name for name in reported.fields if name != "status"]
+    told += reported.fields
     told += [f"status {reported.status}"] if reported.status else []
     line = f"{printable(reported.run_id)}: reported {', '.join(told) or 'nothing'}"
     return f"{line}\n{printable(page)}" if page else line

@@ -156,7 +156,10 @@ def test_captures_json_prints_one_summary_per_line(run: Run, kept: None) -> None
 
 def test_captures_lists_the_latest_20_by_default(run: Run, folder: Path) -> None:
     keep(folder, *(a_capture(an_invocation(id=f"{number:012x}")) for number in range(30)))
-    assert shown(run("captures").out) == [f"{number:012x}" for number in range(29, 9, -1)]
+    result = run("captures")
+    assert shown(result.out) == [f"{number:012x}" for number in range(29, 9, -1)]
+    assert result.err == "note: there are more captures. `--limit 0` lists all\n"
+    assert run("captures", "--limit", "30").err == ""
 
 
 def test_captures_prints_a_hint_when_the_store_is_empty(run: Run, folder: Path) -> None:

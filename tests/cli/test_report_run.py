@@ -338,6 +338,7 @@ def test_report_run_sends_the_output_links_and_log_level_of_a_node_run(
         env=env,
     )
     assert (result.code, result.err) == (ExitCode.OK, "")
+    assert result.out == f"{NODE_RUN}: reported 1 log entry, externalRunId, output, status SUCCESS\n"
     state = sandbox.runs[NODE_RUN]
     assert (state.report.status, state.report.result, state.report.external_run_id) == ("COMPLETED", "SUCCESS", "job-7")
     assert state.report.output == {"url": "https://vm.example", "size": 2, "disk": {"gb": 40}}

@@ -105,6 +105,7 @@ def test_list_shows_captured_runs_and_filters(ask: Callable[..., Any], sandbox: 
     for args, expected in listed:
         assert [each["run_id"] for each in ask(*args, "--json").records] == expected, args
     assert "No runs match." in ask("--since", "2099-01-01").err
+    assert "more runs were found. Raise --limit to list 2" in ask("--limit", "1").err
 
 
 @pytest.mark.parametrize(("status", "code"), [("SUCCESS", ExitCode.OK), ("FAILURE", ExitCode.FAILED)])

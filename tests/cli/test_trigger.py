@@ -515,6 +515,7 @@ def test_trigger_via_port_starts_the_run_of_an_integration(run: Run, folder: Pat
         result = run("trigger", "create_vm", "--via-port", "--input", "title=a", env=environ_of(sandbox))
     assert (result.code, result.err.count("error:")) == (0, 0)
     assert "IN_PROGRESS" in result.out
+    assert f"hint: Run `port-hook runs {result.out.split()[0]} --watch` to follow the run." in result.err
     refused = run("trigger", write(folder, "a.json", action), "--to", "1", "--input", "title=a", env=ENV)
     assert refused.code == ExitCode.STORE
     assert "hint: Start the run with --via-port" in refused.err
