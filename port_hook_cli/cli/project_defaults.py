@@ -124,7 +124,7 @@ def _check_commands(tables: Mapping[str, Any], known: Collection[str], prefix: s
             hint = (
                 f"Write [{new}]."
                 if new
-                else _nearest(name, known) or f"Tables are named after commands, such as [{prefix}listen]."
+                else _nearest(name, [HANDLER, *known]) or f"Tables are named after commands, such as [{prefix}listen]."
             )
             raise SettingsError(f"{file.name}: {_shown(prefix + name)} is not a command.", hint=hint)
         _table(table, prefix + name, file)

@@ -283,7 +283,7 @@ def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, a
         tell(f"error: {printable(sent.message)}", runtime)
         if sent.hint:
             tell(f"hint: {printable(sent.hint)}", runtime)
-        if sent.outcome == "failed":
+        if sent.outcome in {"failed", "elsewhere"}:
             tell(f"hint: The report is in {printable(str(sent.folder))}. Delete that directory to discard it.", runtime)
 
 

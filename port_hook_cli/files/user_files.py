@@ -228,7 +228,7 @@ def replace_file(name: str, content: bytes, *, cwd: Path) -> None:
 
 
 def _exists(name: str) -> StoreError:
-    return StoreError(f"{name} already exists.", hint="Remove it, or pass another file name.")
+    return StoreError(f"{name} already exists.", hint="Remove or rename the existing file.")
 
 
 def _without_folder(name: str) -> StoreError:

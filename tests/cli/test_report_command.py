@@ -271,7 +271,9 @@ def test_pending_sends_nothing_to_another_api_url(
     assert result.code == ExitCode.FAILED
     assert [record["outcome"] for record in result.records] == ["elsewhere"]
     assert messages(sandbox) == []
-    assert len(reports(tmp_path / "home")) == 1
+    (saved,) = reports(tmp_path / "home")
+    hint = f"hint: The report is in {saved}. Delete that directory to discard it."
+    assert hint in run("report-run", "--pending", env=env).err
 
 
 def test_pending_with_a_run_id_sends_only_its_reports(run: Run, pending: Pending) -> None:

@@ -99,7 +99,7 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
     elif not path.exists():
         raise StoreError(
             f"Capture store not found: {path}.",
-            hint="Start `port-hook listen` in this directory, or pass the store with --store.",
+            hint="Start `port-hook listen` in this directory, or correct the path of --store.",
         )
     opened = _open(path, access, patience_s)
     try:
