@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'listen': (
         "Receive Port's requests: verify, explain, save and forward them.",
         (
-            ('handler', '[HANDLER]', False, "Your handler's port or URL. The path of a URL replaces Port's path."),
+            ('handler', '[HANDLER]', False, "Your handler's port or URL. A URL's path precedes Port's path, or replaces it for --retarget."),
             ('command_to_run', '-- COMMAND...', True, 'The command that starts your handler. `listen` shows its output and ends with it.'),
         ),
         (
@@ -181,7 +181,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'trigger': (
         'Send what Port would send for an action or a workflow.',
         (
-            ('action', 'ACTION', False, 'A file with an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID to choose from several, - for stdin, or an identifier in Port. WORKFLOW#NODE runs one node.', 'definitions'),
+            ('action', 'ACTION', False, 'A file with an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID to choose from several, - for stdin, or an identifier in Port. WORKFLOW#NODE runs one node, WORKFLOW#TRIGGER all.', 'definitions'),
         ),
         (
             (('--to',), 'URL|PORT', False, (), "Default: the action's URL if it is on this machine, your handler, or 8000. kafka://HOST:PORT publishes Port's Kafka message to a broker on this machine."),
@@ -270,7 +270,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'runs': (
         'Show the state, log and result of runs.',
         (
-            ('run_id', 'RUN_ID|last', False, 'An action run (r_…), workflow run (wfr_…) or node run (wfnr_…), or `last`: the run of the latest received request. Default: list the latest runs.', 'runs_to_report'),
+            ('run_id', 'RUN_ID|last', False, 'An action run (r_…), workflow run (wfr_…) or node run (wfnr_…), or `last`: the run of the latest verified request. Default: list the latest runs.', 'runs_to_report'),
         ),
         (
             (('--watch',), '', False, (), 'Follow the run until it ends. Exits with code 1 unless it ends as SUCCESS.'),
@@ -289,7 +289,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'report-run': (
         "Report a run's progress and result.",
         (
-            ('run_id', 'RUN_ID|last', False, 'A run ID, or `last`: the run of the latest received request.', 'runs_to_report'),
+            ('run_id', 'RUN_ID|last', False, 'A run ID, or `last`: the run of the latest verified request.', 'runs_to_report'),
             ('command_to_run', '-- COMMAND...', True, 'The command to run. port-hook sends its output as log lines, sets the status from its exit code, and exits with that code.'),
         ),
         (
