@@ -83,10 +83,6 @@ class CheckSubject:
         """Return the request with another method."""
         return replace(self, request=replace(self.request, method=method))
 
-    def with_body(self, body: bytes) -> CheckSubject:
-        """Return the request with another body."""
-        return replace(self, request=replace(self.request, body=body))
-
     def trying(self) -> bytes:
         """Return the body with characters and numbers that serializers write in different ways.
 

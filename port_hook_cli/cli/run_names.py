@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
             tell(f"note: {printable(doubt)}", runtime)
         return run_id
     from port_hook_cli.captures.store.finder import open_captures
+    from port_hook_cli.captures.store.statements import StoreFilter
 
     if _has_none(store, runtime):
         raise StoreError(
@@ -39,9 +41,9 @@ def find_run(name: str, store: Path | None, runtime: Runtime) -> str:
         )
     with open_captures(store, runtime, sayer(runtime)) as captures:
         # Anyone can send a request, so an unverified request must not choose the run that gets a report.
-        ours, originals = not latest.replays, not latest.replays
-        recent = captures.latest(with_run=True, accepted=ours, originals=originals, back=latest.back)
-        later = captures.latest(accepted=ours, originals=originals, back=latest.back)
+        wanted = StoreFilter(accepted=not latest.replays, originals=not latest.replays)
+        later = captures.latest(wanted, back=latest.back)
+        recent = captures.latest(replace(wanted, with_run=True), back=latest.back)
     if recent is None or recent.payload.run_id is None:
         what = name if latest.back else "replay" if latest.replays else "verified request"
         raise StoreError(f"The store has no {what} with a run ID.", hint=_LIST_RUNS)

@@ -231,9 +231,7 @@ class _RunScreen:
         return {name: capture for name, capture in found.items() if capture is not None}
 
     def _capture_of(self, run_id: str) -> Capture | None:
-        if self._kept is None:
-            return None
-        return self._kept.latest(run_id=run_id, originals=True) or self._kept.latest(run_id=run_id)
+        return None if self._kept is None else self._kept.of_run(run_id)
 
     def _tell_once(self, line: str) -> None:
         if self._runtime.memory.is_new(line):

@@ -222,8 +222,3 @@ SNIPPET_FORMATS = (
     SnippetFormat("httpie", format_httpie),
     SnippetFormat("python", format_python, is_command=False),
 )
-
-
-def find_format(name: str) -> SnippetFormat:
-    """Return the format with the given name. Raises KeyError for an unknown name."""
-    return {row.name: row for row in SNIPPET_FORMATS}[name]

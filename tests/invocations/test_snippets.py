@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.snippets import (
     SNIPPET_FORMATS,
     SignedRequest,
-    find_format,
     format_curl,
     format_headers,
     format_httpie,
@@ -23,6 +22,7 @@ from port_hook_cli.text.safe import is_visible
 from tests.installed import each
 
 PROGRAMS = {"curl": "curl", "httpie": "http"}
+FORMATS = {row.name: row for row in SNIPPET_FORMATS}
 SHELLS = each("sh", "bash", "zsh", "busybox")
 WITHOUT_NUL = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 
@@ -138,7 +138,7 @@ def test_commands_send_the_bytes_of_a_value() -> None:
     for content in ["Zoë".encode(), b"Zo\xeb", b"\x80\xff"]:
         request = with_fields(("x-name", content.decode("latin-1")))
         for name, program in PROGRAMS.items():
-            words = the_words(find_format(name).write(request), program)
+            words = the_words(FORMATS[name].write(request), program)
             assert b"x-name: " + content in [word.encode("utf-8", "surrogateescape") for word in words]
 
 

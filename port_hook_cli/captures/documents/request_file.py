@@ -173,12 +173,6 @@ def capture_in(content: bytes) -> Capture | None:
         raise NotARequest(f"it is a damaged capture file: {error}") from error
 
 
-def body_in(content: bytes) -> bytes:
-    """Return the body from a capture file, or other files unchanged. Raises NotARequest for a damaged capture file."""
-    capture = capture_in(content)
-    return content if capture is None else capture.invocation.body
-
-
 def _document(content: bytes) -> Any:
     try:
         return json.loads(content)

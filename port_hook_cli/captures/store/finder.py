@@ -141,7 +141,7 @@ class Finder:
 
         if found := self._file(name, can_be_missing=True):
             return found
-        captured = None if self.has_no_store() else self._of_run(name)
+        captured = None if self.has_no_store() else self.store().of_run(name)
         if captured is not None:
             return FoundRequest(name, captured, is_stored=True)
         if is_node_run(name):
@@ -212,17 +212,13 @@ class Finder:
         from port_hook_cli.invocations.payload import is_run_id
 
         if is_run_id(name):
-            return self._of_run(name) or self.store().get(name)
+            return self.store().of_run(name) or self.store().get(name)
         if self._purpose is CaptureUse.SEND and len(name) < LEAST_PREFIX:
             raise UsageError(
                 f"{name} is too short for a capture ID.",
                 hint=f"Pass at least {LEAST_PREFIX} characters of the ID. `port-hook captures` lists the IDs.",
             )
         return self.store().get(name)
-
-    def _of_run(self, run_id: str) -> Capture | None:
-        """Return the latest request of a run that arrived from outside, otherwise the run's latest replay."""
-        return self.store().latest(run_id=run_id, originals=True) or self.store().latest(run_id=run_id)
 
     def has_no_store(self) -> bool:
         """Return whether the user passed no store and the current directory has none."""

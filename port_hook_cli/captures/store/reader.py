@@ -93,21 +93,14 @@ class StoreReader:
         ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
         return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
 
-    def latest(
-        self,
-        *,
-        run_id: str | None = None,
-        with_run: bool = False,
-        accepted: bool = False,
-        originals: bool | None = None,
-        back: int = 0,
-    ) -> Capture | None:
-        """Return the latest capture, or the capture that is `back` captures earlier, or None. Raises StoreError.
-
-        The other parameters are the fields of `StoreFilter`.
-        """
-        wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, accepted=accepted, originals=originals)
+    def latest(self, wanted: statements.StoreFilter = statements.EVERYTHING, *, back: int = 0) -> Capture | None:
+        """Return the latest capture that matches, or the capture `back` captures earlier, or None. Raises StoreError."""
         return next(self._read(statements.search(wanted, limit=1, skip=back), read_row), None)
+
+    def of_run(self, run_id: str) -> Capture | None:
+        """Return the latest capture of a run, or None. A received request comes before replays. Raises StoreError."""
+        of_run = statements.StoreFilter(run_id=run_id)
+        return self.latest(replace(of_run, originals=True)) or self.latest(of_run)
 
     def select(
         self,
