@@ -94,7 +94,7 @@ class StoreReader:
         return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
 
     def latest(self, wanted: statements.StoreFilter = statements.EVERYTHING, *, back: int = 0) -> Capture | None:
-        """Return the latest capture that matches, or the capture `back` captures earlier, or None. Raises StoreError."""
+        """Return the latest matching capture, or the capture `back` captures earlier, or None. Raises StoreError."""
         return next(self._read(statements.search(wanted, limit=1, skip=back), read_row), None)
 
     def of_run(self, run_id: str) -> Capture | None:
