@@ -152,9 +152,9 @@ def captures(
             has_any = _emit_all(kept.select(wanted, limit=most, bodies=bodies), runtime)
         else:
             has_any = _list_all(kept.listed(wanted, limit=most and most + 1, bodies=bodies), most, runtime)
+        is_empty = not has_any and next(kept.select(StoreFilter(), limit=1), None) is None
     if not has_any:
-        has_filter = wanted != StoreFilter() or filters.jq is not None
-        for line in ("No captures match.", _no_match_hint(text or "")) if has_filter else _NONE:
+        for line in _NONE if is_empty else ("No captures match.", _no_match_hint(text or "")):
             tell(line, runtime)
     return ExitCode.OK
 

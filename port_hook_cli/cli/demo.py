@@ -82,7 +82,7 @@ async def _run_workflow(stage: _Stage, runtime: Runtime) -> bool:
     """Let the sandbox run the workflow. Return whether the request was valid and the run succeeded."""
     from port_hook_cli.workflows.samples import DEPLOY_SERVICE, deploy_service
 
-    _say('2. A user runs the workflow "Deploy service". Its node "deploy" calls the listener:\n', runtime)
+    _say('2. A user runs the workflow "Deploy service". Its node calls the listener:\n', runtime)
     await stage.api.call("POST", "/v1/workflows", deploy_service(stage.url))
     inputs = {"service": "cart", "version": "2.0"}
     started = await stage.api.call("POST", f"/v1/workflows/{DEPLOY_SERVICE}/runs", {"inputs": inputs})
@@ -91,7 +91,7 @@ async def _run_workflow(stage: _Stage, runtime: Runtime) -> bool:
     _show(capture, runtime)
     run = await asyncio.wait_for(stage.sandbox.wait_for_workflow_run(run_id), _WAIT_S)
     _say(f"The handler has reported the node. The workflow run is now {run.result}.", runtime)
-    _say("The sandbox signs the requests of nodes. Port does not document whether it signs them.\n", runtime)
+    _say("The sandbox signs requests of nodes. Port does not document whether it does.\n", runtime)
     return capture.verdict.status == "valid" and run.result == "SUCCESS"
 
 

@@ -92,8 +92,9 @@ def _write_handler(name: str, runtime: Runtime) -> ExitCode:
     written = write_handler(name, cwd=runtime.cwd)
     steps = {
         "Install": written.install,
-        "Start": f"{written.start}   (with PORT_CLIENT_ID and PORT_CLIENT_SECRET)",
-        "Check": f"port-hook check create_vm.yaml --to http://127.0.0.1:8000{PATH}",
+        "Set": "PORT_CLIENT_ID and PORT_CLIENT_SECRET",
+        "Start": written.start,
+        "Check": f"port-hook check create_vm.yaml --to 8000{PATH}",
         "Test": f"{written.test}   (with port-hook's pytest extra)",
     }
     print(f"Created {', '.join(written.files)}.", file=runtime.stdout)

@@ -144,6 +144,8 @@ def test_init_writes_an_example_handler_and_its_test(run: Run, folder: Path) -> 
         result = run("init", "--handler", name)
         assert result.code == ExitCode.OK
         assert result.out.startswith(f"Created {', '.join(handler.files)}.\n")
+        assert "\nSet:     PORT_CLIENT_ID and PORT_CLIENT_SECRET\n" in result.out
+        assert max(map(len, result.out.splitlines())) <= 80
         assert {each.name for each in folder.iterdir()} == set(handler.files)
         for file in handler.files:
             assert (folder / file).read_bytes() == (EXAMPLES / name / file).read_bytes()

@@ -513,7 +513,7 @@ def test_captures_are_shown_and_nothing_is_written_on_a_read_only_mount(
             "captures --store killed/captures.db",
             "captures --store open.db",
             "captures --store copy/open.db",
-            "captures --store empty.db",
+            "captures --since 1h --store empty.db",
             listen,
             f"{listen} --store killed/captures.db",
             "prune --keep 0 --yes",
