@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from typing import IO
 
 import pytest
 
@@ -143,8 +145,11 @@ class Machine:
 
 
 @contextmanager
-def server(machine: Machine, *command: str) -> Iterator[str]:
-    """Run a server until the end of the context; yield its first lines, up to the one with its address."""
+def server(machine: Machine, *command: str, later: SimpleQueue[str] | None = None) -> Iterator[str]:
+    """Run a server until the end of the context; yield its first lines, up to the one with its address.
+
+    `later` gets the lines after these.
+    """
     with prepared.Popen(
         [sys.executable, *command],
         cwd=machine.folder,
@@ -160,13 +165,19 @@ def server(machine: Machine, *command: str) -> Iterator[str]:
             line = process.stdout.readline()
             assert line, f"{command} ended: {shown}"
             shown += line
-        rest = threading.Thread(target=process.stdout.read)  # a full pipe would block the server
+        rest = threading.Thread(target=read_all, args=(process.stdout, later or SimpleQueue()))
         rest.start()
         try:
             yield shown
         finally:
             process.kill()
             rest.join()
+
+
+def read_all(output: IO[str], lines: SimpleQueue[str]) -> None:
+    """Read until the end, because a full pipe would block the server."""
+    for line in output:
+        lines.put(line)
 
 
 def port_in(text: str) -> str:
@@ -188,10 +199,11 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         (folder / ".env").chmod(0o600)
         handler = port_in(stack.enter_context(server(machine, "examples/handler.py", "0")))
         listen = ("-m", "port_hook_cli", "listen", "--json", "--port", "0", "--forward-to", handler)
-        listener = port_in(stack.enter_context(server(machine, *listen)))
+        listener = port_in(stack.enter_context(server(machine, *listen, later=(records := SimpleQueue[str]()))))
         machine.replaced.update({"8790": port_in(sandbox), "8000": handler, "8787": listener})
         replay = ("-m", "port_hook_cli", "replay", "examples/payloads/create_vm.json", "--to", listener)
         prepared.run([sys.executable, *replay], cwd=folder, env=machine.environ, stdout=subprocess.PIPE, check=True)
+        assert "create_vm" in records.get(timeout=30)  # the handler's response is in the store now
         yield machine
 
 
