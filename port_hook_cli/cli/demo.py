@@ -91,7 +91,7 @@ async def _run_workflow(stage: _Stage, runtime: Runtime) -> bool:
     _show(capture, runtime)
     run = await asyncio.wait_for(stage.sandbox.wait_for_workflow_run(run_id), _WAIT_S)
     _say(f"The handler has reported the node. The workflow run is now {run.result}.", runtime)
-    _say("The sandbox signs requests of nodes. Port does not document whether it does.\n", runtime)
+    _say("Port does not document whether it signs requests of nodes. The sandbox does.\n", runtime)
     return capture.verdict.status == "valid" and run.result == "SUCCESS"
 
 

@@ -207,7 +207,7 @@ class LiveReport:
     async def _wait_after(self, problem: PortApiError, pause_s: float) -> None:
         is_final = not may_succeed_later(problem)
         if not self._has_noted:
-            self._say(note(f"{problem.message} {_what_now(problem)}"))
+            self._say(note(_what_now(problem)))
             self._has_noted = True
         if is_final:
             await self._finished.wait()
@@ -221,11 +221,11 @@ class LiveReport:
 
 
 def _what_now(problem: PortApiError) -> str:
-    if isinstance(problem, RunEndedError):
-        return "The command continues, but its output is not reported."
+    if isinstance(problem, RunEndedError):  # its message is printed when the command ends
+        return "The run has ended. The command continues, but its output is not reported."
     if may_succeed_later(problem):
-        return "The command continues, and port-hook tries again."
-    return "The command continues. port-hook saves its output, and tries again when the command ends."
+        return f"{problem.message} The command continues, and port-hook tries again."
+    return f"{problem.message} The command continues. port-hook saves its output and tries again when it ends."
 
 
 class CommandLog:

@@ -38,7 +38,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_
     assert re.search(r"  run     wfnr_\w{16}  of wfr_\w{16}, ", node)
     assert re.search(r'inputs +service "cart"  version "2.0"\n', node)
     assert "The workflow run is now SUCCESS." in node
-    assert "Port does not document whether it does." in node
+    assert "Port does not document whether it signs requests of nodes. The sandbox does." in node
     assert re.search(r"\d  create_vm CREATE  valid  -> 202 in \S+ m?s ", action)
     assert "the action run, which is now SUCCESS." in action
     assert re.search(r"cause +body-changed", changed)

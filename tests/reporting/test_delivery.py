@@ -228,9 +228,9 @@ async def test_live_report_notes_only_the_first_failure_and_retries(tmp_path: Pa
     [
         (
             PortApiError("No.", status=404),
-            "No. The command continues. port-hook saves its output, and tries again when the command ends.",
+            "No. The command continues. port-hook saves its output and tries again when it ends.",
         ),
-        (RunEndedError("Over."), "Over. The command continues, but its output is not reported."),
+        (RunEndedError("Over."), "The run has ended. The command continues, but its output is not reported."),
     ],
 )
 async def test_live_report_waits_for_the_command_to_end_when_a_retry_cannot_help(
