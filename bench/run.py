@@ -51,6 +51,7 @@ def parts() -> Mapping[str, Callable[[], None]]:
         "workflow": workflows.workflow,
         "pytest": processes.in_pytest,
         "inspector": inspecting.inspector,
+        "page": inspecting.page,
         "report": reporting.report,
         "search": searching.search,
         "growing": growing.growing,

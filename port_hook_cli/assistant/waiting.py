@@ -9,8 +9,8 @@ from threading import Lock
 
 from port_hook_cli.assistant.results import ToolOutput, capture_details, has_text
 from port_hook_cli.assistant.tool import ACTION, RUN_ID, SEARCH, UNTRUSTED, VERDICT, Arguments, Workspace, a_text, tool
-from port_hook_cli.captures.index.capture_index import CaptureIndex
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.browsing.browser import StoreBrowser
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.text.remark import note
 
@@ -98,7 +98,7 @@ class StoreWatch:
         is_wanted: Callable[[Capture], bool] = lambda _: True,
     ) -> None:
         self._path, self._query, self._after, self._is_wanted = path, query, after, is_wanted
-        self._index: CaptureIndex | None = None
+        self._store: StoreBrowser | None = None
         self._known = 0
         self._has_looked = False
         self._lock = Lock()
@@ -106,14 +106,14 @@ class StoreWatch:
     def look(self) -> Capture | None:
         """Return the oldest new matching capture, or None. Raises StoreError."""
         with self._lock:
-            index = self._opened()
+            store = self._opened()
             self._has_looked = True
-            if index is None:
+            if store is None:
                 return None
-            if index.catch_up(texts=0).is_reset:
+            if store.catch_up().is_reset:
                 self._known = 0
-            while listed := index.listed(index.page(self._query, after=self._known, limit=1, oldest_first=True)):
-                capture = index.get(listed[0].capture.invocation.id)[1]
+            while listed := store.rows(store.page(self._query, after=self._known, limit=1, oldest_first=True)):
+                capture = store.find(listed[0].capture.invocation.id)[1]
                 if self._is_wanted(capture):
                     return capture
                 self._known = listed[0].seq
@@ -122,21 +122,20 @@ class StoreWatch:
     def close(self) -> None:
         """Close the store as soon as no other thread is looking for captures."""
         with self._lock:
-            if self._index is not None:
-                self._index.close()
-                self._index = None
+            if self._store is not None:
+                self._store.close()
+                self._store = None
 
-    def _opened(self) -> CaptureIndex | None:
-        """Return the index, or None until the store and the capture `after` exist."""
-        if self._index is None:
+    def _opened(self) -> StoreBrowser | None:
+        """Return the open store, or None until the store and the capture `after` exist."""
+        if self._store is None:
             if self._after is None and not self._path.exists():
                 return None
-            self._index = CaptureIndex(self._path, uses_texts=False)
-            self._known = self._first_known(self._index)
-        return self._index
+            self._store = StoreBrowser(self._path)
+            self._known = self._first_known(self._store)
+        return self._store
 
-    def _first_known(self, index: CaptureIndex) -> int:
+    def _first_known(self, store: StoreBrowser) -> int:
         if self._after is not None:
-            index.catch_up_rows()
-            return index.get(self._after)[0]
-        return 0 if self._has_looked else index.latest
+            return store.find(self._after)[0]
+        return 0 if self._has_looked else store.last_seen

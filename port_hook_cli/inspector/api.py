@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 from port_hook_cli import __version__
 from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.captures.comparison import by_member, compare
-from port_hook_cli.captures.index.filling import IndexState
-from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.checking import HandlerChecks, PortOwner
 from port_hook_cli.inspector.exporting import CaptureExports
@@ -55,7 +54,7 @@ class Inspector:
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
         self._captures = captures
-        self._state = IndexState(has_texts=False, indexed=0, captures=0, is_complete=False)
+        self._count = 0
         self.desk = HoldDesk(setup.holding)
         self.feed = Feed(captures, self._refreshed_session, self.desk.state_of_listener)
         self.desk.follow(self.feed.tell)
@@ -66,7 +65,7 @@ class Inspector:
 
     async def show_session(self, _: Parameters) -> dict[str, Any]:
         """Return what the page must know about this inspector, with the current counts of captures."""
-        self._state = await self._captures.state()
+        self._count = await self._captures.count()
         return self.session()
 
     def session(self) -> dict[str, Any]:
@@ -83,7 +82,6 @@ class Inspector:
             "decrypt": None if setup.decrypt else f"The inspector has no decryption key. {_SET_IT}",
             "hold": self.desk.why_not(),
         }
-        state = self._state
         return message(
             {
                 "version": __version__,
@@ -91,13 +89,7 @@ class Inspector:
                 "store": str(setup.store),
                 "url": url,
                 "public_url": public_url,
-                "count": state.captures,
-                "search": {
-                    "kind": "index" if state.has_texts else "scan",
-                    "indexed": state.indexed,
-                    "of": state.captures,
-                    "complete": state.is_complete,
-                },
+                "count": self._count,
                 "problem": self.feed.problem or None,
                 "can": {name: reason is None for name, reason in why_not.items()},
                 "why_not": why_not,
@@ -105,12 +97,8 @@ class Inspector:
         )
 
     def _refreshed_session(self) -> dict[str, Any]:
-        """Return the session without the values that change with every capture.
-
-        So pages get the session only after other changes.
-        """
-        session = self.session()
-        return {**session, "count": None, "search": {**session["search"], "indexed": None, "of": None}}
+        """Return the session without the count, so that pages don't get the session with every capture."""
+        return {**self.session(), "count": None}
 
     async def held(self, _: Parameters) -> dict[str, Any]:
         """Return the requests that the listener holds."""
@@ -152,7 +140,7 @@ class Inspector:
 
     async def spans(self, parameters: Parameters) -> dict[str, Any]:
         """Return the numbers of all captures that match."""
-        self._state = await self._captures.state()
+        self._count = await self._captures.count()
         return await self._captures.spans(self.query(parameters))
 
     async def histogram(self, parameters: Parameters) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.errors import PortHookError, SettingsError, UsageError
 from port_hook_cli.frozen import frozen

@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from port_hook_cli.captures.index.filling import IndexStep
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.browsing.following import StoreChange
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.errors import StoreError
 from port_hook_cli.inspector.reading import CaptureReader
 
@@ -25,18 +25,15 @@ MAX_ROWS = 50
 
 _MAX_CHANGED = 20 * MAX_ROWS
 # The feed shares the event loop with the listener, which runs in the same process. So the feed reads the store at most
-# 20 times a second, 3 times a second during a burst, and rarely without an open page. It indexes texts only when few
-# requests arrive.
+# 20 times a second, 3 times a second during a burst, and rarely without an open page.
 _TICK_S = 0.05
 _BUSY_TICK_S = 0.3
 _BUSY_ROWS = 150
 _POLL_S = 0.2
 _UNWATCHED_S = 1.0
-_INDEXING_S = 0.005
 _BETWEEN_RESETS_S = 0.5
 _HEARTBEAT_S = 15.0
 _FINISHING_S = 0.5
-_TEXTS = 100
 _LOST = -1
 
 
@@ -140,9 +137,9 @@ class Feed:
         task.add_done_callback(self._refreshes.discard)
 
     async def refresh(self) -> None:
-        """Update the index now, without the texts of new captures, and wake the pages.
+        """Look at the store now, and wake the pages.
 
-        Requests that wait for the index share one refresh. The refresh continues if one of these requests is abandoned,
+        Requests that wait for the store share one refresh. The refresh continues if one of these requests is abandoned,
         because the other pages need its changes.
         """
         if self._next_refresh is None:
@@ -154,7 +151,7 @@ class Feed:
     async def _refresh(self) -> None:
         async with self._refreshing:
             self._next_refresh = None  # a later request needs a new refresh
-            await self._catch_up(texts=0)
+            await self._catch_up()
 
     async def stream(
         self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any], *, position: str | None = None
@@ -234,9 +231,7 @@ class Feed:
         while True:
             started = clock()
             self._touched.clear()
-            if await self._catch_up(texts=0 if self._is_busy else _TEXTS) and not self._is_busy:
-                await asyncio.sleep(_INDEXING_S)
-                continue
+            await self._catch_up()
             # Before Python 3.12, asyncio.wait_for loses a cancellation while the store changes.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S if self._places else _UNWATCHED_S):
@@ -252,26 +247,25 @@ class Feed:
                 return
             self._touched.clear()
 
-    async def _catch_up(self, *, texts: int) -> bool:
-        known, step = self.problem, IndexStep()
+    async def _catch_up(self) -> None:
+        known, change = self.problem, StoreChange()
         try:
-            step = await self._captures.catch_up(texts=texts)
+            change = await self._captures.catch_up()
             self.problem = ""
-            self._is_busy = step.latest - self._latest > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
-            self._latest = step.latest
+            self._is_busy = change.latest - self._latest > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
+            self._latest = change.latest
         except StoreError as error:
             self.problem = error.message
         except Exception as error:  # noqa: BLE001 - the pages would wait indefinitely
-            self.problem = f"port-hook cannot update the index of captures: {error}."
-        if step.has_new or step.changed or step.is_reset or self.problem != known:
-            self._note(step)
+            self.problem = f"port-hook cannot read the captures: {error}."
+        if change.has_new or change.changed or change.is_reset or self.problem != known:
+            self._note(change)
             await self._wake()
-        return step.is_behind
 
-    def _note(self, step: IndexStep) -> None:
-        if step.is_reset:
+    def _note(self, change: StoreChange) -> None:
+        if change.is_reset:
             self._forgotten = self._renumbered = self._version + 1
-        self._changed += [(self._version + 1, seq) for seq in step.changed]
+        self._changed += [(self._version + 1, seq) for seq in change.changed]
         if len(self._changed) > _MAX_CHANGED:
             self._forgotten = max(self._forgotten, self._changed[-_MAX_CHANGED - 1][0])
             del self._changed[:-_MAX_CHANGED]

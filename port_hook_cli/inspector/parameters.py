@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from port_hook_cli.captures.index.query import (
+from port_hook_cli.captures.browsing.query import (
     HANDLER_FAILED,
     HANDLER_SILENT,
-    LONGEST_FACT,
     NO_RESPONSE,
     STATUS_CLASSES,
     CaptureQuery,
@@ -24,7 +23,7 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run
 
-MAX_TEXT = LONGEST_FACT
+MAX_TEXT = 1_000
 MAX_NAME = 80
 _LATEST_S = 2.5e11
 _LONGEST_MS = 1e12

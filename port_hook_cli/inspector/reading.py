@@ -1,17 +1,18 @@
-"""Reads captures for the inspector's page. Threads share one index, and one reader uses it at a time."""
+"""Reads captures for the inspector's page. Threads share one open store, and one reader uses it at a time."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-from port_hook_cli.captures.index.capture_index import ENOUGH, CaptureIndex, CaptureSearch, Listed
-from port_hook_cli.captures.index.filling import IndexState, IndexStep
-from port_hook_cli.captures.index.query import NO_RESPONSE, CaptureQuery
+from port_hook_cli.captures.browsing.browser import CaptureSearch, Listed, StoreBrowser
+from port_hook_cli.captures.browsing.following import StoreChange
+from port_hook_cli.captures.browsing.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level
 from port_hook_cli.invocations.models import Capture
@@ -21,7 +22,6 @@ from port_hook_cli.text.secret import Secret
 T = TypeVar("T")
 
 _KEPT_DOCUMENTS = 4
-_IDLE_TEXTS = 100
 _MAX_REPLAYS = 50
 _MAX_OF_RUN = 50
 
@@ -60,68 +60,68 @@ class CaptureReader:
     def __init__(self, path: Path, *, step_s: float = 0.02) -> None:
         self._path = path
         self._step_s = step_s
-        self._index: CaptureIndex | None = None
+        self._store: StoreBrowser | None = None
         self._lock = asyncio.Lock()
         # Readers of all captures wait for each other here, so that a page of rows waits for only one step of one
         # reader.
         self._slow_lock = asyncio.Lock()
-        # When a coroutine is canceled, its thread keeps running. Other threads must not use the index until that thread
+        # When a coroutine is canceled, its thread keeps running. Other threads must not use the store until that thread
         # ends.
         self._in_thread = Lock()
         self._documents: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
     async def open(self) -> None:
         """Open the store. Raises StoreError."""
-        self._index = await asyncio.to_thread(CaptureIndex, self._path)
+        self._store = await asyncio.to_thread(StoreBrowser, self._path)
 
     async def close(self) -> None:
-        """Close the index."""
+        """Close the store."""
         async with self._lock:
-            if self._index is not None:
-                await self._run(CaptureIndex.close)
+            if self._store is not None:
+                await self._run(StoreBrowser.close)
 
-    async def catch_up(self, *, texts: int = _IDLE_TEXTS) -> IndexStep:
-        """Update the index in one bounded step. Raises StoreError."""
-        step = await self._do(lambda index: index.catch_up(texts=texts))
-        if step.is_reset:
+    async def catch_up(self) -> StoreChange:
+        """Look at the store again, and return what changed. Raises StoreError."""
+        change = await self._do(StoreBrowser.catch_up)
+        if change.is_reset:
             self._documents.clear()
-        return step
+        return change
 
-    async def state(self) -> IndexState:
-        """Return how much of the store is indexed."""
-        return await self._do(lambda index: index.state)
+    async def count(self) -> int:
+        """Return the number of captures."""
+        return await self._do(StoreBrowser.number_of_captures)
 
     async def latest(self) -> int:
         """Return the number of the latest capture."""
-        return await self._do(lambda index: index.latest)
+        return await self._do(lambda store: store.last_seen)
 
     async def page(self, query: CaptureQuery, *, latest: int | None, limit: int) -> Page:
         """Return a page of rows."""
 
-        def read(index: CaptureIndex, search: CaptureSearch) -> Page:
-            seqs = search.seqs[: limit + 1]
+        def read(store: StoreBrowser, search: CaptureSearch) -> Page:
+            seqs = search.seqs(limit + 1)
             following = seqs[limit] if len(seqs) > limit else None
-            return Page([records.row_record(row) for row in index.listed(seqs[:limit])], following, search.top)
+            return Page([records.row_record(row) for row in store.rows(seqs[:limit])], following, search.top)
 
-        return await self._search(lambda index: index.search(query, latest=latest), limit + 1, read)
+        return await self._search(lambda store: store.search(query, latest=latest), limit + 1, read)
 
     async def news(self, query: CaptureQuery, *, after: int, changed: list[int], limit: int) -> News:
         """Return the matching captures above `after`, and the captures whose outcome has changed."""
 
-        def read(index: CaptureIndex, search: CaptureSearch) -> News:
-            added = search.seqs[: limit + 1]
-            matching = index.matching(query, changed) if changed else []
+        def read(store: StoreBrowser, search: CaptureSearch) -> News:
+            added = search.seqs(limit + 1)
+            matching = store.matching(query, changed) if changed else []
             is_by_outcome = any(each is not None for each in (query.response, query.handler, query.slower_ms))
             lets_go = NO_RESPONSE in {query.response, query.handler}
             return News(
-                added=[records.row_record(row) for row in index.listed(added[:limit])],
-                changed=[] if is_by_outcome else [records.row_record(row) for row in index.listed(matching)],
+                added=[records.row_record(row) for row in store.rows(added[:limit])],
+                changed=[] if is_by_outcome else [records.row_record(row) for row in store.rows(matching)],
                 latest=search.top,
                 is_more=len(added) > limit,
                 is_moved=is_by_outcome and bool(matching or (changed and lets_go)),
             )
 
-        return await self._search(lambda index: index.search(query, after=after, oldest_first=True), limit + 1, read)
+        return await self._search(lambda store: store.search(query, after=after, oldest_first=True), limit + 1, read)
 
     async def of_run(self, run_id: str) -> list[dict[str, Any]]:
         """Return the rows of the latest captures of an action, node or workflow run, oldest first."""
@@ -129,52 +129,51 @@ class CaptureReader:
         # Only the body contains the ID of a workflow run.
         query = CaptureQuery(text=run_id) if is_workflow else CaptureQuery(run_id=run_id)
 
-        def read(index: CaptureIndex, search: CaptureSearch) -> list[dict[str, Any]]:
-            found = reversed(index.listed(search.seqs[:_MAX_OF_RUN]))
+        def read(store: StoreBrowser, search: CaptureSearch) -> list[dict[str, Any]]:
+            found = reversed(store.rows(search.seqs(_MAX_OF_RUN)))
             return [
                 records.row_record(each)
                 for each in found
                 if not is_workflow or each.capture.payload.workflow_run == run_id
             ]
 
-        return await self._search(lambda index: index.search(query), _MAX_OF_RUN, read)
+        return await self._search(lambda store: store.search(query), _MAX_OF_RUN, read)
 
     async def spans(self, query: CaptureQuery) -> dict[str, Any]:
         """Return the numbers of all captures that match."""
-        return await self._count(query, lambda index, search: records.spans_record(index.spans(query, search)))
+        search = await self._find_all(query)
+        return records.spans_record(search.spans())
 
     async def histogram(self, query: CaptureQuery, *, now: float, buckets: int) -> dict[str, Any]:
         """Return the number of matching captures in each period."""
-        return await self._count(
-            query,
-            lambda index, search: records.histogram_record(index.histogram(query, search, now=now, buckets=buckets)),
-        )
+        search = await self._find_all(query)
+        return records.histogram_record(search.histogram(now=now, buckets=buckets))
 
     async def get(self, name: str) -> Capture:
         """Return a capture by its ID, by the unique start of its ID, or by a name such as `last`. Raises StoreError."""
-        return await self._do(lambda index: index.get(name)[1])
+        return await self._do(lambda store: store.find(name)[1])
 
     async def with_row(self, name: str) -> tuple[dict[str, Any], Capture]:
         """Return a capture and its row in the list. Raises StoreError."""
 
-        def read(index: CaptureIndex) -> tuple[dict[str, Any], Capture]:
-            seq, capture = index.get(name)
+        def read(store: StoreBrowser) -> tuple[dict[str, Any], Capture]:
+            seq, capture = store.find(name)
             return records.row_record(_listed(seq, capture)), capture
 
         return await self._do(read)
 
     async def last_target(self) -> str | None:
         """Return the target of the store's last listener."""
-        return await self._do(lambda index: index.last_target())
+        return await self._do(lambda store: store.last_target())
 
     async def record(
         self, name: str, *, secret: Secret | None, replay_to: Callable[[Capture], str | None]
     ) -> dict[str, Any]:
         """Return a capture in full. Raises StoreError."""
 
-        def read(index: CaptureIndex) -> dict[str, Any]:
-            seq, capture = index.get(name)
-            replays = index.listed(index.replays_of(capture.invocation.id, limit=_MAX_REPLAYS))
+        def read(store: StoreBrowser) -> dict[str, Any]:
+            seq, capture = store.find(name)
+            replays = store.rows(store.replays_of(capture.invocation.id, limit=_MAX_REPLAYS))
             return records.capture_record(
                 _listed(seq, capture), replays=replays, secret=secret, replay_to=replay_to(capture)
             )
@@ -208,20 +207,16 @@ class CaptureReader:
         self._documents.move_to_end(key)
         return self._documents[key]
 
-    async def _count(self, query: CaptureQuery, read: Callable[[CaptureIndex, CaptureSearch], T]) -> T:
-        """Return the result of `read` over all matches. Only one reader at a time may count."""
+    async def _find_all(self, query: CaptureQuery) -> CaptureSearch:
+        """Return a complete search. Only one reader at a time may search all captures."""
         async with self._slow_lock:
-            return await self._search(
-                lambda index: index.search(query), ENOUGH, read, is_needed=lambda index: index.needs_search(query)
-            )
+            return await self._search(lambda store: store.search(query), math.inf, lambda _, search: search)
 
     async def _search(
         self,
-        begin: Callable[[CaptureIndex], CaptureSearch],
-        enough: int,
-        read: Callable[[CaptureIndex, CaptureSearch], T],
-        *,
-        is_needed: Callable[[CaptureIndex], bool] = lambda _: True,
+        begin: Callable[[StoreBrowser], CaptureSearch],
+        enough: float,
+        read: Callable[[StoreBrowser, CaptureSearch], T],
     ) -> T:
         """Search in steps, so that other readers can read between the steps.
 
@@ -229,27 +224,27 @@ class CaptureReader:
         """
         search: CaptureSearch | None = None
 
-        def step(index: CaptureIndex) -> tuple[T] | None:
+        def step(store: StoreBrowser) -> tuple[T] | None:
             nonlocal search
-            search = search or begin(index)
-            is_done = not is_needed(index) or index.advance(search, enough, for_s=self._step_s)
-            return (read(index, search),) if is_done else None
+            search = search or begin(store)
+            is_done = store.advance(search, enough, for_s=self._step_s)
+            return (read(store, search),) if is_done else None
 
         while (found := await self._do(step)) is None:
             pass
         return found[0]
 
-    async def _do(self, read: Callable[[CaptureIndex], T]) -> T:
+    async def _do(self, read: Callable[[StoreBrowser], T]) -> T:
         async with self._lock:
             return await self._run(read)
 
-    async def _run(self, read: Callable[[CaptureIndex], T]) -> T:
-        index = self._index
-        assert index is not None
+    async def _run(self, read: Callable[[StoreBrowser], T]) -> T:
+        store = self._store
+        assert store is not None
 
         def work() -> T:
             with self._in_thread:
-                return read(index)
+                return read(store)
 
         return await asyncio.to_thread(work)
 

@@ -10,10 +10,9 @@ from itertools import islice
 from typing import Any
 
 from port_hook_cli.actions.encryption import LEAST_BYTES, looks_encrypted
+from port_hook_cli.captures.browsing.browser import Histogram, Listed, Spans
 from port_hook_cli.captures.documents.capture_fields import SIMULATED
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
-from port_hook_cli.captures.index.capture_index import Listed
-from port_hook_cli.captures.index.counting import Histogram, Spans
 from port_hook_cli.captures.view.capture import fate_of_stored
 from port_hook_cli.captures.view.parts import simulated_text, what_it_is
 from port_hook_cli.inspector.body_records import MAX_FIELD, body_record, cut, header_list

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchCapture
+from port_hook_cli.captures.missing import AmbiguousCapture, NoSuchCapture
 from port_hook_cli.errors import PortApiError, PortHookError, StoreError
 from port_hook_cli.http.servers import disabled_logger
 from port_hook_cli.inspector.access import (

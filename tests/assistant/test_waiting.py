@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from port_hook_cli.assistant.waiting import StoreWatch
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.assistant.assistants import Assistant, document

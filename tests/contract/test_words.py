@@ -82,8 +82,7 @@ CONSTRUCTIONS = (
 
 ALLOWED = (
     "json_extract(simulated",
-    "DROP TABLE seen.texts",
-    "CREATE TABLE seen.rows",
+    "DROP TABLE name_blocks",
     "AS kept",
     "a after an and as at be because",
     "accept accept-charset accept-encoding",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.opening import OpenInspector, serving

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.index.filling import IndexStep
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.browsing.following import StoreChange
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.inspector.api_routes import MAX_STREAMS
 from port_hook_cli.inspector.feed import Feed
@@ -247,9 +247,9 @@ class HeldReader(CaptureReader):
         self.go, self.has_read = asyncio.Event(), asyncio.Event()
         self.go.set()
 
-    async def catch_up(self, *, texts: int = 0) -> IndexStep:
+    async def catch_up(self) -> StoreChange:
         self.steps += 1
-        step = await super().catch_up(texts=texts)
+        step = await super().catch_up()
         self.has_read.set()
         await self.go.wait()
         return step

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.captures.index.query import LONGEST_FACT, payload_fact
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import PortHookError
@@ -153,11 +152,6 @@ async def test_large_deeply_nested_body_is_listed(runtime: MakeRuntime, store: P
     async with over_store(runtime(), store) as client:
         found = await client.get("/api/captures")
         assert "ee00" in [row["id"] for row in found["captures"]]
-
-
-def test_index_has_no_facts_too_long_for_a_search() -> None:
-    facts = {name: json.dumps({"trigger": {"by": name}}).encode() for name in ("u" * LONGEST_FACT, "u" * 1_000_000)}
-    assert [payload_fact("user", b"[]", body) for body in facts.values()] == ["u" * LONGEST_FACT, None]
 
 
 async def test_ids_of_an_untrusted_store_are_shown_without_hidden_characters(runtime: MakeRuntime, store: Path) -> None:

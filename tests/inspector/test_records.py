@@ -6,8 +6,7 @@ import gzip
 import json
 from typing import Any
 
-from port_hook_cli.captures.index.capture_index import Listed
-from port_hook_cli.captures.index.counting import Spans
+from port_hook_cli.captures.browsing.browser import Listed, Spans
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.body_records import body_record
 from port_hook_cli.inspector.records import capture_record, row_record, spans_record

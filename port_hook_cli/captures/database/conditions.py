@@ -81,26 +81,16 @@ DROPPED = f"""
 """SQL for whether `listen --respond drop` closed the connection of a request, or NULL without a simulation."""
 
 
-def handler_failed(
-    *,
-    handler: str = HANDLER,
-    fault: str = FAULT,
-    response: str = RESPONSE,
-    dropped: str = DROPPED,
-    received_at: str = "received_at",
-) -> str:
-    """Return the SQL condition that the handler failed to process a capture, as `Capture.handler_failed` defines it.
+_IS_OLD = f"received_at < CAST(strftime('%s', 'now') AS INTEGER) - {OPEN_FOR_S}"
+_HAS_NO_OUTCOME = f"({RESPONSE}) IS NULL AND ({HANDLER}) IS NULL AND ({DROPPED}) IS NOT 1 AND {_IS_OLD}"
+FAILED_IN_HANDLER = f"(({FAULT}) IS 1 OR coalesce(({HANDLER}), 0) >= {FAILED_FROM} OR ({_HAS_NO_OUTCOME}))"
+"""SQL for whether the handler failed to process a capture, as `Capture.handler_failed` defines it.
 
-    A request without an outcome does not count as failed in its first minute: the handler may still be working on it,
-    and would do the work twice. The parameters are SQL for the columns of the store, or for columns that already have
-    their values.
-    """
-    is_old = f"({received_at}) < CAST(strftime('%s', 'now') AS INTEGER) - {OPEN_FOR_S}"
-    has_no_outcome = f"({response}) IS NULL AND ({handler}) IS NULL AND ({dropped}) IS NOT 1 AND {is_old}"
-    return f"(({fault}) IS 1 OR coalesce(({handler}), 0) >= {FAILED_FROM} OR ({has_no_outcome}))"
+A request without an outcome does not count as failed in its first minute: the handler may still be working on it, and
+would do the work twice.
+"""
 
-
-FAILED = f"({handler_failed()} OR coalesce(({RESPONSE}), 0) >= {FAILED_FROM} OR ({DROPPED}) IS 1)"
+FAILED = f"({FAILED_IN_HANDLER} OR coalesce(({RESPONSE}), 0) >= {FAILED_FROM} OR ({DROPPED}) IS 1)"
 """SQL for whether the handler failed to process a capture, or its sender got a 4xx, a 5xx or no response."""
 
 

@@ -70,14 +70,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
-    # The names in each block of a thousand captures (see `store.name_blocks`). A listener fills the table later, so
-    # that the upgrade is quick.
+    # The run IDs of each thousand captures. The last migration drops the table.
     ("CREATE TABLE name_blocks (upto INTEGER PRIMARY KEY, since INTEGER NOT NULL, ends TEXT NOT NULL)",),
     ("ALTER TABLE captures RENAME COLUMN reading TO signed_form",),
     # The hosts and ports of the public URLs of this store's listeners, at most 100 (see `replay --missed`).
     ("CREATE TABLE addresses (address TEXT PRIMARY KEY, used_at REAL NOT NULL) WITHOUT ROWID",),
     # One row with the time of the latest deleted capture, because the runs before it may be done (`replay --missed`).
     ("CREATE TABLE deletions (only INTEGER PRIMARY KEY, latest_at REAL NOT NULL)",),
+    ("DROP TABLE name_blocks",),
 )
 LATEST = UNRELEASED + len(MIGRATIONS)
 """The schema version that this port-hook writes."""

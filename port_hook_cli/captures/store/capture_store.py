@@ -21,7 +21,6 @@ from port_hook_cli.captures.database.rows import (
     text_column,
 )
 from port_hook_cli.captures.store import statements
-from port_hook_cli.captures.store.name_blocks import ADD_NAME, add_block
 from port_hook_cli.captures.store.reader import StoreReader
 from port_hook_cli.captures.store.trimming import Limits, Trimmer
 from port_hook_cli.errors import StoreError
@@ -120,7 +119,7 @@ class CaptureStore(StoreReader):
 
         def step(connection: sqlite3.Connection) -> None:
             nonlocal has_more
-            has_more = self._tidy(connection)
+            has_more = self._trimmer.step(connection)
 
         try:
             self._database.commit([], patient=patient, last=step)
@@ -141,11 +140,10 @@ class CaptureStore(StoreReader):
         if signature is None:
             return False
         received = [request.received_at, text_column(signature)]
-        oldest = self._rows(statements.OLDEST_RECEIVED, received)[0][0]
-        if oldest is not None and request.replay_of is not None:
-            name = text_column(request.replay_of)
-            self._database.commit([(statements.MARK_REPLAY, [name, *received]), (ADD_NAME, [name, oldest])])
-        return oldest is not None
+        is_received = bool(self._rows(statements.IS_RECEIVED, received))
+        if is_received and request.replay_of is not None:
+            self._database.commit([(statements.MARK_REPLAY, [text_column(request.replay_of), *received])])
+        return is_received
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float, float]]:
         """Return the signature, time of receipt and signed time of each verified request since `since_s`, in order."""
@@ -233,11 +231,7 @@ class CaptureStore(StoreReader):
 
     def close(self) -> None:
         """Close the file. If this store has added captures, first delete the captures over the limits."""
-        self._database.close(self._tidy if self._has_added else None)
-
-    def _tidy(self, connection: sqlite3.Connection) -> bool:
-        """Take one step: delete captures over the limits, or add a name block. Return whether there is more to do."""
-        return self._trimmer.step(connection) or add_block(connection)
+        self._database.close(self._trimmer.step if self._has_added else None)
 
 
 def open_store(

@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from port_hook_cli.captures.database.opening import portable, result_code, without_waiting
-from port_hook_cli.captures.store.name_blocks import FORGET
 from port_hook_cli.captures.store.trimming import REMEMBER, SIZE
 
 # The number of captures that the first step deletes.
@@ -127,8 +126,6 @@ def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most
         count = _number_within(most_bytes, [size for _, size in found])
         connection.executemany(REMEMBER, [found[count - 1][:1]] if count else [])
         connection.execute(f"DELETE FROM captures WHERE seq IN (SELECT seq {chosen})", [limit, count])  # noqa: S608 - our own
-        for forget in FORGET:
-            connection.execute(forget)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()

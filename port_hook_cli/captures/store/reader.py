@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 # The limits of one read: ten milliseconds of work, and these bytes plus one capture.
 _PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
 
+_NUMBERED = f"seq, {statements.BOUNDED}"
+
 T = TypeVar("T")
+Numbered = tuple[int, Capture]
+"""A capture, and its number in the store."""
 BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
 """Takes the numbers and bodies of captures, and yields the numbers of the matches in the same order."""
 
@@ -65,11 +69,17 @@ class StoreReader:
 
     def get(self, name: str) -> Capture:
         """Return a capture by its ID, by a unique prefix of its ID, or by a name from `latest`. Raises StoreError."""
+        return self.named(name)[1]
+
+    def named(self, name: str) -> Numbered:
+        """Return the capture that `get` returns, with its number. Raises StoreError."""
         latest = parse_latest(name)
-        query = (statements.by_number(), [self._number(name)]) if latest is None else _query_of(latest)
-        found = next(self._read(query, read_row), None)
+        if latest is None:
+            found = next(self._read((statements.by_number(_NUMBERED), [self._number(name)]), self._numbered), None)
+        else:
+            found = self._latest(_kind_of(latest), latest.back)
         if found is None:
-            raise _error(missing.no_captures(str(self.path))) if latest is None else self._none_so_late(name, latest)
+            raise missing.no_captures(str(self.path)) if latest is None else self._none_so_late(name, latest)
         return found
 
     def _number(self, name: str) -> int:
@@ -77,30 +87,45 @@ class StoreReader:
         wanted = text_column(name)
         found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, missing.MOST_NAMED + 1])
         if not found:
-            raise self._unknown(name)
+            ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
+            raise missing.no_such(str(self.path), name, ever=ever, now=now)
         number, capture_id = found[0]
         if len(found) > 1 and capture_id != name:
-            raise _error(missing.ambiguous(name, [str(capture_id) for _, capture_id in found]))
+            raise missing.ambiguous(name, [str(capture_id) for _, capture_id in found])
         return int(number)
 
     def _none_so_late(self, name: str, latest: Latest) -> StoreError:
         """Return the error for a name from `latest` if the store has too few captures of that kind."""
-        count = len(self._rows(*_count_of(latest)))
+        one_more = statements.search(_kind_of(latest), columns="1", limit=latest.back + 1)
+        count = len(self._rows(*one_more))
         captures = count or self.number_of_captures()
-        return _error(missing.no_latest(str(self.path), name, latest, count=count, captures=captures))
-
-    def _unknown(self, name: str) -> StoreError:
-        ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
-        return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
+        return missing.no_latest(str(self.path), name, latest, count=count, captures=captures)
 
     def latest(self, wanted: statements.StoreFilter = statements.EVERYTHING, *, back: int = 0) -> Capture | None:
         """Return the latest matching capture, or the capture `back` captures earlier, or None. Raises StoreError."""
-        return next(self._read(statements.search(wanted, limit=1, skip=back), read_row), None)
+        found = self._latest(wanted, back)
+        return None if found is None else found[1]
+
+    def _latest(self, wanted: statements.StoreFilter, back: int = 0) -> Numbered | None:
+        query = statements.search(wanted, columns=_NUMBERED, limit=1, skip=back)
+        return next(self._read(query, self._numbered), None)
 
     def of_run(self, run_id: str) -> Capture | None:
         """Return the latest capture of a run, or None. A received request comes before replays. Raises StoreError."""
+        found = self.named_by_run(run_id)
+        return None if found is None else found[1]
+
+    def named_by_run(self, run_id: str) -> Numbered | None:
+        """Return the capture that `of_run` returns, with its number, or None. Raises StoreError."""
         of_run = statements.StoreFilter(run_id=run_id)
-        return self.latest(replace(of_run, originals=True)) or self.latest(of_run)
+        return self._latest(replace(of_run, originals=True)) or self._latest(of_run)
+
+    def _numbered(self, row: Row) -> Numbered:
+        return int(row[0]), self.read_capture(row[1:])
+
+    def read_capture(self, row: Row) -> Capture:
+        """Return the capture from a row. Raises ValueError for a damaged row."""
+        return read_row(row)
 
     def select(
         self,
@@ -151,29 +176,14 @@ class StoreReader:
         SQLite cannot restart its log while a statement is being read, and the caller may take long between two
         captures, for example when it writes to a pager.
         """
-        with closing(self._parts(wanted)) as parts:
-            numbers = next(parts, None)
-            while limit > 0 and numbers is not None:
-                size, part = min(limit, _PAGE), replace(wanted, numbers=numbers)
-                rows, is_last = self._page(statements.search(part, columns=f"seq, {columns}", limit=size), size)
-                for row in rows:
-                    yield self._made(read, row[1:])
-                limit -= len(rows)
-                numbers = next(parts, None) if is_last else numbers._replace(upto=rows[-1][0] - 1)
-
-    def _parts(self, wanted: statements.StoreFilter) -> Generator[statements.Numbers, None, None]:
-        """Yield the capture numbers to search, in parts, latest first."""
-        if not wanted.text:
-            yield wanted.numbers
-            return
-        from port_hook_cli.captures.store.scanning import parts_to_read
-
-        try:
-            oldest, latest = self._rows(statements.OLDEST_AND_LATEST, [])[0]
-        except StoreError:  # the oldest capture is damaged, but the newer captures may suffice
-            yield wanted.numbers
-            return
-        yield from parts_to_read(self.path, wanted, oldest or 0, latest or 0)
+        numbers, is_last = wanted.numbers, False
+        while limit > 0 and not is_last:
+            size, part = min(limit, _PAGE), replace(wanted, numbers=numbers)
+            rows, is_last = self._page(statements.search(part, columns=f"seq, {columns}", limit=size), size)
+            for row in rows:
+                yield self._made(read, row[1:])
+            limit -= len(rows)
+            numbers = numbers._replace(upto=rows[-1][0] - 1) if rows else numbers
 
     def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:
         """Return the rows of a query for `most` rows, and whether these are all.
@@ -288,18 +298,8 @@ class StoreReader:
             raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
 
 
-def _error(words: missing.MissingCapture) -> StoreError:
-    return StoreError(words.message, hint=words.hint)
-
-
-def _query_of(latest: Latest) -> Statement:
-    return statements.search(statements.StoreFilter(originals=not latest.replays), limit=1, skip=latest.back)
-
-
-def _count_of(latest: Latest) -> Statement:
-    """Return the statement that finds the captures of this kind, at most one more than the name needs."""
-    wanted = statements.StoreFilter(originals=not latest.replays)
-    return statements.search(wanted, columns="1", limit=latest.back + 1)
+def _kind_of(latest: Latest) -> statements.StoreFilter:
+    return statements.StoreFilter(originals=not latest.replays)
 
 
 def open_reader(option: Path | None, cwd: Path, *, show_only: bool = False) -> StoreReader:

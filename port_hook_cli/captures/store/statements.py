@@ -31,7 +31,6 @@ from port_hook_cli.captures.database.rows import (
     outcome_weight,
     text_column,
 )
-from port_hook_cli.captures.store.name_blocks import named
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Status
 
@@ -68,7 +67,7 @@ BY_PREFIX = portable(f"""
 """)  # noqa: S608 - as above
 
 _RECEIVED = "received_at >= ? AND signature = ? AND replay_of IS NULL"
-OLDEST_RECEIVED = f"SELECT min(seq) FROM captures INDEXED BY arrivals WHERE {_RECEIVED}"  # noqa: S608 - as above
+IS_RECEIVED = f"SELECT 1 FROM captures INDEXED BY arrivals WHERE {_RECEIVED} LIMIT 1"  # noqa: S608 - as above
 MARK_REPLAY = f"UPDATE captures SET replay_of = ? WHERE {_RECEIVED}"  # noqa: S608 - as above
 
 RECENT_SIGNATURES = portable(f"""
@@ -106,8 +105,6 @@ SAVED_MESSAGES = portable(
 RUNS_AMONG = "SELECT DISTINCT run_id FROM captures WHERE run_id IN (SELECT value FROM json_each(?))"
 
 LATEST = "SELECT max(seq) FROM captures"
-# Two subqueries, because SQLite would scan a whole index for `SELECT min(seq), max(seq)`.
-OLDEST_AND_LATEST = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
 # The latest capture is never deleted, so its number is the count of all captures so far.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
@@ -207,12 +204,13 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
     for sql, value in (
         ("action = ?", text_column(wanted.action)),
         ("status = ?", wanted.status),
+        ("run_id = ?", text_column(wanted.run_id)),
+        ("replay_of = ?", text_column(wanted.replay_of)),
         ("received_at >= ?", wanted.since_s),
         ("received_at < ?", wanted.until_s),
     ):
         if value is not None:
             yield Condition(sql, (value,))
-    yield from _name_conditions(wanted)
     yield from _number_conditions(wanted.numbers)
     for is_wanted, sql in (
         (wanted.with_run, "run_id IS NOT NULL"),
@@ -228,13 +226,6 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
     if wanted.text:  # the slowest condition comes last
         yield text_condition(wanted.text)
-
-
-def _name_conditions(wanted: StoreFilter) -> Iterator[Condition]:
-    is_of_few = wanted.numbers.after is not None or wanted.numbers.among is not None
-    for column, name in (("run_id", text_column(wanted.run_id)), ("replay_of", text_column(wanted.replay_of))):
-        if name is not None:
-            yield Condition(f"{column} = ?", (name,)) if is_of_few else named(column, name)
 
 
 def _number_conditions(numbers: Numbers) -> Iterator[Condition]:

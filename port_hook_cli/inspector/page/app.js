@@ -133,7 +133,7 @@ function Captures({ feed, place, marked, cursor, isEmpty, actions, onTrigger }) 
     ${!isEmpty && html`<${Boundary} what="The timeline">
         <${Timeline} filters=${filters} arrivals=${feed.arrivals} isListed=${feed.isListed} />
       <//>
-      <${Filters} filters=${filters} spans=${spans} session=${session} />`}
+      <${Filters} filters=${filters} spans=${spans} />`}
     ${session?.problem && html`<p class="note bad" role="alert">${oneLine(session.problem)}</p>`}
     ${problem && html`<${Problem} problem=${problem}>
       ${" "}<button type="button" class="link" onClick=${feed.retry}>Try again</button>

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import threading
@@ -21,6 +22,7 @@ from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Delivery, Partition, Response, Status, Verdict
+from port_hook_cli.text.safe import brief
 from tests.any_texts import any_texts
 from tests.captures.capture_strategies import captures, outcomes
 from tests.databases import edit
@@ -288,7 +290,9 @@ def test_get_finds_an_exact_id_or_a_unique_prefix_and_lists_at_most_5_matches(se
     with pytest.raises(StoreError, match=r"(ef\d, ){5}…\."):
         several.get("ef")
     for name in ("ff", "ab01fff", "AB", "%", "last2", "\udcff"):
-        with pytest.raises(StoreError, match=f"Capture not found: {name}. No ID in .* starts with it"):
+        with pytest.raises(
+            StoreError, match=rf"Capture not found: {re.escape(brief(name))}\. No ID in .* starts with it"
+        ):
             several.get(name)
 
 

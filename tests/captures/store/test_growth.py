@@ -15,30 +15,25 @@ from port_hook_cli.captures.database.schema import UNRELEASED, migrate
 from port_hook_cli.captures.store import statements
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.deleting import PruneRule
-from port_hook_cli.captures.store.name_blocks import BLOCK
 from port_hook_cli.captures.store.reader import StoreReader, open_reader
 from port_hook_cli.captures.store.statements import StoreFilter
+from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Capture, Simulated, Status, Verdict
 from tests.databases import edit
 from tests.factories import NOW, RUN_ID, a_capture, an_invocation
 from tests.stores import add_copies
 
 ABSENT = "r_0000000000absent"
+NEEDLE = StoreFilter(text="a Needle")
+COUNT = 600
 
 
 def store_of(folder: Path, count: int) -> Path:
-    """Return the path of a store with `count` captures, each with its own run, and with a listener's blocks."""
+    """Return the path of a store with `count` captures, each with its own run."""
     with open_store(None, folder, create=True) as store:
         store.add([a_capture()])
     add_copies(store.path, count - 1)
-    tidy(folder)
     return store.path
-
-
-def tidy(folder: Path) -> None:
-    with open_store(None, folder, create=True, max_captures=10**9) as store:
-        while store.tidy():
-            pass
 
 
 def steps_of(path: Path, sql: str, values: Sequence[Any]) -> int:
@@ -61,54 +56,33 @@ def test_large_store_is_searched_in_few_steps(folder: Path) -> None:
     path = store_of(folder, 100)
     few = steps_of(path, *latest)
     add_copies(path, 20_400)
-    tidy(folder)
     assert steps_of(path, *latest) == few
     assert steps_of(path, statements.LATEST, []) == 0  # without reading an index
     for absent in (StoreFilter(run_id=ABSENT), StoreFilter(replay_of="000000absent")):
-        query = statements.search(absent, limit=20)
-        assert steps_of(path, *query) <= 5  # SQLite reads only the 500 captures without a block
-        assert "TEMP B-TREE" not in plan_of(path, *query)
+        assert "TEMP B-TREE" not in plan_of(path, *statements.search(absent, limit=20))
     assert "TEMP B-TREE" not in plan_of(path, *latest)
 
 
-def test_run_is_found_in_every_block_and_after_the_last_block(folder: Path) -> None:
-    path = store_of(folder, 3 * BLOCK + 10)
-    with open_store(None, folder) as store:
-        for number in (2, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 1, 3 * BLOCK + 10):
-            assert first_of(store, f"r_{number:016}") == f"{number:012x}"
-    edit(path, "UPDATE captures SET run_id = 'r_again' WHERE seq % ? = 5", values=[BLOCK])
-    edit(path, "DELETE FROM name_blocks")
-    tidy(folder)
-    with open_store(None, folder) as store:
-        latest = [capture.invocation.id for capture in store.select(StoreFilter(run_id="r_again"), limit=3)]
-        oldest = [capture.invocation.id for capture in store.select(StoreFilter(run_id="r_again"), oldest=True)]
-    assert latest == [f"{number * BLOCK + 5:012x}" for number in (3, 2, 1)]
-    assert oldest == [f"{5:012x}", *reversed(latest)]
-
-
 @pytest.mark.parametrize("run_id", ["", "r_\ud800\ud801", "r_\0zero"])
-def test_run_with_an_unusual_id_is_found_in_a_block(folder: Path, run_id: str) -> None:
-    path = store_of(folder, BLOCK - 1)
+def test_run_with_an_unusual_id_is_found(folder: Path, run_id: str) -> None:
+    store_of(folder, 3)
     with open_store(None, folder) as store:
-        row = list(store.row(a_capture(an_invocation(id="unusual", received_at=NOW + BLOCK))))
+        row = list(store.row(a_capture(an_invocation(id="unusual", received_at=NOW + 10))))
         row[CAPTURE_COLUMNS.index("run_id")] = text_column(run_id)
         store.write([tuple(row)], [])
-    add_copies(path, BLOCK)
-    tidy(folder)
-    with open_store(None, folder) as store:
         assert first_of(store, run_id) == "unusual"
 
 
 @pytest.mark.parametrize("listed", [CaptureStore.select, CaptureStore.listed])
 def test_log_can_restart_while_a_reader_pauses_in_a_list(folder: Path, listed: Any) -> None:
-    path = store_of(folder, BLOCK)
+    path = store_of(folder, COUNT)
     with open_store(None, folder) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         found = listed(store, StoreFilter())
         next(found)
         store.add([a_capture()])
         is_busy = other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
         assert not is_busy
-        assert len(list(found)) == BLOCK - 1
+        assert len(list(found)) == COUNT - 1
 
 
 def test_large_captures_are_read_one_at_a_time(folder: Path) -> None:
@@ -118,62 +92,79 @@ def test_large_captures_are_read_one_at_a_time(folder: Path) -> None:
         assert [capture.invocation.body for capture in store.select(limit=3)] == bodies[::-1]
 
 
-def test_request_marked_as_a_replay_later_is_found_in_its_block(folder: Path) -> None:
-    path = store_of(folder, BLOCK - 1)
+def with_needles(folder: Path, *numbers: int) -> Path:
+    path = store_of(folder, COUNT)
+    for number in numbers:
+        edit(path, "UPDATE captures SET body = ? WHERE seq = ?", values=[b'{"note": "a NEEDLE"}', number])
+    return path
+
+
+def ids(*numbers: int) -> list[str]:
+    return [f"{number:012x}" for number in numbers]
+
+
+def test_store_replaced_during_a_search_is_searched_completely(folder: Path) -> None:
+    path = with_needles(folder, COUNT, 300, 2)
+    with open_reader(None, folder, show_only=True) as store:
+        listed = store.listed(NEEDLE)
+        assert next(listed).id == ids(COUNT)[0]
+        path.parent.rename(folder / "moved")
+        with open_store(None, folder, create=True) as another:
+            another.add([a_capture()])
+        assert [capture.id for capture in listed] == ids(300, 2)
+
+
+def test_damaged_oldest_capture_does_not_matter_if_newer_captures_are_enough(folder: Path) -> None:
+    path = with_needles(folder, COUNT, 300)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'captures'").fetchone()
+    overwrite_first_leaf(path, root)
+    with open_reader(None, folder, show_only=True) as store:
+        assert [capture.id for capture in store.listed(NEEDLE, limit=2)] == ids(COUNT, 300)
+        with pytest.raises(StoreError, match="damaged"):
+            list(store.listed(NEEDLE))
+
+
+def overwrite_first_leaf(path: Path, page: int) -> None:
+    """Overwrite the page with the first rows of the table that begins at `page`."""
+    with path.open("r+b") as file:
+        while True:  # https://www.sqlite.org/fileformat2.html#b_tree_pages
+            file.seek((page - 1) * 4096)
+            content = file.read(4096)
+            if content[0] == 13:
+                break
+            cell = int.from_bytes(content[12:14])
+            page = int.from_bytes(content[cell : cell + 4])
+        file.seek((page - 1) * 4096)
+        file.write(b"\x07" * 4096)
+
+
+def test_request_marked_as_a_replay_later_is_found(folder: Path) -> None:
     received = an_invocation(id="received", received_at=NOW + 10**6)
-    with open_store(None, folder) as store:
+    with open_store(None, folder, create=True) as store:
         store.add([a_capture(received)])
-    add_copies(path, BLOCK)
-    tidy(folder)
-    with open_store(None, folder) as store:
         assert store.mark_replay(an_invocation(id="sent", received_at=NOW + 10**6, replay_of="0123456789ab"))
         found = list(store.select(StoreFilter(replay_of="0123456789ab")))
     assert "received" in {capture.invocation.id for capture in found}
 
 
-def blocks_of(path: Path) -> list[tuple[int, int]]:
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute("SELECT since, upto FROM name_blocks ORDER BY upto").fetchall()
-
-
-def test_blocks_of_deleted_captures_are_deleted(folder: Path) -> None:
-    path = store_of(folder, 5 * BLOCK)
-    with open_store(None, folder, create=True, max_captures=3 * BLOCK) as store:
-        store.add([a_capture()])
-    add_copies(path, BLOCK)
-    tidy(folder)
-    assert blocks_of(path) == [(start * BLOCK + 1, (start + 1) * BLOCK) for start in (2, 3, 4, 5)]
+def test_later_capture_with_the_number_of_a_deleted_one_is_found(folder: Path) -> None:
+    store_of(folder, 5)
     with open_store(None, folder) as store:
-        store.prune(PruneRule(keep=BLOCK))
-        assert blocks_of(path) == [(5 * BLOCK + 1, 6 * BLOCK)]
         store.prune(PruneRule(keep=0))
         store.add([a_capture(an_invocation(id="later"))])  # reuses a number
         assert first_of(store, RUN_ID) == "later"
 
 
-def test_blocks_of_deleted_unsigned_requests_do_not_fill_the_store(folder: Path) -> None:
-    with open_store(None, folder, create=True) as store:
-        store.add([a_capture(an_invocation(id="verified0000"))])
-    with open_store(None, folder, create=True, max_captures=100) as store:
-        for number in range(5 * BLOCK // 50):
-            store.add([unsigned(50 * number + each) for each in range(50)])
-        assert store.get("verified0000").invocation.id == "verified0000"
-    assert len(blocks_of(store.path)) <= 2
-
-
-def unsigned(number: int) -> Capture:
-    return a_capture(an_invocation(id=f"{number:012x}"), verdict=Verdict(status=Status.MISSING))
-
-
 def older_store(folder: Path, count: int, capture: Capture | None = None) -> Path:
-    """Return the path of a store with the first schema: without blocks, and with the old names."""
+    """Return the path of a store with the first schema, with the old names."""
     path = folder / ".port-hook" / "captures.db"
     with open_store(None, folder, create=True) as store:
         store.add([capture or a_capture()])
     add_copies(path, count - 1)
     edit(
         path,
-        "DROP TABLE name_blocks",
         "DROP TABLE addresses",
         "DROP TABLE deletions",
         "ALTER TABLE captures RENAME COLUMN signed_form TO reading",
@@ -201,22 +192,13 @@ def test_capture_in_an_older_store_keeps_the_values_of_renamed_fields(folder: Pa
         assert store.get("last") == capture
 
 
-def test_listener_adds_blocks_to_an_older_store_a_thousand_captures_at_a_time(folder: Path) -> None:
-    path = older_store(folder, 3 * BLOCK)
-    with open_store(None, folder, create=True) as store:
-        assert first_of(store, f"r_{7:016}") == f"{7:012x}"
-        assert [store.tidy(), store.tidy(), store.tidy(), store.tidy()] == [True, True, False, False]
-        assert first_of(store, f"r_{7:016}") == f"{7:012x}"
-    assert len(blocks_of(path)) == 3
-
-
 def test_older_read_only_store_is_searched(folder: Path) -> None:
-    path = older_store(folder, BLOCK)
+    path = older_store(folder, COUNT)
     path.chmod(0o400)
     path.parent.chmod(0o500)
     try:
         with open_reader(None, folder, show_only=True) as store:
-            assert first_of(store, f"r_{BLOCK:016}") == f"{BLOCK:012x}"
+            assert first_of(store, f"r_{COUNT:016}") == f"{COUNT:012x}"
     finally:
         path.parent.chmod(0o700)
 

@@ -51,10 +51,10 @@ export function useCaptures(filters, open) {
    * follow. With `isFresh`, the known rows may now belong to other captures.
    * @param {AbortSignal} signal
    * @param {(position: string) => void} [onRows]
-   * @param {{ isSecond?: boolean, isFresh?: boolean }} [options]
+   * @param {{ isFresh?: boolean }} [options]
    * @returns {Promise<boolean>} whether the list is loaded
    */
-  const load = useCallback(async (signal, onRows = ignored, { isSecond = false, isFresh = false } = {}) => {
+  const load = useCallback(async (signal, onRows = ignored, { isFresh = false } = {}) => {
     list.loading++;
     const mine = ++latestLoad.current;
     try {
@@ -66,12 +66,12 @@ export function useCaptures(filters, open) {
       onRows(page.position);
       const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
       if (mine !== latestLoad.current) return true; // a later load has newer rows
-      const isOutdated = list.complete(found);
+      list.complete(found);
       draw();
       setSession(info);
       setProblem(null);
       if (!isOther) countArrivals();
-      return isOutdated && !isSecond ? load(signal, ignored, { isSecond: true }) : true;
+      return true;
     } catch (/** @type {any} */ error) {
       if (error.name !== "AbortError") setProblem(error);
       return false;
@@ -96,9 +96,7 @@ export function useCaptures(filters, open) {
         load(leaving.signal);
       },
       session: (/** @type {Session} */ info) => {
-        list.isIndexed = info.search.complete ?? list.isIndexed;
-        setSession((old) => joined(old, info));
-        if (info.search.complete && list.spans?.isComplete === false && !list.loading) load(leaving.signal);
+        setSession((old) => ({ ...info, count: old?.count ?? null })); // events lack the count
       },
     };
     const stop = keepUpToDate(filters, load, handlers, {
@@ -168,15 +166,4 @@ export function useOpened(id, feed) {
   const key = known || !feed.spans ? "" : id;
   const { value } = useResource((signal) => get(captureUrl(id), {}, signal), key);
   return known ?? /** @type {Capture | null} */ (value)?.row ?? null;
-}
-
-/**
- * Return the session in an event. The event lacks the counts, which change with every capture.
- * @param {Session | null} old
- * @param {Session} info
- * @returns {Session}
- */
-function joined(old, info) {
-  const known = Object.entries(info.search).filter(([, value]) => value !== null);
-  return { ...info, count: old?.count ?? null, search: { ...(old ?? info).search, ...Object.fromEntries(known) } };
 }

@@ -7,7 +7,7 @@ import { say } from "../ui/copy.js";
 import { fullTime, latency, number, oneLine, VERDICTS, verdictOf } from "../ui/format.js";
 import { When } from "./when.js";
 
-/** @import { Filters as Wanted, Session } from "../net/types.js" */
+/** @import { Filters as Wanted } from "../net/types.js" */
 /** @typedef {[value: string, text: string][]} Options */
 
 const TYPING_MS = 150;
@@ -59,8 +59,8 @@ export function Search({ filters, inputRef }) {
 }
 
 export const Filters = memo(
-  /** @param {{ filters: Wanted, spans: any, session: Session | null }} props */
-  ({ filters, spans, session }) => {
+  /** @param {{ filters: Wanted, spans: any }} props */
+  ({ filters, spans }) => {
     const chips = CHIPS.filter(([name]) => filters[name]);
     const unbounded = { ...filters, since: "", until: "" };
     return html`<div class="filters" role="group" aria-label="Filters">
@@ -78,17 +78,16 @@ export const Filters = memo(
       />`}
       ${Object.keys(filters).length > 0 && html`
         <button type="button" class="link" onClick=${() => go({ filters: {} })}>Clear</button>`}
-      <p class="count" role="status"><${Count} spans=${spans} session=${session} /></p>
+      <p class="count" role="status"><${Count} spans=${spans} /></p>
     </div>`;
   },
 );
 
-/** @param {{ spans: any, session: Session | null }} props */
-function Count({ spans, session }) {
+/** @param {{ spans: any }} props */
+function Count({ spans }) {
   if (!spans) return html`Loading…`;
   return html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""}
-    <span> ${spans.count === 1 ? "capture" : "captures"}</span>
-    ${session && session.search.complete === false ? ", still being indexed" : ""}`;
+    <span> ${spans.count === 1 ? "capture" : "captures"}</span>`;
 }
 
 /**

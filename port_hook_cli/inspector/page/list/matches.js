@@ -4,9 +4,6 @@ import { RowCache, Spans } from "./spans.js";
 
 /** @import { Row } from "../net/types.js" */
 
-// The server counts at most this many matches of a text, a run or an ID.
-const MOST_MATCHES = 20_000;
-
 /** The captures that match the filters. `shown` has the filters of the first rows, or null. */
 export class Matches {
   constructor() {
@@ -15,8 +12,6 @@ export class Matches {
     /** The numbers of captures that arrived while the list was scrolled down. */
     this.waiting = /** @type {number[]} */ ([]);
     this.isAtTop = true;
-    /** Whether the index is known to be complete. */
-    this.isIndexed = false;
     this.cache = new RowCache();
     /** The number of lists that are being loaded, and new captures since the first rows of the last list. */
     this.loading = 0;
@@ -53,10 +48,9 @@ export class Matches {
 
   /**
    * Set the numbers of all matches. In a scrolled list, numbers above the shown numbers wait, so that no row moves.
-   * Return whether the numbers are outdated because the index was completed while they were counted.
-   * @param {{ spans: [latest: number, oldest: number][], complete: boolean, count: number }} found
+   * @param {{ spans: [latest: number, oldest: number][], complete: boolean }} found
    */
-  complete({ spans, complete, count }) {
+  complete({ spans, complete }) {
     const whole = new Spans(spans, complete);
     const later = this.arrived.filter((seq) => seq > whole.latest);
     if (this.isAtTop) [this.spans, this.waiting] = [whole.plus(later), []];
@@ -64,7 +58,6 @@ export class Matches {
       const [known, newer] = whole.split(this.latest);
       [this.spans, this.waiting] = [known, [...newer, ...later]];
     }
-    return this.isIndexed && !complete && count < MOST_MATCHES;
   }
 
   /**

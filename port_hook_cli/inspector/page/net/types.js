@@ -185,7 +185,6 @@ export {};
  * @property {string | null} url
  * @property {string | null} public_url
  * @property {number | null} count
- * @property {{ kind: string, indexed: number | null, of: number | null, complete: boolean }} search
  * @property {string | null} problem
  * @property {Record<Ability, boolean>} can
  * @property {Record<Ability, string | null>} why_not

@@ -1,4 +1,4 @@
-"""The index over a store agrees with the store, whatever is added, deleted or planted in it."""
+"""Searches, lists and counts agree with the store, whatever is added, deleted or planted in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.captures.browsing.browser import CaptureSearch, StoreBrowser
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.captures.database.schema import LATEST
-from port_hook_cli.captures.index.capture_index import AmbiguousCapture, CaptureIndex, NoSuchCapture
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.missing import AmbiguousCapture, NoSuchCapture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
@@ -49,33 +49,33 @@ def fill(path: Path, found: Sequence[Capture], **options: Any) -> None:
 
 
 @contextmanager
-def indexed(path: Path, **options: Any) -> Iterator[CaptureIndex]:
-    with closing(CaptureIndex(path, **options)) as index:
-        complete(index)
-        yield index
+def browsing(path: Path) -> Iterator[StoreBrowser]:
+    with closing(StoreBrowser(path)) as browser:
+        browser.catch_up()
+        yield browser
 
 
-def complete(index: CaptureIndex) -> None:
-    for _ in range(1000):
-        if not index.catch_up().is_behind:
-            return
-    pytest.fail("the index is never complete")
+def find_all(browser: StoreBrowser, query: CaptureQuery) -> CaptureSearch:
+    search = browser.search(query)
+    assert browser.advance(search)
+    return search
 
 
-def seqs(index: CaptureIndex, **query: Any) -> list[int]:
+def seqs(browser: StoreBrowser, **query: Any) -> list[int]:
     """Return the numbers of all matches, after checking that pages and spans agree on them."""
     wanted = CaptureQuery(**query)
     pages: list[int] = []
     latest: int | None = None
-    while page := index.page(wanted, latest=latest, limit=3):
+    while page := browser.page(wanted, latest=latest, limit=3):
         pages += page[:2]
         latest = page[2] if len(page) > 2 else 0
-    spans = index.spans(wanted)
+    search = find_all(browser, wanted)
+    spans = search.spans()
     assert [seq for high, low in spans.spans for seq in range(high, low - 1, -1)] == pages
     assert (spans.matches, spans.is_complete) == (len(pages), True)
-    assert index.page(wanted, limit=1000, oldest_first=True) == pages[::-1]
-    assert index.matching(wanted, range(1, 100)) == pages[::-1]
-    assert sum(total for total, _ in index.histogram(wanted, now=NOW + 10_000, buckets=7).buckets) == len(pages)
+    assert browser.page(wanted, limit=1000, oldest_first=True) == pages[::-1]
+    assert browser.matching(wanted, range(1, 100)) == pages[::-1]
+    assert sum(total for total, _ in search.histogram(now=NOW + 10_000, buckets=7).buckets) == len(pages)
     return pages
 
 
@@ -84,9 +84,7 @@ def folded(body: bytes) -> bytes:
 
 
 @given(contents=bodies, needle=st.text(ALPHABET.replace("\0", ""), min_size=1, max_size=5), data=st.data())
-def test_text_search_matches_python_with_and_without_the_full_text_index(
-    contents: list[bytes], needle: str, data: st.DataObject
-) -> None:
+def test_text_search_matches_python(contents: list[bytes], needle: str, data: st.DataObject) -> None:
     body = data.draw(st.sampled_from(contents)).decode("utf-8", "ignore").replace("\0", "")
     if body and data.draw(st.booleans()):
         start = data.draw(st.integers(0, len(body) - 1))
@@ -94,17 +92,13 @@ def test_text_search_matches_python_with_and_without_the_full_text_index(
     with TemporaryDirectory() as folder:
         path = Path(folder) / "captures.db"
         fill(path, captures(contents))
-        with indexed(path) as index, indexed(path, uses_texts=False) as scan:
-            assert index.state.has_texts
-            assert not scan.state.has_texts
-            expected = [number for number, body in enumerate(contents, 1) if folded(needle.encode()) in folded(body)][
-                ::-1
-            ]
-            # A short text may also be in the headers, which are the same for all captures except for the signature.
-            if len(needle) > 2 and not needle.isalnum():
-                assert seqs(index, text=needle) == expected
-            assert seqs(index, text=needle) == seqs(scan, text=needle)
-            assert set(expected) <= set(seqs(index, text=needle))
+        with browsing(path) as browser:
+            found = seqs(browser, text=needle)
+    expected = [number for number, body in enumerate(contents, 1) if folded(needle.encode()) in folded(body)][::-1]
+    # A short text may also be in the headers, which are the same for all captures except for the signature.
+    if len(needle) > 2 and not needle.isalnum():
+        assert found == expected
+    assert set(expected) <= set(found)
 
 
 def test_text_is_found_in_target_headers_and_all_of_the_body_in_either_case(path: Path) -> None:
@@ -112,9 +106,9 @@ def test_text_is_found_in_target_headers_and_all_of_the_body_in_either_case(path
     b = replace(b, invocation=replace(b.invocation, target="/needle?x=1"))
     c = replace(c, invocation=replace(c.invocation, headers=c.invocation.headers.plus(("x-a", "NEEDLE"))))
     fill(path, [a, b, c, d])
-    with indexed(path) as index:
-        assert seqs(index, text="nEEdle") == [4, 3, 2, 1]
-        assert seqs(index, text="needle?x") == [2]
+    with browsing(path) as browser:
+        assert seqs(browser, text="nEEdle") == [4, 3, 2, 1]
+        assert seqs(browser, text="needle?x") == [2]
 
 
 FILTERED = (
@@ -144,63 +138,61 @@ FILTERED = (
 
 def test_filter_finds_matching_captures(path: Path) -> None:
     fill(path, FILTERED)
-    with indexed(path) as index:
-        assert seqs(index, run_id=RUN_ID) == [5, 4, 3, 1]
-        assert seqs(index, id_prefix="a") == [2, 1]
-        assert seqs(index, id_prefix="aa0000000001") == [3, 1]
-        assert seqs(index, response="5xx", text="create_vm", until_s=NOW + 25) == [3]
-        assert seqs(index, text="nowhere") == []
+    with browsing(path) as browser:
+        assert seqs(browser, run_id=RUN_ID) == [5, 4, 3, 1]
+        assert seqs(browser, id_prefix="a") == [2, 1]
+        assert seqs(browser, id_prefix="aa0000000001") == [3, 1]
+        assert seqs(browser, response="5xx", text="create_vm", until_s=NOW + 25) == [3]
+        assert seqs(browser, text="nowhere") == []
 
 
 def test_repeated_search_finds_new_captures_before_and_after_their_outcome(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
         store.add(captures([b"first", b"needle"]))
-        with indexed(path) as index:
-            assert seqs(index, text="needle") == [2]
+        with browsing(path) as browser:
+            assert seqs(browser, text="needle") == [2]
             late = captures([b"second needle"], 2)
             store.add(late)
-            step = index.catch_up()
-            assert (step.has_new, step.changed, step.is_reset) == (True, (), False)
-            assert seqs(index, text="needle") == [3, 2]
-            assert seqs(index, text="needle", response="5xx") == []
+            change = browser.catch_up()
+            assert (change.has_new, change.changed, change.is_reset) == (True, (), False)
+            assert seqs(browser, text="needle") == [3, 2]
+            assert seqs(browser, text="needle", response="5xx") == []
             store.complete([replace(late[0], response=Response(status=500))])
-            step = index.catch_up()
-            assert (step.has_new, step.changed) == (False, (3,))
-            assert seqs(index, text="needle", response="5xx") == [3]
-            assert index.catch_up() == step._replace(changed=())
+            change = browser.catch_up()
+            assert (change.has_new, change.changed) == (False, (3,))
+            assert seqs(browser, text="needle", response="5xx") == [3]
+            assert browser.catch_up() == change._replace(changed=())
 
 
 def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
-        store.add(captures([b"needle", b"other"] * 8))
-        for uses_texts in (True, False):
-            with indexed(path, uses_texts=uses_texts) as index:
-                query = CaptureQuery(text="needle")
-                search, steps = index.search(query), 0
-                top = search.top
-                while not index.advance(search, 100, for_s=0):
-                    assert search.seqs == list(range(top - top % 2 - 1, 0, -2))[: len(search.seqs)]
-                    steps += 1
-                    if steps == 2:
-                        store.add(captures([b"needle", b"other"], top))
-                        complete(index)
-                assert steps >= (top // 2 if uses_texts else 1)
-                assert search.seqs == list(range(top - 1, 0, -2))
-                assert index.page(query, limit=1) == [top + 1]
-                assert index.search(query) is index.search(query)
+        store.add(captures([b"needle", b"other"] * 1_000))
+        with browsing(path) as browser:
+            query = CaptureQuery(text="needle")
+            search, steps = browser.search(query), 0
+            while not browser.advance(search, for_s=0):
+                assert search.seqs() == list(range(1_999, 0, -2))[: len(search.matches)]
+                steps += 1
+                if steps == 2:
+                    store.add(captures([b"needle", b"other"], 2_000))
+                    browser.catch_up()
+            assert steps >= 3
+            assert search.seqs() == list(range(1_999, 0, -2))
+            assert browser.page(query, limit=1) == [2_001]
+            assert browser.search(query) is browser.search(query)
 
 
 def test_search_ends_when_the_store_is_replaced_meanwhile(path: Path) -> None:
-    fill(path, captures([b"needle"] * 9))
+    fill(path, captures([b"needle"] * 900))
     other = path.with_name("other.db")
     fill(other, captures([b"needle"] * 3))
-    with indexed(path) as index:
-        search = index.search(CaptureQuery(text="needle"))
-        assert not index.advance(search, 100, for_s=0)
+    with browsing(path) as browser:
+        search = browser.search(CaptureQuery(text="needle"))
+        assert not browser.advance(search, for_s=0)
         replace_database(path, other)
-        complete(index)
-        assert index.advance(search, 100, for_s=0)
-        assert index.page(CaptureQuery(text="needle"), limit=9) == [3, 2, 1]
+        browser.catch_up()
+        assert browser.advance(search, for_s=0)
+        assert browser.page(CaptureQuery(text="needle"), limit=9) == [3, 2, 1]
 
 
 MANY = """
@@ -213,59 +205,58 @@ MANY = """
 def test_spans_and_histogram_of_many_captures_are_complete(path: Path) -> None:
     fill(path, [])
     edit(path, MANY)
-    with closing(CaptureIndex(path, uses_texts=False)) as index:
-        index.catch_up_rows()
-        assert index.spans(CaptureQuery()).spans == ((20_000, 1),)
-        assert index.spans(CaptureQuery(verdicts=(Status.VALID,))).spans == ((20_000, 1),)
-        assert index.spans(CaptureQuery(response="5xx")).matches == 2_000
-        assert index.spans(CaptureQuery(response="5xx"), max_spans=10).spans[-1] == (19_910, 19_910)
-        assert index.histogram(CaptureQuery(), now=20_001, buckets=8).buckets == ((2500, 250),) * 8
+    with browsing(path) as browser:
+        every, failed = find_all(browser, CaptureQuery()), find_all(browser, CaptureQuery(response="5xx"))
+        assert every.spans().spans == ((20_000, 1),)
+        assert failed.spans().matches == 2_000
+        assert failed.spans(max_spans=10).spans[-1] == (19_910, 19_910)
+        assert every.histogram(now=20_001, buckets=8).buckets == ((2500, 250),) * 8
 
 
-def test_scan_continues_after_captures_without_the_text(path: Path) -> None:
-    fill(path, captures([b"needle" if number in {3, 150, 299} else b"other" for number in range(300)]))
-    with indexed(path, uses_texts=False) as index:
-        assert index.page(CaptureQuery(text="needle"), limit=9) == [300, 151, 4]
-        assert index.page(CaptureQuery(text="needle"), limit=9, oldest_first=True) == [4, 151, 300]
-        assert index.page(CaptureQuery(text="needle"), limit=9, latest=299, after=4) == [151]
+def test_search_continues_after_captures_without_the_text(path: Path) -> None:
+    fill(path, captures([b"needle" if number in {3, 750, 1_499} else b"other" for number in range(1_500)]))
+    with browsing(path) as browser:
+        assert browser.page(CaptureQuery(text="needle"), limit=9) == [1_500, 751, 4]
+        assert browser.page(CaptureQuery(text="needle"), limit=9, oldest_first=True) == [4, 751, 1_500]
+        assert browser.page(CaptureQuery(text="needle"), limit=9, latest=1_499, after=4) == [751]
 
 
 def test_replaced_or_cleared_store_is_read_from_the_start(path: Path) -> None:
     fill(path, captures([b"old"] * 5))
     other = path.with_name("other.db")
     fill(other, captures([b"new one"] * 7))
-    with indexed(path) as index:
+    with browsing(path) as browser:
         replace_database(path, other)
-        assert index.catch_up().is_reset
-        complete(index)
-        assert seqs(index, text="new one") == [7, 6, 5, 4, 3, 2, 1]
+        assert browser.catch_up().is_reset
+        browser.catch_up()
+        assert seqs(browser, text="new one") == [7, 6, 5, 4, 3, 2, 1]
         edit(path, "DELETE FROM captures WHERE seq > 3")
         fill(path, captures([b"new"] * 2, start=10))
-        assert index.catch_up().is_reset
-        complete(index)
-        assert [listed.capture.invocation.id for listed in index.listed([5, 4, 3])] == [
+        assert browser.catch_up().is_reset
+        browser.catch_up()
+        assert [listed.capture.invocation.id for listed in browser.rows([5, 4, 3])] == [
             f"{number:012x}" for number in (11, 10, 2)
         ]
-        assert not index.catch_up().is_reset
+        assert not browser.catch_up().is_reset
         edit(path, "DELETE FROM captures")
         fill(path, captures([b"last"] * 2))
-        assert index.catch_up().is_reset
-        complete(index)
-        assert (seqs(index), seqs(index, text="new")) == ([2, 1], [])
+        assert browser.catch_up().is_reset
+        browser.catch_up()
+        assert (seqs(browser), seqs(browser, text="new")) == ([2, 1], [])
 
 
 def test_missing_store_is_reported_and_read_again_when_it_reappears(path: Path) -> None:
     fill(path, captures([b"needle"]))
-    with indexed(path) as index:
+    with browsing(path) as browser:
         away = path.with_name("away.db")
         path.rename(away)
         for _ in range(2):
             with pytest.raises(StoreError, match="Capture store not found"):
-                index.catch_up()
-        assert index.page(CaptureQuery(), limit=9) == [1]  # the rows that were read stay
+                browser.catch_up()
+        assert browser.page(CaptureQuery(), limit=9) == [1]  # the rows that were read stay
         away.rename(path)
-        complete(index)
-        assert seqs(index, text="needle") == [1]
+        browser.catch_up()
+        assert seqs(browser, text="needle") == [1]
 
 
 def test_store_upgraded_or_replaced_by_a_newer_port_hook_is_reported(path: Path) -> None:
@@ -273,29 +264,29 @@ def test_store_upgraded_or_replaced_by_a_newer_port_hook_is_reported(path: Path)
     newer = path.with_name("newer.db")
     fill(newer, captures([b"{}"]))
     edit(newer, "PRAGMA user_version = 99")
-    with indexed(path) as index:
+    with browsing(path) as browser:
         edit(path, "PRAGMA user_version = 99")
         for _ in range(2):
             with pytest.raises(StoreError, match="newer port-hook"):
-                index.catch_up()
+                browser.catch_up()
         edit(path, f"PRAGMA user_version = {LATEST}")
-        complete(index)
-        assert seqs(index) == [1]
+        browser.catch_up()
+        assert seqs(browser) == [1]
         replace_database(path, newer)
         with pytest.raises(StoreError, match="newer version of port-hook wrote"):
-            index.catch_up()
+            browser.catch_up()
 
 
 def test_emptied_index_file_of_sqlite_does_not_end_the_process(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
         store.add(captures([b"needle"]))
-        with indexed(path) as index:
+        with browsing(path) as browser:
             path.with_name(path.name + "-shm").write_bytes(b"")
-            assert index.get("last")[0] == 1
+            assert browser.find("last")[0] == 1
             path.with_name(path.name + "-shm").write_bytes(b"")
             store.add(captures([b"needle"], 1))
-            complete(index)
-            assert seqs(index, text="needle") == [2, 1]
+            browser.catch_up()
+            assert seqs(browser, text="needle") == [2, 1]
 
 
 PAGE = 4096
@@ -316,34 +307,18 @@ def overwrite(path: Path, *, bodies_only: bool) -> None:
 def test_damaged_store_is_reported_when_its_damaged_part_is_read(path: Path) -> None:
     fill(path, captures([b"x" * 20_000] * 20))
     overwrite(path, bodies_only=True)
-    with closing(CaptureIndex(path)) as index, pytest.raises(StoreError, match="is damaged"):
-        complete(index)
-    with indexed(path, uses_texts=False) as index:
-        assert index.page(CaptureQuery(), limit=2) == [20, 19]
+    with browsing(path) as browser:
+        assert browser.page(CaptureQuery(), limit=2) == [20, 19]
         for read in (
-            lambda: index.page(CaptureQuery(text="needle"), limit=2),
-            lambda: index.listed([20, 19]),
-            lambda: index.get("last"),
+            lambda: browser.page(CaptureQuery(text="needle"), limit=2),
+            lambda: browser.rows([20, 19]),
+            lambda: browser.find("last"),
         ):
             with pytest.raises(StoreError, match="is damaged"):
                 read()
     overwrite(path, bodies_only=False)
     with pytest.raises(StoreError, match="is damaged"):
-        CaptureIndex(path)
-
-
-def test_full_text_index_is_rebuilt_when_most_rows_are_deleted(path: Path) -> None:
-    with open_store(path, path.parent, create=True, max_captures=100) as store:
-        store.add(captures([b"old"] * 100))
-        with indexed(path) as index:
-            for start in range(100, 12_100, 1_200):
-                store.add(captures([b"needle"] * 1_200, start))
-                complete(index)
-            kept = store.number_of_captures()
-            assert len(index.page(CaptureQuery(), limit=1000)) == kept
-            assert index.spans(CaptureQuery(text="needle")).matches == kept
-            assert (index.state.captures, index.state.indexed) == (kept, kept)
-            assert index.state.is_complete
+        StoreBrowser(path)
 
 
 PLANTED: dict[str, list[Any]] = {
@@ -382,8 +357,8 @@ def test_huge_planted_value_damages_only_its_own_row(path: Path) -> None:
     for column in ("body", "headers"):
         size = 68_000_000 if column == "body" else 3_000_000
         edit(path, f"UPDATE captures SET {column} = CAST(zeroblob({size}) AS TEXT) WHERE seq = 3")  # noqa: S608
-        with indexed(path) as index:
-            _, capture = index.get("bb")
+        with browsing(path) as browser:
+            _, capture = browser.find("bb")
             assert capture.payload.problem == (
                 f'this capture is damaged: its "{column}" is larger than any value that port-hook saves'
             )
@@ -392,8 +367,8 @@ def test_huge_planted_value_damages_only_its_own_row(path: Path) -> None:
 
 
 def check_others(path: Path) -> None:
-    with indexed(path) as index:
-        rows = index.listed(index.page(CaptureQuery(), limit=10))
+    with browsing(path) as browser:
+        rows = browser.rows(browser.page(CaptureQuery(), limit=10))
         assert [row.seq for row in rows] == [5, 4, 3, 2, 1]
         assert [row.capture.invocation.id for row in rows if row.seq != 3] == [
             "dd0000000005",
@@ -401,37 +376,24 @@ def check_others(path: Path) -> None:
             "ab0000000002",
             "aa0000000001",
         ]
-        assert {1, 4, 5} <= set(index.page(CaptureQuery(text="create_vm"), limit=10))
-        found = index.histogram(CaptureQuery(), now=NOW + 50, buckets=4)
+        assert {1, 4, 5} <= set(browser.page(CaptureQuery(text="create_vm"), limit=10))
+        found = find_all(browser, CaptureQuery()).histogram(now=NOW + 50, buckets=4)
         assert sum(total for total, _ in found.buckets) == 5
         json.dumps([found.since_s, found.until_s], allow_nan=False)
         for name in ("aa", "dd"):
-            index.get(name)
+            browser.find(name)
 
 
 def test_capture_is_found_by_a_unique_beginning_of_its_id(path: Path) -> None:
     fill(path, FILTERED)
-    with indexed(path) as index:
-        assert index.get("aa")[0] == 1
-        assert index.get("last")[0] == 5
+    with browsing(path) as browser:
+        assert browser.find("aa")[0] == 1
+        assert browser.find("last")[0] == 5
         with pytest.raises(AmbiguousCapture):
-            index.get("a")
+            browser.find("a")
         for name in ("zz", "\ud800", "x" * 10_000, "aa%"):
             with pytest.raises(NoSuchCapture):
-                index.get(name)
-
-
-def test_search_does_not_wait_for_text_indexing_steps(path: Path) -> None:
-    fill(path, captures([b"needle"] * 40))
-    with closing(CaptureIndex(path)) as index:
-        for number in count():
-            step = index.catch_up(rows=10, texts=4)
-            if not step.is_behind:
-                break
-            if number > 3:
-                assert index.page(CaptureQuery(text="needle"), limit=50) == list(range(40, 0, -1))
-        assert number >= 9
-        assert index.state.is_complete
+                browser.find(name)
 
 
 def test_large_body_is_listed_with_fields_from_its_beginning(path: Path) -> None:
@@ -440,8 +402,8 @@ def test_large_body_is_listed_with_fields_from_its_beginning(path: Path) -> None
     properties = {"title": "large", "log": "x" * 300_000, "after": 1}
     large = a_body({**document, "payload": {**payload, "properties": properties}})
     fill(path, captures([large, b"{" + b" " * 300_000, b"[" * 300_000]))
-    with indexed(path) as index:
-        broken, empty, found = (listed.capture for listed in index.listed([3, 2, 1]))
+    with browsing(path) as browser:
+        broken, empty, found = (listed.capture for listed in browser.rows([3, 2, 1]))
     read = found.payload
     assert (read.kind, read.run_id, read.action, read.user) == ("action-run", RUN_ID, "create_vm", "zoë@example.com")
     assert (read.inputs, read.problem, found.invocation.body) == ({"title": "large"}, None, b"")

@@ -1,4 +1,4 @@
-"""The index selects and counts like a plain list of the same captures."""
+"""A store is searched and counted like a plain list of the same captures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.index.capture_index import CaptureIndex
-from port_hook_cli.captures.index.counting import spans_of
-from port_hook_cli.captures.index.query import CaptureQuery
+from port_hook_cli.captures.browsing.browser import StoreBrowser, spans_of
+from port_hook_cli.captures.browsing.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Capture, Delivery, Response, Simulated, Status
-from tests.databases import edit
 from tests.factories import a_capture
 
 STATUSES = (None, -5, 0, 199, 200, 299, 302, 404, 599, 600, 2**62)
@@ -116,7 +114,7 @@ def fill(path: Path, rows: dict[int, Row]) -> None:
     query=combined,
     bounds=st.tuples(st.integers(0, 40), st.integers(0, 60), st.integers(1, 5)),
 )
-def test_index_finds_and_counts_the_same_as_a_list(
+def test_store_is_searched_and_counted_like_a_list(
     rows: dict[int, Row],
     late: dict[int, Row],
     dropped: set[int],
@@ -127,37 +125,33 @@ def test_index_finds_and_counts_the_same_as_a_list(
         path = Path(folder) / "captures.db"
         open_store(path, path.parent, create=True).close()
         fill(path, rows)
-        with closing(CaptureIndex(path)) as index:
-            index.catch_up(rows=5)
+        with closing(StoreBrowser(path)) as browser:
+            browser.catch_up()
             fill(path, late)
             dropped -= {max({**rows, **late}, default=0)}  # a store always retains the latest capture
             with closing(sqlite3.connect(path)) as connection, connection:
                 connection.executemany("DELETE FROM captures WHERE seq = ?", [(seq,) for seq in dropped])
-            complete(index)
+            browser.catch_up()
             left = {seq: row for seq, row in {**rows, **late}.items() if seq not in dropped}
             for each in (*QUERIES, query):
-                check(index, left, each, bounds)
+                check(browser, left, each, bounds)
 
 
-def complete(index: CaptureIndex) -> None:
-    while index.catch_up(rows=5).is_behind:
-        pass
-
-
-def check(index: CaptureIndex, rows: dict[int, Row], query: CaptureQuery, bounds: tuple[int, int, int]) -> None:
+def check(browser: StoreBrowser, rows: dict[int, Row], query: CaptureQuery, bounds: tuple[int, int, int]) -> None:
     matches = {seq: row for seq, row in sorted(rows.items()) if row.matches(query)}
     after, latest, limit = bounds
     inside = [seq for seq in matches if after < seq <= latest]
-    assert not index.needs_search(query)
-    assert index.page(query, latest=latest, after=after, limit=limit, oldest_first=True) == inside[:limit]
-    assert index.page(query, latest=latest, after=after, limit=limit) == inside[::-1][:limit]
-    assert index.matching(query, range(1, 100)) == list(matches)
-    spans = index.spans(query)
+    assert browser.page(query, latest=latest, after=after, limit=limit, oldest_first=True) == inside[:limit]
+    assert browser.page(query, latest=latest, after=after, limit=limit) == inside[::-1][:limit]
+    assert browser.matching(query, range(1, 100)) == list(matches)
+    search = browser.search(query)
+    browser.advance(search)
+    spans = search.spans()
     assert [seq for high, low in spans.spans for seq in range(high, low - 1, -1)] == list(matches)[::-1]
     assert all(a[1] > b[0] + 1 for a, b in zip(spans.spans, spans.spans[1:], strict=False))
     assert (spans.matches, spans.is_complete) == (len(matches), True)
-    assert index.state.captures == len(rows)
-    histogram = index.histogram(query, now=60.0, buckets=4)
+    assert browser.number_of_captures() == len(rows)
+    histogram = search.histogram(now=60.0, buckets=4)
     assert histogram.buckets == buckets_of(list(matches.values()), histogram.since_s, histogram.until_s, 4)
     assert sum(histogram.rejected) == sum(not row.is_verified for row in matches.values())
 
@@ -174,26 +168,6 @@ def buckets_of(matches: list[Row], since: float, until: float, buckets: int) -> 
 
 
 def test_spans_end_at_their_limit() -> None:
-    assert spans_of([(seq, seq) for seq in range(18, 0, -2)], 3) == (((18, 18), (16, 16), (14, 14)), 3, False)
-    assert spans_of([(18, 18), (16, 15), (14, 14)], 2) == (((18, 18), (16, 14)), 4, True)
-    assert spans_of([], 2) == ((), 0, True)
-
-
-def test_spans_of_many_captures_are_read_in_parts(tmp_path: Path) -> None:
-    path = tmp_path / "captures.db"
-    open_store(path, tmp_path, create=True).close()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "WITH RECURSIVE n (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n WHERE seq < 40000) "
-            "INSERT INTO captures (seq, id, method, target, headers, body, received_at, status, action, is_verified) "
-            "SELECT seq, 'x', 'POST', '/', '[]', x'', seq, 'valid', "
-            "CASE WHEN seq > 26000 THEN iif(seq % 100, 'a', 'b') WHEN seq > 13000 THEN 'b' ELSE 'a' END, 1 FROM n"
-        )
-    matches = [seq for seq in range(40000, 0, -1) if (seq % 100 and seq > 26000) or seq <= 13000]
-    for deleted in (0, 1):
-        edit(path, "DELETE FROM captures WHERE seq = 20000 AND ?", values=[deleted])
-        with closing(CaptureIndex(path, uses_texts=False)) as index:
-            index.catch_up_rows()
-            assert index.spans(CaptureQuery(action="a")) == spans_of(zip(matches, matches, strict=True), 1_000)
-            assert index.spans(CaptureQuery(action="b")).matches == 40000 - len(matches) - deleted
-            assert index.spans(CaptureQuery(action="a"), max_spans=3).is_complete is False
+    assert spans_of(range(18, 0, -2), 3) == (((18, 18), (16, 16), (14, 14)), 3, False)
+    assert spans_of((18, 16, 15, 14), 2) == (((18, 18), (16, 14)), 4, True)
+    assert spans_of((), 2) == ((), 0, True)

@@ -1,0 +1,1 @@
+"""An open store for readers that search, filter and count captures."""

@@ -1,1 +1,0 @@
-"""An index over the store, for readers that search, filter and count captures."""
