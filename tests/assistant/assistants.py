@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from port_hook_cli.assistant.calls import ToolResult, call_tool
 from port_hook_cli.assistant.catalog import offered_tools
+from port_hook_cli.assistant.server import ToolResult, call_tool
 from port_hook_cli.assistant.tool import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.assistant.calls import call_tool
 from port_hook_cli.assistant.catalog import TOOLS, offered_tools
+from port_hook_cli.assistant.server import call_tool
 from port_hook_cli.assistant.tool import AssistantTool, Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.runtime import Runtime

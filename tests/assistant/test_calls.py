@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from port_hook_cli import assistant as package
-from port_hook_cli.assistant.calls import call_tool
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.results import MAX_CHARACTERS, ToolOutput, error_text, result_text
+from port_hook_cli.assistant.server import call_tool
 from port_hook_cli.assistant.tool import Arguments, AssistantTool, Workspace
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Masker

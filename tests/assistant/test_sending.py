@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from port_hook_cli.assistant.calls import ToolResult
 from port_hook_cli.assistant.sending import allowed_target
+from port_hook_cli.assistant.server import ToolResult
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import MessageOrigin, Status, Verdict

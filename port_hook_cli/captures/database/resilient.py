@@ -7,16 +7,22 @@ After the commit, it checks that SQLite's log contains the commit. If commits ar
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from port_hook_cli.captures.database.checkpoint import checkpoint
 from port_hook_cli.captures.database.conditions import Statement
 from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.log import Gap, Log
 from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, connect, result_code, store_problem
 from port_hook_cli.errors import StoreError
+
+# port-hook doesn't restart a smaller log, because a restart costs three syncs.
+_SMALL_BYTES = 256 * 1024
+# A commit by another program takes less than a millisecond, but its next commit may follow immediately.
+_ATTEMPTS, _RETRY_S = 30, 0.001
+
 
 LastStep = Callable[[sqlite3.Connection], object]
 """The last step of a transaction, after its statements."""
@@ -266,3 +272,32 @@ class ResilientDatabase:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Copy the log into the database, and restart the log unless others are reading it. Raises sqlite3.Error.
+
+    `connection` must not wait for locks. Other connections can write while most of the log is copied. They wait a few
+    milliseconds while the rest is copied.
+    """
+    connection.execute("PRAGMA synchronous = NORMAL")
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    is_being_read = copied < pages
+    if is_being_read or pages * page_size <= _SMALL_BYTES:
+        return
+    for _ in range(_ATTEMPTS):
+        # This locks other writers out, and copies what they have committed since the first copy.
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        if not is_busy:
+            _begin(connection)
+            return
+        time.sleep(_RETRY_S)
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Write the first commit of the restarted log. SQLite syncs this commit, so no request has to wait for the sync."""
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")  # the version stays the same
+    connection.execute("COMMIT")
