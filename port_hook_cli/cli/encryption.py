@@ -25,7 +25,7 @@ from port_hook_cli.actions.encrypted_inputs import (
 from port_hook_cli.actions.encryption import KeyUnreadable, Problem, Scheme, aes_key
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import argument, command, option, refuse_contradictions
+from port_hook_cli.cli.option_groups import argument, command, is_typed, option, refuse_contradictions
 from port_hook_cli.errors import PortHookError, SourceError, StoreError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input, read_stdin
 from port_hook_cli.invocations.models import Payload
@@ -205,7 +205,7 @@ def encrypt(
     refuse_contradictions(
         {
             "--public-key": public_key is not None,
-            "--secret-file": secret_file is not None and options.is_given(ctx, "secret_file"),
+            "--secret-file": secret_file is not None and is_typed(ctx, "secret_file"),
         }
     )
     plaintext = _plaintext(value, runtime)

@@ -93,12 +93,6 @@ def kafka_brokers(to: str | None) -> tuple[str, ...]:
     return read_bootstrap(brokers)
 
 
-def is_given(ctx: typer.Context, parameter: str) -> bool:
-    """Return whether an option is on the command line. A default from the environment does not count."""
-    source = ctx.get_parameter_source(parameter)
-    return source is not None and source.name == "COMMANDLINE"
-
-
 Json = Annotated[
     bool,
     option(

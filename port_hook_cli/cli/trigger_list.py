@@ -7,9 +7,8 @@ from typing import Any
 
 import typer
 
-from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import Declaration, refuse_contradictions
+from port_hook_cli.cli.option_groups import Declaration, is_typed, refuse_contradictions
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.remark import MOST_ALIKE
@@ -32,7 +31,7 @@ def refuse_other_options(ctx: typer.Context) -> None:
     """Raise UsageError for an option on the command line that has no effect with --list."""
     declared: dict[str, Declaration] = ctx.command.callback.declared  # type: ignore[union-attr]
     for name in declared.keys() - _ALLOWED:
-        if options.is_given(ctx, name):
+        if is_typed(ctx, name):
             refuse_contradictions(pointless={"--list does not send requests": {declared[name].name: True}})
 
 

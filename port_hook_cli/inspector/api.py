@@ -36,7 +36,8 @@ from port_hook_cli.inspector.retrying import WorkflowRetries
 from port_hook_cli.inspector.sandbox_runs import SandboxRuns, started_record
 from port_hook_cli.inspector.sending import json_problem, kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
-from port_hook_cli.invocations.models import Capture, Invocation, Payload
+from port_hook_cli.invocations.models import Invocation
+from port_hook_cli.invocations.payload import unsent
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.replay.rewriting import SentReplay
 
@@ -218,7 +219,7 @@ class Inspector:
 
     async def _send(self, request: Invocation) -> SentReplay:
         """Send a new request to the default target, and return the request with its response."""
-        url = self._setup.target.default_url(_unsent(request)) or ""
+        url = self._setup.target.default_url(unsent(request)) or ""
         if not url:
             raise UsageError("The request has no target.", hint="Start `port-hook listen --inspect --forward-to PORT`.")
         return await self._setup.target.send(request, url)
@@ -307,12 +308,6 @@ def _part(text: str | None) -> str:
     if part not in {"request", "delivery", "response"}:
         raise UsageError(f"{part[:80]} is not a part of a capture.", hint="Use request, delivery or response.")
     return part
-
-
-def _unsent(request: Invocation) -> Capture:
-    from port_hook_cli.signatures.verification import UNCHECKED
-
-    return Capture(invocation=request, verdict=UNCHECKED, payload=Payload())
 
 
 def _decrypted(decryption: Decryption) -> dict[str, Any]:

@@ -14,12 +14,11 @@ from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import named_target, sender
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Payload
-from port_hook_cli.invocations.payload import is_workflow_run_id
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.payload import is_workflow_run_id, unsent
 from port_hook_cli.invocations.targets import is_on_this_machine, request_target
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.signatures.signing import Signer
-from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.remark import Remark, say_nothing
 from port_hook_cli.text.secret import Masker
 
@@ -258,8 +257,4 @@ def _plan_fields(ready: _Ready) -> dict[str, Any]:
     }
 
 
-_NO_CAPTURE = Capture(
-    invocation=Invocation(id="", received_at=0, method="POST", target="/", headers=Headers(), body=b""),
-    verdict=UNCHECKED,
-    payload=Payload(),
-)
+_NO_CAPTURE = unsent(Invocation(id="", received_at=0, method="POST", target="/", headers=Headers(), body=b""))
