@@ -136,6 +136,10 @@ class RenderError(PortHookError):
 class ExpressionStoppedError(RenderError):
     """An expression took too long or too much memory, so jq was stopped."""
 
+    def __init__(self, message: str, *, program: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
+        self.program = program
+
 
 class StoreError(PortHookError):
     """A file or capture does not exist, or a file or the store cannot be read or written."""

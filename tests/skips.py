@@ -11,7 +11,6 @@ import pytest
 EXPECTED = {
     r"`tests/campaign kafka` runs this: .*": "A campaign: `tests/campaign kafka` runs it at full size.",
     r"`tests/campaign kill` runs this: .*": "A campaign: `tests/campaign kill` runs it.",
-    r"`\.ci/pyjq` builds what this needs: .*": "`.ci/pyjq` builds it for two minutes, and runs this.",
     r"Port's OpenAPI document is not on this machine[;.] .*": "This repository doesn't include Port's document.",
     r"the workflow routes in OpenAPI are not on this machine[;.] .*": "This repository doesn't include it.",
     r"root can write to every file|needs a file that cannot be written": "Root can write to every file.",

@@ -37,7 +37,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}", _INTERPOLATION: ")"}
 
 
 class TokenKind(Enum):
-    """The kinds of tokens. The brackets around an expression inside a string are not tokens."""
+    """The kinds of tokens."""
 
     FIELD = auto()
     FORMAT = auto()
@@ -105,15 +105,12 @@ class _Lexer:
         self._last = text
         return token
 
-    def _token(self, group: str, text: str) -> JqToken | None:
+    def _token(self, group: str, text: str) -> JqToken:
         match group:
-            case "INTO":
-                self._open.append(_INTERPOLATION)
-                return None
             case "QUOTE" if self._is_in(_STRING):
                 self._open.pop()
                 return self._made(TokenKind.STRING_END, text)
-            case "QUOTE" | "OPEN":
+            case "QUOTE" | "OPEN" | "INTO":
                 token = self._made(TokenKind.STRING_START if group == "QUOTE" else TokenKind.OPEN, text)
                 self._open.append(text)
                 return token
@@ -124,10 +121,11 @@ class _Lexer:
             case _:
                 return self._made(TokenKind[group], text)
 
-    def _closed(self, text: str) -> JqToken | None:
+    def _closed(self, text: str) -> JqToken:
         if not self._open or _CLOSING[self._open[-1]] != text:
             raise _Unbalanced
-        return None if self._open.pop() == _INTERPOLATION else self._made(TokenKind.CLOSE, text)
+        self._open.pop()
+        return self._made(TokenKind.CLOSE, text)
 
     def _is_in(self, bracket: str) -> bool:
         return bool(self._open) and self._open[-1] == bracket
@@ -194,7 +192,7 @@ def jq_differences(expressions: Iterable[str]) -> tuple[JqDifference, ...]:
 
 
 def _found(tokens: Sequence[JqToken]) -> Iterator[tuple[str, str]]:
-    if _has_newer_object_value(tokens):
+    if newer_object_operator(tokens):
         yield _OBJECT_VALUE
     own = {after.text for token, after in pairwise(tokens) if token.text == "def"}
     for index, token in enumerate(tokens):
@@ -212,8 +210,8 @@ def _found(tokens: Sequence[JqToken]) -> Iterator[tuple[str, str]]:
             yield _ZONE
 
 
-def _has_newer_object_value(tokens: Sequence[JqToken]) -> bool:
-    """Return whether an object has a value with an operator or keyword that jq 1.7.1 only accepts in parentheses."""
+def newer_object_operator(tokens: Sequence[JqToken]) -> str:
+    """Return the first operator or keyword in an object's value that jq 1.7.1 only accepts in parentheses, or ""."""
     in_value: dict[int, bool] = {}  # by the depth of the tokens in an open object
     for before, token in pairwise((_NOTHING, *tokens)):
         if token.text == "{" and token.kind is TokenKind.OPEN:
@@ -224,8 +222,8 @@ def _has_newer_object_value(tokens: Sequence[JqToken]) -> bool:
             if token.text in {":", ","} and token.kind is TokenKind.OPERATOR:
                 in_value[token.depth] = token.text == ":"
             elif in_value[token.depth] and _is_newer_in_an_object(before, token):
-                return True
-    return False
+                return token.text
+    return ""
 
 
 def _is_newer_in_an_object(before: JqToken, token: JqToken) -> bool:

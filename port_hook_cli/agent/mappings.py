@@ -12,7 +12,6 @@ from port_hook_cli.errors import PortHookError, SourceError, UsageError
 from port_hook_cli.files.user_files import read_input
 from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.expressions import correction
-from port_hook_cli.prediction.jq15 import agent_program
 from port_hook_cli.prediction.mapping import (
     DEFAULT_MAPPINGS,
     AgentMapping,
@@ -184,11 +183,8 @@ def check_mappings(name: str, runtime: Runtime) -> CheckedMappings:
 
 
 def _expression_problems(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
-    """Yield the problems of expressions: jq 1.5 cannot compile them, so they are null, or they can stop the agent."""
+    """Yield the expressions that the agent's jq cannot compile."""
     pairs = [pair for mapping in mappings for pair in mapping.expressions]
-    for place, text in pairs:
-        for caution in agent_program(text).warnings:
-            yield MappingProblem(place=place, message=caution, severity=Severity.ERROR)
     with AgentJq({}) as jq:
         for (place, text), error in zip(pairs, jq.compile_errors([text for _, text in pairs]), strict=True):
             if error:

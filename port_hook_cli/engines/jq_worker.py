@@ -165,10 +165,12 @@ class JqWorker:
         if code == _timeout_code():
             return ExpressionStoppedError(
                 f"{shown} was stopped: rendering took longer than {self._timeout_s:g} s.",
+                program=program,
                 hint="Check the expression for an endless loop.",
             )
         return ExpressionStoppedError(
             f"{shown} was stopped: jq ran out of memory.",
+            program=program,
             hint="Make the expression use less memory: the limits are 1 GiB, and a few thousand levels of nesting.",
         )
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from port_hook_cli.frozen import frozen
-from port_hook_cli.prediction.expressions import AgentStopped, Evaluate
+from port_hook_cli.prediction.expressions import Evaluate
 from port_hook_cli.prediction.mapping import AgentMapping
 from port_hook_cli.prediction.message import AgentMessage, AgentTransport, Subject
 from port_hook_cli.prediction.request import MappedField, MappedRequest, apply_expressions
@@ -121,8 +121,6 @@ class Reporter:
             error = response.failure or response.http_error
         except AgentFault as fault:  # a response that cannot be written as JSON
             error = str(fault)
-        except AgentStopped as stop:
-            return AgentOutcome(response=response, calls=tuple(calls), fields=tuple(fields), error=str(stop))
         if error:
             calls += self.failed(was_sending=True)
         else:
@@ -138,10 +136,6 @@ class Reporter:
         before = self.before_sending() if was_sending else self._started()
         calls = (*before, *self.failed(was_sending=was_sending))
         return AgentOutcome(response=None, calls=calls, error=fault)
-
-    def stopped(self, reason: str) -> AgentOutcome:
-        """Return the calls that the agent makes before an expression of the request crashes or hangs the agent."""
-        return AgentOutcome(response=None, calls=tuple(self._started()), error=reason)
 
     def untouched(self) -> AgentOutcome:
         """Return the calls for a message for which no mapping is enabled, or whose signature does not match."""

@@ -1,13 +1,11 @@
 """The results of the agent's jq expressions in pyjq 2.6, which contains jq 1.5.
 
-pyjq differs from jq in two ways. The agent uses only the first result, but an error after this result also makes the
-result null. The results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
+The agent uses only the first result, as a Python value (`Script.first` and `jv_to_pyobj` in pyjq).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
 from typing import Any
 
 from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
@@ -16,37 +14,20 @@ from port_hook_cli.frozen import frozen
 # jq 1.5 (`jv_is_integer`) treats a number as an integer only if the number fits in a C int.
 _LEAST, _MOST = -(2**31), 2**31 - 1
 _EXACT = 10**15
-_SPECIAL = "\0port-hook"
 _NOTHING = JqToken(TokenKind.OPERATOR, "")
-
-
-class Stop(StrEnum):
-    """The effect on the agent's process if an expression stops the agent."""
-
-    CRASH = "crashes"
-    HANG = "hangs"
-
-
-class AgentStopped(Exception):
-    """The agent's process crashes or hangs.
-
-    The message says which of the two happens, and which expression causes it.
-    """
 
 
 @frozen(kw_only=True)
 class Evaluated:
     """The result of an expression. If it failed, the value is None, and `error` explains why.
 
-    `is_empty` means no result. A compile error contains the line and column in the expression. With `stop`, the agent
-    stops and there is no result.
+    `is_empty` means no result. A compile error contains the line and column in the expression.
     """
 
     expression: str
     value: Any = None
     error: str = ""
     is_empty: bool = False
-    stop: Stop | None = None
 
 
 def correction(expression: str) -> str:
@@ -69,7 +50,7 @@ Evaluate = Callable[[Sequence[str], Any], Sequence[Evaluated]]
 def as_python(value: Any) -> Any:
     """Return a jq value as pyjq converts it. A string ends before its first null character.
 
-    Integers of 32 bits become ints. All other numbers become floats, which can be infinite or not a number.
+    Integers of 32 bits become ints. All other numbers become floats, which can be infinite.
     """
     if isinstance(value, str):
         return value.partition("\0")[0]
@@ -78,8 +59,6 @@ def as_python(value: Any) -> Any:
     if isinstance(value, list):
         return [as_python(element) for element in value]
     if isinstance(value, dict):
-        if _SPECIAL in value:
-            return float(value[_SPECIAL])
         return {as_python(key): as_python(element) for key, element in value.items()}
     return value
 

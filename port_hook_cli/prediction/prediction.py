@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import field, replace
 from functools import partial
-from typing import Any
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.prediction.calls import AgentCall, AgentOutcome, Reporter, taking_calls
-from port_hook_cli.prediction.expressions import AgentStopped, EnvironmentUse, Evaluate, Evaluated
+from port_hook_cli.prediction.expressions import EnvironmentUse, Evaluate, Evaluated
 from port_hook_cli.prediction.mapping import AgentMapping
 from port_hook_cli.prediction.message import Acceptance, AgentMessage, AgentTransport, AgentVersion, Subject
 from port_hook_cli.prediction.request import (
@@ -138,15 +137,10 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
 
     This function changes the message's document: it decrypts values in it.
     """
-    world = replace(world, evaluate=_stopping(world.evaluate))
     reporter = Reporter(message=message, mapping=None, evaluate=world.evaluate, quote=_quote(world))
     if message.acceptance is not Acceptance.ACCEPTED:
         return _rejected(message, reporter)
-    try:
-        tries = tuple(_tries(message, world))
-    except AgentStopped as stop:
-        unsent = AgentOutcome(response=None, calls=(), error=str(stop))
-        return Prediction(message=message, reason=f"the agent stops: {stop}", unsent=unsent)
+    tries = tuple(_tries(message, world))
     prediction = Prediction(message=message, tries=tries)
     mapping = prediction.mapping
     if mapping is None:
@@ -161,19 +155,6 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
         reason = "the message has no run, and its `changelogDestination` has no URL"
         return replace(prediction, reason=reason, unsent=AgentOutcome(response=None, calls=()))
     return _prepared(prediction, mapping, reporter, world)
-
-
-def _stopping(evaluate: Evaluate) -> Evaluate:
-    """Return an evaluator that raises AgentStopped for an expression that makes the agent crash or hang."""
-
-    def evaluated(expressions: Sequence[str], document: Any) -> Sequence[Evaluated]:
-        results = evaluate(expressions, document)
-        for result in results:
-            if result.stop is not None:
-                raise AgentStopped(f"its process {result.stop} on `{result.expression}`, like jq 1.5")
-        return results
-
-    return evaluated
 
 
 def _quote(world: AgentWorld) -> Callable[[str], str] | None:
@@ -224,9 +205,6 @@ def _prepared(prediction: Prediction, mapping: AgentMapping, reporter: Reporter,
         wire = wire_request(
             request.method, request.url, headers=request.headers, query=request.query, body=request.body
         )
-    except AgentStopped as stop:
-        unsent = reporter.stopped(str(stop))
-        return replace(prediction, reason=f"the agent stops: {stop}", unsent=unsent)
     except AgentFault as fault:
         unsent = reporter.faulted(str(fault), was_sending=was_sending)
         return replace(prediction, reason=f"the agent fails: {fault}", unsent=unsent)

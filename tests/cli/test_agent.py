@@ -186,11 +186,10 @@ def test_many_problems_of_a_mapping_file_are_shortened(run: Run, folder: Path) -
 def test_expression_crash_of_the_agent_is_reported(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": {"name": ".payload.properties.name | debug", "all": ".action"}}])
     checked = run("port-agent", "--check", "map.json", env=ENV)
-    assert (checked.code, checked.out.splitlines()) == (1, ["[0].body.name `debug` may crash the agent"])
+    reason = "jq 1.5, which the agent uses, may crash on `debug`"
+    assert (checked.code, checked.out.splitlines()) == (1, [f"[0].body.name is always null: {reason}"])
     shown = run("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
-    assert "the agent stops: its process crashes on `.payload.properties.name | debug`" in shown.out
-    assert "Preparing the payload for the request" in shown.out
-    assert "PATCH" not in shown.out
+    assert reason in shown.out
 
 
 @pytest.mark.parametrize(
@@ -216,9 +215,9 @@ def test_value_of_an_undocumented_type_gets_a_note(
 
 
 def test_non_json_number_is_text_in_a_record(run: Run, folder: Path) -> None:
-    write(folder, "map.json", [{"body": {"n": "nan", "big": "1700000000000"}}])
+    write(folder, "map.json", [{"body": {"n": "infinite", "big": "1700000000000"}}])
     result = run("port-agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--json", env=ENV)
-    assert [field["value"] for field in result.records[0]["fields"]] == ["nan", 1700000000000.0]
+    assert [field["value"] for field in result.records[0]["fields"]] == ["inf", 1700000000000.0]
     assert "InvalidJSONError" in result.records[0]["reason"]
 
 

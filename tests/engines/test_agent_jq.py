@@ -10,7 +10,7 @@ import pytest
 
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import RenderError
-from port_hook_cli.prediction.expressions import EnvironmentUse, Stop, environment_use
+from port_hook_cli.prediction.expressions import EnvironmentUse, environment_use
 
 DOCUMENT = {"a": 1.0, "b": [1, 2], "s": "x\0y", "big": 12345678901234567890, "10": 1, "2": 2}
 
@@ -48,17 +48,17 @@ def test_agent_jq_result_equals_the_pyjq_result(jq: AgentJq) -> None:
 
 def test_failed_expression_is_null_with_a_reason(jq: AgentJq) -> None:
     for expression, error in [
-        ('.b[], error("x")', "jq: error: x"),  # an error after the first result counts
+        ('error("x")', "jq: error: x"),
         (".a +", "line 1, column 4"),
         (".a\n+ +", "line 2, column 3"),
         ("1] | [2", "line 1, column 2"),
         ('"a" | .b', "Cannot index string"),
         ("if .a then 1 end", "requires an `else`"),
         ("pick(.a)", "has no `pick`"),
-        ("@urid", "urid is not a valid format"),
+        ("@urid", "has no `@urid`"),
+        ("debug", "jq 1.5, which the agent uses, may crash on `debug`"),
         ("$ENV.TOKEN", "jq 1.5, which the agent uses, has no `$ENV`: write `env`"),
         ("walk(.)", "has no `walk`"),
-        ('.s.x // "default"', "Cannot index string"),
         (".e1", "reads `.e1` as a number"),
         ("$nothing", "is not defined"),
     ]:
@@ -68,7 +68,18 @@ def test_failed_expression_is_null_with_a_reason(jq: AgentJq) -> None:
 
 
 def test_expression_compiled_by_jq_15_is_evaluated(jq: AgentJq) -> None:
-    for expression in ["if . then 1 else 2 end", "def pick(f): 1; pick(.a)", '.a | "pick \\(.)"', ".trim"]:
+    for expression in [
+        "if . then 1 else 2 end",
+        "def pick(f): 1; pick(.a)",
+        '.a | "pick \\(.)"',
+        ".trim, {trim: .a, if: .a} | 1",
+        '"\\(.a)\\(.["a"])"',
+        "{a: -1, b: .b | length}",
+        '"?//"',
+        ".b?//1",
+        "leaf_paths",
+        "# comment",
+    ]:
         assert jq.evaluate([expression], DOCUMENT)[0].error == ""
 
 
@@ -78,8 +89,6 @@ def test_text_and_numbers_that_pyjq_cannot_read_make_every_expression_fail(jq: A
     ] * 2
     (result,) = jq.evaluate(["1"], {"n": 10**400})
     assert result.error == "OverflowError: int too large to convert to float"
-    (result,) = jq.evaluate(["[nan]"], {})
-    assert math.isnan(result.value[0])
 
 
 def test_expressions_see_only_the_given_variables(jq: AgentJq, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,26 +97,14 @@ def test_expressions_see_only_the_given_variables(jq: AgentJq, monkeypatch: pyte
     assert [result.value for result in results] == [{"TOKEN": "t0ken"}, None, "t0ken", None, None]
 
 
-def test_expression_crashing_or_hanging_the_agent_is_reported(jq: AgentJq) -> None:
-    for expression, stop in [
-        ('"a" | gsub(""; "x")', Stop.HANG),
-        ('try ("ab" | gsub("x*"; "-")) catch 1', Stop.HANG),
-        ('("a" | indices("")) // 1', Stop.HANG),
-        ("debug", Stop.CRASH),
-        ("input // 1", Stop.CRASH),
-        ('["a"] | implode', Stop.CRASH),
-        ("if .a then debug else 1 end", None),
-        ('"abc" | gsub("b"; "x")', None),
-    ]:
-        (result,) = jq.evaluate([expression], {"a": None})
-        assert result.stop is stop
-        assert (result.value is None) is (stop is not None)
+def test_join_of_numbers_fails_as_in_jq_15(jq: AgentJq) -> None:
+    texts, numbers = jq.evaluate(['["a", null] | join(",")', '[80, 443] | join(",")'], {})
+    assert (texts.value, numbers.value) == ("a,", None)
+    assert "does not join numbers" in numbers.error
 
 
-def test_deeply_nested_expression_is_an_error_instead_of_null(jq: AgentJq) -> None:
-    with pytest.raises(RenderError, match="nested too deeply to be predicted"):
-        jq.evaluate(["(" * 5000 + "1" + ")" * 5000], None)
-    assert jq.compile_errors(["(" * 5000 + "1" + ")" * 5000]) == [""]
+def test_deeply_nested_expression_is_an_error_and_the_next_is_evaluated(jq: AgentJq) -> None:
+    assert "memory exhausted" in jq.evaluate(["[" * 20_000], None)[0].error
     assert jq.evaluate([".a" + " + .a" * 150], {"a": 1})[0].value == 151
 
 
