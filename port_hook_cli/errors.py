@@ -136,7 +136,7 @@ class RenderError(PortHookError):
 class ExpressionStoppedError(RenderError):
     """An expression took too long or too much memory, so jq was stopped."""
 
-    def __init__(self, message: str, *, program: str, hint: str) -> None:
+    def __init__(self, message: str, *, program: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.program = program
 

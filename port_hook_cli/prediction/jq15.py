@@ -35,7 +35,7 @@ DEFINITIONS = (
 
 _EXPONENT = re.compile(r"\.[eE][0-9]+")
 _ENDS_OF_VALUES = frozenset({TokenKind.FIELD, TokenKind.VARIABLE, TokenKind.CLOSE, TokenKind.STRING_END})
-_PRIVATE = "__ph_"
+_PRIVATE = "__ph_"  # the names that port-hook puts before an expression
 _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 
@@ -45,7 +45,7 @@ def jq15_fault(expression: str) -> str:
 
 
 def as_newer_jq(expression: str) -> str:
-    """Return an expression as port-hook's jq parses it like jq 1.5."""
+    """Return an expression in the form in which port-hook's jq parses it like jq 1.5."""
     tokens = tuple(jq_tokens(expression))
     if not tokens and expression.lstrip(" \t\n")[:1] in {"", "#"}:
         return "."
