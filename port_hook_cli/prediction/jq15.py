@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise, takewhile
+from itertools import pairwise
 
 from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens, newer_object_operator
 
@@ -21,8 +21,8 @@ _LACKING = frozenset(
         "@base32", "@base32d", "@base64d", "@urid",
     }
 )  # fmt: skip
-_LACKING_WITH = {"add": 1, "debug": 1, "scan": 2}
-"""The numbers of arguments with which jq 1.5 lacks functions that it otherwise has."""
+_WITHOUT_ARGUMENTS = frozenset({"add", "debug"})
+"""Functions that take an argument only in newer versions of jq."""
 _CRASHING = frozenset({"debug", "input", "inputs"})
 """Functions that read memory that pyjq has not set."""
 
@@ -55,49 +55,56 @@ def as_newer_jq(expression: str) -> str:
 
 def _faults(tokens: Sequence[JqToken]) -> Iterator[str]:
     names = [token.text for token in tokens if token.kind is TokenKind.NAME]
+    own = {after.text for token, after in pairwise(tokens) if token.text == "def"}
     if names.count("if") > names.count("else"):
         yield "requires an `else`"
     if operator := newer_object_operator(tokens):
         yield f"needs parentheses around a value with `{operator}` in an object"
-    own = {after.text for token, after in pairwise(tokens) if token.text == "def"}
+    if "scan" in set(_called_with_two(tokens)) - own:
+        yield "has no `scan` with 2 arguments"
     padded = (_NOTHING, _NOTHING, *tokens, _NOTHING)
-    for index, token in enumerate(tokens):
-        earlier, following = padded[index : index + 2], padded[index + 3 :]
-        if token.kind in {TokenKind.NAME, TokenKind.FORMAT} and token.text not in own:
-            yield from _faults_of_name(token, following)
-        elif token.kind is TokenKind.VARIABLE:
-            yield from _faults_of_variable(token, is_key=earlier[1].text in {"{", ","} and following[0].text == ":")
-        elif token.kind is TokenKind.FIELD and _EXPONENT.fullmatch(token.text):
+    for window in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        if window[2].text not in own:
+            yield from _faults_at(*window)
+
+
+def _faults_at(value: JqToken, before: JqToken, token: JqToken, after: JqToken) -> Iterator[str]:
+    """Yield the faults of a token. `value` and `before` are the tokens before it."""
+    match token.kind:
+        case TokenKind.NAME | TokenKind.FORMAT:
+            yield from _faults_of_name(token.text, has_arguments=after.text == "(")
+        case TokenKind.VARIABLE:
+            yield from _faults_of_variable(token.text, is_key=before.text in {"{", ","} and after.text == ":")
+        case TokenKind.FIELD if _EXPONENT.fullmatch(token.text):
             yield f'reads `{token.text}` as a number, which it is not: write `["{token.text[1:]}"]` for a field'
-        elif token.text == "[" and earlier[1].text == "." and _ends_a_value(earlier[0]):
-            yield "does not know `.[` after a value: write `[`"
+        case TokenKind.OPEN if token.text == "[" and before.text == ".":
+            if value.kind in _ENDS_OF_VALUES or value.text == "?":
+                yield "does not know `.[` after a value: write `[`"
 
 
-def _faults_of_name(token: JqToken, following: Sequence[JqToken]) -> Iterator[str]:
-    count = _argument_count(token, following)
-    if token.text in _LACKING or token.text.startswith(_PRIVATE):
-        yield f"has no `{token.text}`"
-    if count and count == _LACKING_WITH.get(token.text):
-        yield f"has no `{token.text}` with {count} argument{'' if count == 1 else 's'}"
-    if not count and token.text in _CRASHING:
-        yield f"may crash on `{token.text}`"
+def _called_with_two(tokens: Sequence[JqToken]) -> Iterator[str]:
+    """Yield the names of functions that are called with two or more arguments."""
+    called: dict[int, str] = {}  # by the depth of the arguments
+    for before, token in pairwise(tokens):
+        if token.kind is TokenKind.OPEN:
+            called[token.depth + 1] = before.text if token.text == "(" else ""
+        elif token.kind is TokenKind.OPERATOR and token.text == ";":
+            yield called.get(token.depth, "")
 
 
-def _argument_count(token: JqToken, following: Sequence[JqToken]) -> int:
-    if following[0].text != "(":
-        return 0
-    inside = takewhile(lambda each: each.depth > token.depth, following[1:])
-    return 1 + sum(each.text == ";" and each.depth == token.depth + 1 for each in inside)
+def _faults_of_name(name: str, *, has_arguments: bool) -> Iterator[str]:
+    if name in _LACKING or name.startswith(_PRIVATE):
+        yield f"has no `{name}`"
+    if has_arguments and name in _WITHOUT_ARGUMENTS:
+        yield f"has no `{name}` with 1 argument"
+    if not has_arguments and name in _CRASHING:
+        yield f"may crash on `{name}`"
 
 
-def _faults_of_variable(token: JqToken, *, is_key: bool) -> Iterator[str]:
-    if token.text == "$ENV":
+def _faults_of_variable(name: str, *, is_key: bool) -> Iterator[str]:
+    if name == "$ENV":
         yield "has no `$ENV`: write `env`"
-    if token.text[1:].startswith(_PRIVATE):
-        yield f"has no `{token.text}`"
+    if name[1:].startswith(_PRIVATE):
+        yield f"has no `{name}`"
     if is_key:
-        yield f"needs parentheses around the key {token.text}"
-
-
-def _ends_a_value(token: JqToken) -> bool:
-    return token.kind in _ENDS_OF_VALUES or token.text == "?"
+        yield f"needs parentheses around the key {name}"

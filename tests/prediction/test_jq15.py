@@ -111,7 +111,7 @@ def test_uncompilable_expression_has_the_reason() -> None:
         "if .a then 1 elif .b then 2 end": "requires an `else`",
         "if .a then (if .b then 1 end) else 2 end": "requires an `else`",
         "pick(.a)": "has no `pick`",
-        "add(.a; .b) | add(.a[])": "has no `add` with 1 argument",
+        "add(.a[])": "has no `add` with 1 argument",
         'scan("a"; "g")': "has no `scan` with 2 arguments",
         "@base64d": "has no `@base64d`",
         "debug": "may crash on `debug`",
