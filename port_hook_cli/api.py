@@ -15,7 +15,7 @@ from dataclasses import field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
-from port_hook_cli.actions.templates import UNDEFINED
+from port_hook_cli.engines.outcomes import UNDEFINED
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers

@@ -25,6 +25,8 @@ class PortHookError(Exception):
     """
 
     code: ClassVar[str] = "failed"
+    options_hint: ClassVar[str] = ""
+    """The hint of a command, if it differs from the hint elsewhere."""
     is_for_doctor: bool = False
     """Whether `port-hook doctor` may find the cause: the problem is about credentials, Port's API or a tunnel."""
 

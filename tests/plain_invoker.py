@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any, Unpack
 
 from port_hook_cli.actions.action import PortAction, invoked_action
+from port_hook_cli.actions.made_request import Asked, MadeRequest
 from port_hook_cli.actions.request import RunContext, default_payload
 from port_hook_cli.javascript.values import write_json
-from port_hook_cli.sandbox import Asked, SandboxRequest
 
 
 class PlainInvoker:
     """Sends an action's own body, or Port's old default payload without a body. It doesn't render templates."""
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> MadeRequest:
         """Return the request."""
         known = invoked_action(action)
         method = known.method
@@ -22,10 +22,10 @@ class PlainInvoker:
         if document is None:
             document = default_payload(known, _run(known, asked), method)
         if known.is_message:
-            return SandboxRequest(body=write_json(document).encode(), is_message=True)
+            return MadeRequest(body=write_json(document).encode(), is_message=True)
         verb = str(method.get("method", "POST")).upper()
         bodiless = verb == "GET" and "body" not in method
-        return SandboxRequest(
+        return MadeRequest(
             method=verb,
             url=str(method["url"]),
             headers=tuple((name, str(value)) for name, value in (method.get("headers") or {}).items()),

@@ -45,7 +45,7 @@ _OFTEN = (
 )
 _LATER = {
     "check": (
-        "port_hook_cli.check.handler_process",
+        "port_hook_cli.listener.handler_process",
         "port_hook_cli.check.outbound",
         "port_hook_cli.check.session",
         "port_hook_cli.cli.check_handler",

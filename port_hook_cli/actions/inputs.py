@@ -39,6 +39,8 @@ class Violation:
 class InvalidInputs(UsageError):
     """Port would reject the inputs. `violations` contains every reason."""
 
+    options_hint = "Pass inputs with --input NAME=VALUE or --input @FILE."
+
     def __init__(self, action: str, violations: Sequence[Violation]) -> None:
         lines = [f"  {each.input} {each.message}" for each in violations]
         # Each caller adds its own hint, because users pass inputs in different ways.

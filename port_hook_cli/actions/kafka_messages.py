@@ -13,7 +13,7 @@ from typing import Any
 
 from port_hook_cli.actions.action import WEBHOOK
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.actions.templates import UNDEFINED
+from port_hook_cli.engines.outcomes import UNDEFINED
 
 WRAPPER_REMARK = "Port does not document what it puts around the payload of a KAFKA node"
 

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from port_hook_cli.actions.action import WEBHOOK, ActionKind, PortAction
 from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.template_braces import BadTemplate
-from port_hook_cli.actions.templates import UNDEFINED, JqError, prepare, shown_expression
+from port_hook_cli.actions.templates import prepare
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError, shown_expression
 from port_hook_cli.errors import RenderError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import write_json

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum, unique
 from typing import Any
-from urllib.parse import quote
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same
@@ -66,18 +65,6 @@ class Standing(StrEnum):
     CHANGED = "changed"
     ANOTHER = "another"
     REMOVED = "removed"
-
-
-def action_path(identifier: str) -> str:
-    """Return the API path of an action or automation, with the identifier percent-encoded."""
-    return f"/v1/actions/{path_segment(identifier)}"
-
-
-def path_segment(identifier: str) -> str:
-    """Return an identifier, percent-encoded as one segment of an API path."""
-    segment = quote(identifier, safe="", errors="replace")
-    # The HTTP client would resolve `.` and `..` as relative path segments.
-    return segment if segment.strip(".") else segment.replace(".", "%2E")
 
 
 def plan_change(action: Mapping[str, Any], url: str) -> UrlChange | Rejection:

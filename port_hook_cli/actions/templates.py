@@ -11,49 +11,17 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
-from enum import Enum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from port_hook_cli.actions.template_braces import BadTemplate, Text, is_spread, requote, split_template
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError, Undefined
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import js_entries, write_json
-from port_hook_cli.text.secret import cut_message
 
 MAX_DEPTH = 150
 """The maximum nesting depth of a template: deeper than real templates, and shallow enough for Python's stack."""
 
 RENDERING = "port-hook/rendering/1"
-
-
-class Undefined(Enum):
-    """JavaScript's `undefined`, which is not a JSON value."""
-
-    UNDEFINED = "undefined"
-
-
-UNDEFINED: Final = Undefined.UNDEFINED
-
-
-@frozen
-class JqError:
-    """An expression that failed.
-
-    `kind` shows whether it failed to compile or to run. `message` is the error from jq, up to 256 characters.
-    """
-
-    expression: str
-    kind: Literal["compile", "run-time"]
-    message: str
-
-    @property
-    def became_null(self) -> str:
-        """The sentence about an expression that became null. It is untrusted text."""
-        return f"{shown_expression(self.expression)} became null: {self.message}"
-
-
-def shown_expression(expression: str) -> str:
-    """Return up to 256 characters of an expression, in double braces."""
-    return f"{{{{ {cut_message(expression.strip())} }}}}"
 
 
 class ExpressionFailed(ValueError):

@@ -9,10 +9,10 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.handler_process import HandlerProcess
     from port_hook_cli.check.languages import Language
     from port_hook_cli.check.outbound import OutboundProxy
     from port_hook_cli.check.watching import SandboxWatch
+    from port_hook_cli.listener.handler_process import HandlerProcess
     from port_hook_cli.replay.sending import Keep
 
 

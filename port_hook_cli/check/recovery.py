@@ -12,7 +12,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.listener.handler_check import connection_problem
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.handler_process import HandlerProcess
+    from port_hook_cli.listener.handler_process import HandlerProcess
 
 _CONNECT_S = 2.0
 _RETURN_S = 5.0

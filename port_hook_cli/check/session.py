@@ -152,8 +152,8 @@ class CheckSession:
         environ: dict[str, str] = {}
         handler = outbound = None
         if self.command:
-            from port_hook_cli.check.handler_process import HandlerProcess
             from port_hook_cli.check.outbound import OutboundProxy, uses_proxy
+            from port_hook_cli.listener.handler_process import HandlerProcess
 
             # Otherwise, Python buffers the handler's output.
             environ = {"PYTHONUNBUFFERED": "1", **self.runtime.environ, **side.environ}

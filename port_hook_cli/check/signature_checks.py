@@ -14,7 +14,7 @@ from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes,
 from port_hook_cli.errors import PortHookError
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.handler_process import HandlerProcess
+    from port_hook_cli.listener.handler_process import HandlerProcess
 
 _SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
 _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGNORECASE)
@@ -98,7 +98,7 @@ async def _judge_unset_secret(exam: HandlerExam, probes: Sequence[Probe]) -> Non
 
 async def _starts_without_secret(exam: HandlerExam, handler: HandlerProcess) -> bool:
     """Start the handler without its secret, and return whether it accepts connections. If not, settle the check."""
-    from port_hook_cli.check.handler_process import NotReadyError
+    from port_hook_cli.listener.handler_process import NotReadyError
 
     slug = "secret-unset"
     environ = {name: value for name, value in exam.prober.means.environ.items() if name != _SECRET}

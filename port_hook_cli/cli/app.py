@@ -241,18 +241,10 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     from port_hook_cli.terminal.console import tell
 
     tell(f"error: {problem.message}", runtime)
-    if hint := _hint(problem):
+    if hint := problem.options_hint or problem.hint:
         tell(f"hint: {hint}", runtime)
     if problem.is_for_doctor:
         tell("hint: Run `port-hook doctor` to check credentials, Port's API and tunnels.", runtime)
-
-
-def _hint(problem: PortHookError) -> str:
-    """Return the hint of a problem. For invalid inputs, the hint contains the command's options."""
-    from port_hook_cli.actions.inputs import InvalidInputs
-
-    is_inputs = isinstance(problem, InvalidInputs)
-    return "Pass inputs with --input NAME=VALUE or --input @FILE." if is_inputs else problem.hint
 
 
 app = typer.Typer(

@@ -129,7 +129,7 @@ def _checked(
     session: CheckSession, begin: Callable[[CheckBegins], Awaitable[None]], screen: CheckScreen
 ) -> CheckReport | None:
     """Check the handler. Return the report, or None after Ctrl-C. By then, the handler's process has ended."""
-    from port_hook_cli.check.handler_process import NotReadyError
+    from port_hook_cli.listener.handler_process import NotReadyError
 
     try:
         return asyncio.run(session.run(begin, screen.add, screen.tell_search))

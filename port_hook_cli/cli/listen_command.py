@@ -7,13 +7,13 @@ import shlex
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from port_hook_cli.check.handler_process import MAX_OUTPUT, HandlerProcess
-from port_hook_cli.check.supervised_run import LatestOutput
 from port_hook_cli.invocations.models import Capture
 from port_hook_cli.listener.handler_check import handler_address
+from port_hook_cli.listener.handler_process import MAX_OUTPUT, HandlerProcess
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.screen import JsonScreen, TextScreen
 from port_hook_cli.listener.serving import Serving
+from port_hook_cli.listener.supervised_run import LatestOutput
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import brief, plain_output, shorten
 from port_hook_cli.text.secret import Masker

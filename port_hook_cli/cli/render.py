@@ -79,7 +79,7 @@ def _name(argument: str) -> str:
 
 
 def _warn(rendering: Rendering, runtime: Runtime) -> None:
-    from port_hook_cli.actions.templates import UNDEFINED
+    from port_hook_cli.engines.outcomes import UNDEFINED
     from port_hook_cli.text.secret import NO_SECRETS
     from port_hook_cli.trigger.remarks import failed_expressions
 
@@ -98,7 +98,8 @@ def _note_differences(template: Any, runtime: Runtime) -> None:
 
 
 def _print(rendering: Rendering, runtime: Runtime, *, json: bool) -> None:
-    from port_hook_cli.actions.templates import UNDEFINED, rendering_record
+    from port_hook_cli.actions.templates import rendering_record
+    from port_hook_cli.engines.outcomes import UNDEFINED
 
     if json:
         emit(rendering_record(rendering), runtime.stdout)

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError, shown_expression
-from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqOwner
+from port_hook_cli.engines.jq_owner import JqOwner
+from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError, shown_expression
 from port_hook_cli.errors import ExpressionStoppedError, RenderError
 from port_hook_cli.prediction.expressions import Evaluated, as_python, fits_in_a_double
 from port_hook_cli.prediction.jq15 import DEFINITIONS, as_newer_jq, jq15_fault

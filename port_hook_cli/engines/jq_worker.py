@@ -15,10 +15,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Literal
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError, shown_expression
 from port_hook_cli.engines import jq_process
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError, shown_expression
 from port_hook_cli.errors import ExpressionStoppedError, RenderError
 from port_hook_cli.installed import reinstall_command
 from port_hook_cli.javascript.stringify import NotJson
@@ -182,27 +182,6 @@ class JqWorker:
         process.wait()
         for stream in (process.stdin, process.stdout):
             _close(stream)
-
-
-class JqOwner:
-    """Owns a jq worker, which runs until `close` is called. Use it as a context manager, or call `close`."""
-
-    def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Prepare the worker.
-
-        The first expression starts jq. `timeout_s` limits all expressions of one call together.
-        """
-        self._worker = JqWorker(timeout_s=timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the jq process."""
-        self._worker.close()
 
 
 def _timeout_code() -> int:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import threading
-from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from port_hook_cli.actions.template_braces import BadTemplate
-from port_hook_cli.actions.templates import ExpressionFailed, Rendering, prepare, shown_expression
-from port_hook_cli.engines.jq_worker import JqOwner
+from port_hook_cli.actions.templates import ExpressionFailed, Rendering, prepare
+from port_hook_cli.engines.jq_owner import JqOwner, as_json_text
+from port_hook_cli.engines.outcomes import shown_expression
 from port_hook_cli.errors import RenderError
-from port_hook_cli.javascript.stringify import NotJson
-from port_hook_cli.javascript.values import write_json
-
-_Result = TypeVar("_Result")
 
 
 class Renderer(JqOwner):
@@ -50,7 +45,7 @@ class Renderer(JqOwner):
         try:
             prepared = prepare(template)
             programs = prepared.programs
-            outcomes = self._worker.evaluate(programs, _as_text(data), stopped=stopped) if programs else []
+            outcomes = self._worker.evaluate(programs, as_json_text(data), stopped=stopped) if programs else []
             return prepared.assemble(outcomes, strict=strict)
         except BadTemplate as error:
             raise RenderError(
@@ -68,25 +63,7 @@ class Renderer(JqOwner):
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
         """Render like `render_and_tell`, without blocking the event loop. A cancellation stops jq immediately."""
-        return await self._aside(partial(self._render, template, data, strict=strict))
-
-    async def aevaluate(self, programs: Sequence[str], data: Any) -> list[Any]:
-        """Return the result of each jq program (without braces) over `data`: a value, UNDEFINED or a JqError.
-
-        Raises RenderError for a program that takes too long or uses too much memory.
-        """
-        return await self._aside(partial(self._evaluate, list(programs), data))
-
-    def _evaluate(self, programs: Sequence[str], data: Any, *, stopped: threading.Event) -> list[Any]:
-        return self._worker.evaluate(programs, _as_text(data), stopped=stopped)
-
-    async def _aside(self, work: Callable[..., _Result]) -> _Result:
-        stopped = threading.Event()
-        try:
-            return await asyncio.to_thread(work, stopped=stopped)
-        except asyncio.CancelledError:
-            self._worker.stop(stopped)
-            raise
+        return await self.aside(partial(self._render, template, data, strict=strict))
 
 
 class _Shared:
@@ -124,10 +101,3 @@ _shared = _Shared()
 def shared_renderer() -> Renderer:
     """Return the renderer that all callers in this process share. The renderer ends with the process."""
     return _shared.renderer()
-
-
-def _as_text(data: Any) -> str:
-    try:
-        return write_json(data)
-    except NotJson as error:
-        raise RenderError(f"The data is not JSON: {error}.", hint="Pass a JSON document.") from error

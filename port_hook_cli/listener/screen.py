@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO, TypeAlias
 
-from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.view.capture import BLOCK_INDENT, capture_lines
 from port_hook_cli.captures.view.compact import RUN_HIDDEN, RUN_HIDDEN_BELOW, compact_line
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Capture
+from port_hook_cli.invocations.revealed import Revealed
 from port_hook_cli.invocations.view import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.view import WAITING_SIGNS, waiting_line
@@ -27,7 +27,7 @@ _OUTPUT_INDENT = 4
 # All records share this encoder, because `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-Reveal: TypeAlias = Callable[[Capture], Sequence[Decryption]]
+Reveal: TypeAlias = Callable[[Capture], Sequence[Revealed]]
 """Decrypts the inputs of a capture."""
 
 

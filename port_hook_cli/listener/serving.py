@@ -10,9 +10,9 @@ from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError, shown_expression
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.writer import StoreWriter
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError, shown_expression
 from port_hook_cli.errors import ExpressionStoppedError, RenderError, StoreError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
@@ -34,7 +34,7 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
 if TYPE_CHECKING:
-    from port_hook_cli.engines.renderer import Renderer
+    from port_hook_cli.engines.jq_owner import JqOwner
 
 DRAIN_S = 2.0
 _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the user chose this address
@@ -192,17 +192,19 @@ async def _open_pipeline(
         observer=observer,
         public=public,
         seen=seen,
-        is_true=await _start_jq(plan.policy.routes.expressions, observer),
+        is_true=await _start_jq(stack, plan.policy.routes.expressions, observer),
     )
     stack.callback(flow.close)
     return flow, messages, writer
 
 
-async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:
+async def _start_jq(stack: AsyncExitStack, expressions: Sequence[str], observer: Observer) -> IsTrue | None:
     """Start jq if a route needs it, and return the function that evaluates jq expressions. Raises UsageError."""
     if not expressions:
         return None
-    evaluating = RouteExpressions(observer.notice)
+    from port_hook_cli.engines.jq_owner import JqOwner
+
+    evaluating = RouteExpressions(observer.notice, stack.enter_context(JqOwner()))
     await evaluating.check(expressions)
     return evaluating.is_true
 
@@ -276,11 +278,11 @@ class RouteExpressions:
     """Evaluates one jq expression at a time, so that all requests that wait for jq block only one thread.
 
     `notice` is called once for each expression that fails. An expression that had to be stopped is never evaluated
-    again, because it would delay every request. `renderer` is for tests.
+    again, because it would delay every request.
     """
 
-    def __init__(self, notice: Callable[[str], None], renderer: Renderer | None = None) -> None:
-        self._notice, self._renderer = notice, renderer
+    def __init__(self, notice: Callable[[str], None], jq: JqOwner) -> None:
+        self._notice, self._jq = notice, jq
         self._turn = asyncio.Lock()
         self._stopped: dict[str, JqError] = {}
         self._reported: set[str] = set()
@@ -341,10 +343,8 @@ class RouteExpressions:
         return self._stopped[expression]
 
     async def _outcome(self, expression: str, document: Any) -> Any:
-        from port_hook_cli.engines.renderer import shared_renderer
-
         try:
-            return (await (self._renderer or shared_renderer()).aevaluate([expression], document))[0]
+            return (await self._jq.aevaluate([expression], document))[0]
         except ExpressionStoppedError as error:
             return self._stop(expression, error.message.replace(shown_expression(expression), "it").rstrip("."))
         except RenderError as error:

@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import httpx
 
-from port_hook_cli.actions.retargeting import action_path
 from port_hook_cli.errors import PortApiError, RunEndedError
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.connection import PortConnection
+from port_hook_cli.port_api.paths import action_path, workflow_path
 from port_hook_cli.port_api.responses import definition_problem, machine_claim, run_ended
 from port_hook_cli.port_api.retries import FailedAttempt, RetryPolicy
 from port_hook_cli.port_api.settings import ApiCredentials
@@ -28,7 +28,6 @@ from port_hook_cli.runs.updates import (
     patch_call,
     run_path,
 )
-from port_hook_cli.workflows.retargeting import workflow_path
 
 _MAX_ID_CHARACTERS = 200
 _DEFAULT_RETRIES = RetryPolicy()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from port_hook_cli.actions.templates import JqError
+from port_hook_cli.engines.outcomes import JqError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.values import write_json

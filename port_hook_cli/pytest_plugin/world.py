@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeVar, Unpack
 
 from port_hook_cli.actions.action import ActionKind, PortAction
+from port_hook_cli.actions.made_request import Asked, MadeRequest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.frozen import frozen
@@ -23,16 +24,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import BadTarget, sendable_url
 from port_hook_cli.pytest_plugin.runs import HandlerResponse, PortRequest, RunNotEnded, WorkflowNotEnded
 from port_hook_cli.runs.urls import is_in_ports_own
-from port_hook_cli.sandbox import (
-    ApiEvent,
-    ApiRules,
-    Asked,
-    EventHandlers,
-    InitialData,
-    Sandbox,
-    SandboxRequest,
-    Sending,
-)
+from port_hook_cli.sandbox import ApiEvent, ApiRules, EventHandlers, InitialData, Sandbox, Sending
 from port_hook_cli.text.secret import MASK
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.open_invoker import SandboxInvoker, invoking
@@ -177,7 +169,7 @@ class _LazyInvoker:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> MadeRequest:
         return await SandboxInvoker(self._world.invoker).request(action, **asked)
 
 

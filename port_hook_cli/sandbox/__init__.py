@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from port_hook_cli.sandbox.delivering import Sending
 from port_hook_cli.sandbox.events import ApiEvent, RunEvent
-from port_hook_cli.sandbox.invocations import Asked, RequestMaker, SandboxRequest
+from port_hook_cli.sandbox.invocations import RequestMaker
 from port_hook_cli.sandbox.limits import ApiRules, CallRate
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.server import EventHandlers, Sandbox
@@ -18,14 +18,12 @@ from port_hook_cli.sandbox.state import InitialData
 __all__ = [
     "ApiEvent",
     "ApiRules",
-    "Asked",
     "CallRate",
     "EventHandlers",
     "InitialData",
     "RequestMaker",
     "RunEvent",
     "Sandbox",
-    "SandboxRequest",
     "SandboxRun",
     "Sending",
 ]

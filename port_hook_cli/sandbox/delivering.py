@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from port_hook_cli.actions.made_request import MadeRequest
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
@@ -22,7 +23,7 @@ from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.urls import is_in_ports_own
-from port_hook_cli.sandbox.invocations import Publishes, RequestMaker, RunsTopic, SandboxRequest, message_and_hint
+from port_hook_cli.sandbox.invocations import Publishes, RequestMaker, RunsTopic, message_and_hint
 from port_hook_cli.sandbox.run import Phase, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import Signer, TimestampUnit
@@ -168,7 +169,7 @@ class Courier:
             return
         self.record(run, delivery)
 
-    async def _publish(self, run: SandboxRun, request: SandboxRequest) -> None:
+    async def _publish(self, run: SandboxRun, request: MadeRequest) -> None:
         if self._topic is None:
             raise PortHookError("This sandbox has no Kafka broker.", hint="Start it with --kafka.")
         message = request.message(run.id)
@@ -180,7 +181,7 @@ class Courier:
         self._state.add_event(run, f"published to {place}{waiting}")
         self._try_to_commit()
 
-    async def _make_request(self, run: SandboxRun) -> SandboxRequest:
+    async def _make_request(self, run: SandboxRun) -> MadeRequest:
         action = self._state.actions.get(run.start.action)
         if action is None:
             raise PortHookError(f"The action {run.start.action} no longer exists.")
@@ -311,7 +312,7 @@ class Courier:
             self._commit()
 
 
-def _claimer(run: SandboxRun, request: SandboxRequest) -> str:
+def _claimer(run: SandboxRun, request: MadeRequest) -> str:
     if request.integration is None:
         return "Port's agent"
     if run.invocation.integration is None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.request import RenderedRequest, is_url
-from port_hook_cli.actions.templates import JqError
+from port_hook_cli.engines.outcomes import JqError
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.handlers import handler_here

@@ -34,7 +34,8 @@ from port_hook_cli.actions.request import (
     request_template,
     template_data,
 )
-from port_hook_cli.actions.templates import JqError, Rendering, Undefined
+from port_hook_cli.actions.templates import Rendering
+from port_hook_cli.engines.outcomes import JqError, Undefined
 from port_hook_cli.errors import RenderError, SourceError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same

@@ -16,8 +16,8 @@ from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
+    from port_hook_cli.actions.made_request import Asked, MadeRequest
     from port_hook_cli.engines.renderer import Renderer
-    from port_hook_cli.sandbox import Asked, SandboxRequest
 
 
 @contextmanager
@@ -50,7 +50,7 @@ class SandboxInvoker:
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker
 
-    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> MadeRequest:
         """Return the request of `action`, which is in the format of Port's API.
 
         Raises PortHookError if no request can be made.
@@ -72,25 +72,25 @@ class SandboxInvoker:
         return as_sent(await self._invoker.request(known, data, run_id=run_id, at=at))
 
 
-def as_claimed(method: Mapping[str, Any], properties: Mapping[str, Any]) -> SandboxRequest:
+def as_claimed(method: Mapping[str, Any], properties: Mapping[str, Any]) -> MadeRequest:
     """Return the rendered invocation method that an integration claims from the sandbox."""
-    from port_hook_cli.sandbox import SandboxRequest
+    from port_hook_cli.actions.made_request import MadeRequest
 
-    return SandboxRequest(integration=method, properties=properties)
+    return MadeRequest(integration=method, properties=properties)
 
 
-def as_published(made: RenderedMessage) -> SandboxRequest:
+def as_published(made: RenderedMessage) -> MadeRequest:
     """Return a message for the sandbox, with its payload as bytes."""
-    from port_hook_cli.sandbox import SandboxRequest
+    from port_hook_cli.actions.made_request import MadeRequest
 
-    return SandboxRequest(body=write_json(made.payload).encode(), is_message=True, properties=made.properties)
+    return MadeRequest(body=write_json(made.payload).encode(), is_message=True, properties=made.properties)
 
 
-def as_sent(made: RenderedRequest) -> SandboxRequest:
+def as_sent(made: RenderedRequest) -> MadeRequest:
     """Return a request for the sandbox, with its body as bytes and its headers as text."""
-    from port_hook_cli.sandbox import SandboxRequest
+    from port_hook_cli.actions.made_request import MadeRequest
 
-    return SandboxRequest(
+    return MadeRequest(
         method=made.method,
         url=made.url,
         # A rendered header is bytes decoded as Latin-1. The sandbox encodes text as UTF-8.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.view import delivery_fields

@@ -10,7 +10,7 @@ from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import JqDifference, jq_differences, template_differences
 from port_hook_cli.actions.request import RenderedRequest, is_url, request_template, unusual_headers
-from port_hook_cli.actions.templates import JqError
+from port_hook_cli.engines.outcomes import JqError
 from port_hook_cli.text.remark import Remark, first_remarks, note, warning
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Masker

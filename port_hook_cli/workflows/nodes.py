@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
 from port_hook_cli.actions.request import TEMPLATED, RenderedRequest, assemble_parts, is_url
 from port_hook_cli.actions.template_braces import BadTemplate, requote
-from port_hook_cli.actions.templates import JqError, Rendering, Undefined, prepare
+from port_hook_cli.actions.templates import Rendering, prepare
+from port_hook_cli.engines.outcomes import JqError, Undefined
 from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery

@@ -19,7 +19,6 @@ from port_hook_cli.actions.retargeting import (
     Standing,
     UrlChange,
     differences,
-    path_segment,
     pointed_at,
     value_at,
     why_not_fixed,
@@ -27,11 +26,6 @@ from port_hook_cli.actions.retargeting import (
 from port_hook_cli.javascript.values import same
 
 _SET_BY_PORT = SET_BY_PORT | {"orgId", "version"}
-
-
-def workflow_path(identifier: str) -> str:
-    """Return the API path of a workflow, with the identifier quoted."""
-    return f"/v1/workflows/{path_segment(identifier)}"
 
 
 def settable_workflow(workflow: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from port_hook_cli.actions.inputs import plain_defaults
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.actions.templates import JqError
+from port_hook_cli.engines.outcomes import JqError
 from port_hook_cli.errors import RenderError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery

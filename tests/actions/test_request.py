@@ -15,7 +15,7 @@ from port_hook_cli.actions.request import (
     template_data,
 )
 from port_hook_cli.actions.samples import create_vm, create_vm_action
-from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError
 from port_hook_cli.errors import RenderError
 from tests.factories import RUN_ID
 

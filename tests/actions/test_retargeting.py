@@ -7,16 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.actions.retargeting import (
-    Rejection,
-    Standing,
-    UrlChange,
-    action_path,
-    differences,
-    plan_change,
-    settable,
-)
+from port_hook_cli.actions.retargeting import Rejection, Standing, UrlChange, differences, plan_change, settable
 from port_hook_cli.javascript.values import same
+from port_hook_cli.port_api.paths import action_path
 from port_hook_cli.retarget.entry import BadEntry, End, Entry, Outcome, read_entry, write_entry
 from port_hook_cli.retarget.view import conflict_lines, restore_message
 from tests.port_openapi import faults

@@ -10,7 +10,8 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from port_hook_cli.actions.template_braces import BadTemplate, requote, split_template
-from port_hook_cli.actions.templates import UNDEFINED, ExpressionFailed, JqError, prepare, render
+from port_hook_cli.actions.templates import ExpressionFailed, prepare, render
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError
 from port_hook_cli.javascript.values import js_entries, read_json, write_json
 from tests.json_values import json_values
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.check.handler_process import MAX_OUTPUT, HandlerProcess, NotReadyError
 from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.listener.handler_process import MAX_OUTPUT, HandlerProcess, NotReadyError
 from tests.processes import python
 from tests.sockets import free_port
 
@@ -387,7 +387,7 @@ def test_kill_of_port_hook_ends_the_command(place: Place) -> None:
     script = """
 import asyncio, os, sys
 from pathlib import Path
-from port_hook_cli.check.handler_process import HandlerProcess
+from port_hook_cli.listener.handler_process import HandlerProcess
 
 async def main():
     words = [sys.executable, "-c", *sys.argv[3:], sys.argv[2]]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.engines.outcomes import UNDEFINED
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import read_json

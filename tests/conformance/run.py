@@ -24,7 +24,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from port_hook_cli.actions.templates import UNDEFINED, ExpressionFailed
+from port_hook_cli.actions.templates import ExpressionFailed
+from port_hook_cli.engines.outcomes import UNDEFINED
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import read_json, write_json

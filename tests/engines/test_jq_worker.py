@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 import pytest
 
-from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES, JqWorker
+from port_hook_cli.engines.outcomes import UNDEFINED, JqError
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import write_json

@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.listen_requests import read_routes
-from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.engines.jq_owner import JqOwner
 from port_hook_cli.errors import UsageError
 from port_hook_cli.listener.pipeline import RouteTime
 from port_hook_cli.listener.policy import Policy
@@ -95,8 +95,8 @@ async def test_failing_expression_does_not_match_and_is_reported_once(plain_runt
 
 async def test_expression_that_jq_had_to_stop_is_never_evaluated_again() -> None:
     notices: list[str] = []
-    with Renderer(timeout_s=0.2) as renderer:
-        routes = RouteExpressions(notices.append, renderer)
+    with JqOwner(timeout_s=0.2) as jq:
+        routes = RouteExpressions(notices.append, jq)
         assert await routes.is_true(".a", {"a": 1}, RouteTime())
         expression = f"if .slow then {ENDLESS} else true end"
         waiting = [routes.is_true(expression, {"slow": slow}, RouteTime()) for slow in (True, True, False)]
@@ -108,8 +108,8 @@ async def test_expression_that_jq_had_to_stop_is_never_evaluated_again() -> None
 
 async def test_every_expression_is_off_after_jq_had_to_stop_three_of_them() -> None:
     notices: list[str] = []
-    with Renderer(timeout_s=0.05) as renderer:
-        routes = RouteExpressions(notices.append, renderer)
+    with JqOwner(timeout_s=0.05) as jq:
+        routes = RouteExpressions(notices.append, jq)
         for number in range(3):
             await routes.is_true(f"{number} | {ENDLESS}", {}, RouteTime())
         assert not await routes.is_true("true", {}, RouteTime())
@@ -120,8 +120,8 @@ async def test_every_expression_is_off_after_jq_had_to_stop_three_of_them() -> N
 
 async def test_expressions_of_one_request_share_a_time_limit() -> None:
     notices: list[str] = []
-    with Renderer(timeout_s=5) as renderer:
-        routes, time = RouteExpressions(notices.append, renderer), RouteTime(left_s=0.2)
+    with JqOwner(timeout_s=5) as jq:
+        routes, time = RouteExpressions(notices.append, jq), RouteTime(left_s=0.2)
         assert [await routes.is_true(each, {}, time) for each in (f"1 | {ENDLESS}", "true")] == [False, False]
         assert await routes.is_true("true", {}, RouteTime())
     assert notices[0].endswith(

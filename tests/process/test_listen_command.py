@@ -15,9 +15,9 @@ from typing import IO, Any
 
 import pytest
 
-from port_hook_cli.check.handler_process import MAX_OUTPUT
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.listen_command import CommandOutput
+from port_hook_cli.listener.handler_process import MAX_OUTPUT
 from port_hook_cli.text.secret import Masker
 from tests.factories import a_body, now_signed
 from tests.processes import Listener, listener, port_hook, running

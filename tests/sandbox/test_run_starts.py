@@ -10,13 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from port_hook_cli.actions.made_request import MadeRequest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import RenderError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.sources import from_run
-from port_hook_cli.sandbox import RunEvent, Sandbox, SandboxRequest, Sending
+from port_hook_cli.sandbox import RunEvent, Sandbox, Sending
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
@@ -271,7 +272,7 @@ class Held:
         self.asked = asyncio.Event()
         self.given_up = False
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> MadeRequest:
         self.asked.set()
         try:
             await asyncio.Event().wait()
@@ -288,10 +289,10 @@ class Template:
         self.url = url
         self.problem = problem
 
-    async def request(self, action: Mapping[str, Any], **asked: Any) -> SandboxRequest:
+    async def request(self, action: Mapping[str, Any], **asked: Any) -> MadeRequest:
         if self.problem:
             raise self.problem
-        return SandboxRequest(
+        return MadeRequest(
             method="PATCH", url=self.url, body=json.dumps(asked).encode(), headers=(("Content-Type", "text/x"),)
         )
 

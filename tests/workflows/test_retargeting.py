@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from port_hook_cli.actions.retargeting import Rejection, Standing, UrlChange
+from port_hook_cli.port_api.paths import workflow_path
 from port_hook_cli.workflows.retargeting import (
     node_settings,
     node_standing,
     plan_node_change,
     restored_workflow,
     settable_workflow,
-    workflow_path,
     workflow_version,
 )
 from tests.port_workflows_openapi import faults, require_workflows_openapi

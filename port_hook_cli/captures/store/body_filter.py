@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
-from port_hook_cli.actions.templates import JqError
 from port_hook_cli.engines.jq_worker import DEFAULT_TIMEOUT_S, JqWorker
+from port_hook_cli.engines.outcomes import JqError
 from port_hook_cli.errors import RenderError, UsageError
 from port_hook_cli.javascript.nesting import has_too_many_values, strict_json
 

@@ -35,7 +35,7 @@ from port_hook_cli.text.safe import brief, shorten
 from port_hook_cli.text.styled import JSON, Styled, cell_width, cut_middle
 
 if TYPE_CHECKING:
-    from port_hook_cli.actions.encrypted_inputs import Decryption
+    from port_hook_cli.invocations.revealed import Revealed
 
 BLOCK_INDENT = 10
 """The column where the values of a block begin, for `text/layout.py:fit`."""
@@ -59,7 +59,7 @@ def capture_lines(
     *,
     app_url: str | None,
     width: int = _USUAL_WIDTH,
-    decrypted: Sequence[Decryption] = (),
+    decrypted: Sequence[Revealed] = (),
     conflict: str = "",
     names_target: bool = False,
     shows_command: bool = True,
@@ -191,13 +191,13 @@ def _inputs(payload: Payload) -> Iterator[Styled]:
         yield _row("" if parts else "inputs", f"encrypted: {brief(', '.join(payload.censored))}")
 
 
-def _decrypted(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
+def _decrypted(decryptions: Sequence[Revealed]) -> Iterator[Styled]:
     for decryption in decryptions:
         name = brief(str(decryption.path), _NAME_WIDTH)
         yield _row("", Styled.assemble("decrypted  ", (name, "bold"), "  ", _decrypted_value(decryption)))
 
 
-def _decrypted_value(decryption: Decryption) -> Styled:
+def _decrypted_value(decryption: Revealed) -> Styled:
     if decryption.plaintext is None:
         return Styled(f"not decrypted: {brief(decryption.message)}", style="yellow")
     value = decryption.value

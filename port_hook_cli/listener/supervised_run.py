@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from port_hook_cli.check.supervisor import END, KILL_S
 from port_hook_cli.installed import find_program
+from port_hook_cli.listener.supervisor import END, KILL_S
 from port_hook_cli.tunnels.supervised import without_ctrl_c
 
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")

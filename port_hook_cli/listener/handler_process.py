@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from port_hook_cli.check.supervised_run import LatestOutput, SupervisedRun
 from port_hook_cli.errors import TargetError, UsageError
+from port_hook_cli.listener.supervised_run import LatestOutput, SupervisedRun
 from port_hook_cli.text.safe import brief
 
 MAX_OUTPUT = 64 * 1024
