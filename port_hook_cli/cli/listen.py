@@ -114,7 +114,9 @@ def listen(
     if nodes := target.nodes(routes) - set(retarget.names or ()):
         names = brief(", ".join(sorted(nodes)))
         tell(f"note: {names} matches only bodies with both identifiers, or any body with --retarget", runtime)
-    session = Session(plan=plan, tunnel=tunnel_options, retarget=retarget.with_access(access, ask), sources=sources)
+    session = Session(
+        plan=plan, tunnel=tunnel_options, pointing=retarget.pointing(access, runtime, ask), sources=sources
+    )
     interaction = Interaction(ask=ask or decline, secret_place=settings.secret_place if settings else "")
     display = Display(
         compact=output.compact,

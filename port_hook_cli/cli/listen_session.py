@@ -20,7 +20,7 @@ from port_hook_cli.tunnels.registry import (
 if TYPE_CHECKING:
     from port_hook_cli.listener.public_url import TunnelOptions
     from port_hook_cli.listener.screen import Reveal
-    from port_hook_cli.listener.session import Retarget
+    from port_hook_cli.listener.session import Pointing
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
     from port_hook_cli.terminal.prompts import Ask
@@ -142,16 +142,18 @@ class ListenRetarget:
 
     def refuse_without_url(self, tunnel: TunnelOptions, *, has_sandbox: bool) -> None:
         """Raise UsageError if Port gets no URL. A sandbox on this machine gets the listener's local URL."""
-        from port_hook_cli.listener.public_url import no_public_url
-
         if self.names and tunnel.choice == NO_TUNNEL and not has_sandbox:
+            from port_hook_cli.retarget.pointing import no_public_url
+
             raise no_public_url()
 
-    def with_access(self, access: PortAccess, ask: Ask | None) -> Retarget | None:
-        """Return the actions and nodes to retarget, or None without --retarget."""
-        from port_hook_cli.listener.session import Retarget
+    def pointing(self, access: PortAccess, runtime: Runtime, ask: Ask | None) -> Pointing | None:
+        """Return what points the actions and nodes at the listener, or None without --retarget."""
+        if not self.names:
+            return None
+        from port_hook_cli.retarget.pointing import pointing_at
 
-        return Retarget(names=self.names, access=access, ask=None if self.yes else ask) if self.names else None
+        return pointing_at(self.names, access, runtime, None if self.yes else ask)
 
 
 @option_group("Runs in Port")

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.errors import PortHookError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.listener.policy import PublicAddress
 from port_hook_cli.listener.serving import Serving
@@ -56,12 +56,6 @@ class OpenedTunnel:
 
     tunnel: Tunnel
     choice: TunnelChoice
-
-
-def no_public_url() -> UsageError:
-    """Return the error for `--retarget` without a tunnel or a sandbox."""
-    hint = "Pass --tunnel auto, or --tunnel https://HOST for your own tunnel."
-    return UsageError("--retarget needs a public URL, but no tunnel is open.", hint=hint)
 
 
 async def open_public_url(options: TunnelOptions, opening: Opening, serving: Serving) -> OpenedTunnel | None:

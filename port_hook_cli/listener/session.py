@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.source import OpenSource
-from port_hook_cli.invocations.targets import address_of, is_on_this_machine
+from port_hook_cli.invocations.targets import address_of
 from port_hook_cli.listener.ending import Ended, Watcher
 from port_hook_cli.listener.handler_check import check_handlers
 from port_hook_cli.listener.keys import KeyCommands
@@ -20,22 +30,16 @@ from port_hook_cli.listener.public_url import (
     Follow,
     TunnelOptions,
     WatchedTunnel,
-    no_public_url,
     open_public_url,
     with_mount,
 )
 from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, served
 from port_hook_cli.listener.view import IN_THE_PAGE, ready_event, ready_lines, summary_event, summary_lines
-from port_hook_cli.port_api.access import PortAccess
-from port_hook_cli.retarget.entry import Outcome, PlannedChange
-from port_hook_cli.retarget.session import retargeted
-from port_hook_cli.retarget.view import outcome_lines, planned_lines
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.echo import typed_keys_hidden
 from port_hook_cli.tunnels.protocol import Opening, decline
 from port_hook_cli.tunnels.report import TunnelReport, tunnel_summary
 
-_QUESTION = "Change that in Port until this listener ends?"
 Ask: TypeAlias = Callable[[str], Awaitable[bool]]
 Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[tuple[str, str]]]
 """Opens a companion of a listener, from the listener and its public URL.
@@ -44,16 +48,23 @@ Returns a label and the companion's own URL.
 """
 
 
-@frozen(kw_only=True)
-class Retarget:
-    """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs.
+class Pointed(NamedTuple):
+    """What points at the listener in Port: `follow` sets a new URL there.
 
-    `ask` shows the changes and asks for confirmation. Without `ask`, the changes are shown and made.
+    `targets` contains the paths and queries that it has in Port, with the name of each, or None if several have the
+    same.
     """
 
-    names: Sequence[str]
-    access: PortAccess
-    ask: Ask | None = None
+    follow: Follow
+    targets: Mapping[str, str | None]
+
+
+Pointing: TypeAlias = Callable[[str | None, str, Callable[[str], None]], AbstractAsyncContextManager[Pointed]]
+"""Points something in Port at the listener until the context ends.
+
+The arguments are the listener's public URL, or None without a tunnel, its URL on this machine, and a function that
+shows a line to the user.
+"""
 
 
 @frozen(kw_only=True)
@@ -68,7 +79,7 @@ class Session:
     plan: ListenPlan
     tunnel: TunnelOptions = field(default_factory=TunnelOptions)
     sources: Sequence[OpenSource] = ()
-    retarget: Retarget | None = None
+    pointing: Pointing | None = None
     companions: Sequence[Companion] = ()
     settled: Collection[str] = ()
     still_open: Collection[str] = ()
@@ -152,7 +163,7 @@ class Listening:
         return self._tunnel.public_url if self._tunnel else None
 
     async def open(self) -> None:
-        """Open the listener and its tunnel, and point the actions and nodes at it."""
+        """Open the listener and its tunnel, and point what should point at it in Port."""
         session, observer, options = self._session, self.observer, self._session.tunnel
         mount = session.plan.policy.routes.mount
         serving = self._serving = await self._stack.enter_async_context(
@@ -170,40 +181,15 @@ class Listening:
         )
         opened = await open_public_url(options, opening, serving)
         follow = None
-        if session.retarget:
-            api_url = session.retarget.access.settings.api_url
-            if opened is None and not is_on_this_machine(api_url):
-                raise no_public_url()
-            url = with_mount(opened.tunnel.url, mount) if opened else serving.url
-            follow = await self._point(session.retarget, url)
+        if session.pointing:
+            public_url = with_mount(opened.tunnel.url, mount) if opened else None
+            pointing = session.pointing(public_url, serving.url, observer.notice)
+            follow, serving.flow.retargeted = await self._stack.enter_async_context(pointing)
         if opened is not None:
             self._tunnel = WatchedTunnel(
                 opened, opening, serving, options, mount=mount, report=self._tunnel_changed, follow=follow
             )
             self._stack.push_async_callback(self._tunnel.leave)
-
-    async def _point(self, wanted: Retarget, url: str) -> Follow:
-        """Point the actions and nodes at `url` until the session ends.
-
-        Return the function that changes the URL later.
-        """
-
-        async def confirm(changes: Sequence[PlannedChange]) -> bool:
-            lines = planned_lines(changes)
-            if wanted.ask is not None:
-                # The changes are printed together with the question, because another thread prints notices later.
-                return await wanted.ask("\n".join((*lines, _QUESTION)))
-            self._notice_all(lines)
-            return True
-
-        def on_event(event: Outcome | str) -> None:
-            self._notice_all([event] if isinstance(event, str) else outcome_lines(event))
-
-        retargeting = await self._stack.enter_async_context(
-            retargeted(wanted.names, wanted.access, self._runtime, url, confirm=confirm, on_event=on_event)
-        )
-        self._serving.flow.retargeted = retargeting.targets()
-        return retargeting.apply
 
     async def begin(self) -> None:
         """Open the companions, show that the listener is ready, and accept invocations."""
@@ -227,7 +213,7 @@ class Listening:
                 self._session.plan.policy,
                 url=self.url,
                 public_url=self.public_url,
-                retargeted=self._session.retarget is not None,
+                retargeted=self._session.pointing is not None,
                 secret_place=user.secret_place,
                 beside=beside,
             )
