@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.targets import read_target
@@ -19,6 +19,12 @@ from port_hook_cli.javascript.values import read_json, write_json
 from port_hook_cli.runs.ids import check_run_id
 from port_hook_cli.runs.updates import LogLevel, RunStatus
 from port_hook_cli.text.safe import brief
+from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.runtime import Runtime
+    from port_hook_cli.text.remark import Say
 
 Reader: TypeAlias = Callable[[str, Any], Any]
 
@@ -137,15 +143,6 @@ def read_run_id(name: str, value: object) -> str:
     return check_run_id(read_text(name, value))
 
 
-ABOUT_A_RUN: Mapping[str, Reader] = {
-    "entity": read_object,
-    "event": read_object,
-    "by": read_object,
-    "secrets": read_secrets,
-    "run_id": read_run_id,
-}
-"""The readers of `RunAbout`, for `trigger`."""
-
 REPORT: Mapping[str, Reader] = {
     "status": read_choice(*RunStatus, error=ValueError),
     "label": read_text,
@@ -159,12 +156,21 @@ REPORT: Mapping[str, Reader] = {
 """The readers of `ReportFields`, for `report_run`."""
 
 
-SELECTION: Mapping[str, Reader] = {
-    "only": read_texts,
-    "skip": read_texts,
-    "within_s": read_seconds,
-}
-"""The readers of the arguments that select checks."""
+def open_access(runtime: Runtime, say: Say, *, org: str | None = None, only_the_secret: bool = True) -> PortAccess:
+    """Return the access to Port with the settings of the command line."""
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
+
+    return PortAccess(runtime, say, org=org, needs=ONLY_THE_SECRET if only_the_secret else ALL_NEEDS)
+
+
+def secret_of(secret: str | None, access: PortAccess) -> Secret:
+    """Return the argument `secret`, or by default the client secret in the settings."""
+    if secret is None:
+        return access.secret
+    if not read_text("secret", secret):
+        raise UsageError("`secret` is empty.", hint="Check whether PORT_CLIENT_SECRET is set.")
+    return Secret(secret)
 
 
 def _refuse(name: str, wanted: str, value: object) -> NoReturn:

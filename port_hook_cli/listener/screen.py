@@ -6,11 +6,10 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO, TypeAlias
 
-from port_hook_cli.captures.view.capture import BLOCK_INDENT, capture_lines
+from port_hook_cli.captures.view.capture import BLOCK_INDENT, Revealed, capture_lines
 from port_hook_cli.captures.view.compact import RUN_HIDDEN, RUN_HIDDEN_BELOW, compact_line
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Capture
-from port_hook_cli.invocations.revealed import Revealed
 from port_hook_cli.invocations.view import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.view import WAITING_SIGNS, waiting_line

@@ -9,13 +9,13 @@ the same secret. docs/reference/settings.md documents this for users.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
 from port_hook_cli.errors import CredentialsError, MissingCredentialsError, SettingsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.frozen import frozen
-from port_hook_cli.port_api.placeholders import is_placeholder
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
 from port_hook_cli.runtime import Runtime
@@ -262,3 +262,24 @@ def _objection(api_url: Found, secret: Found, project_secret: str | None, runtim
             "Use https:// in the URL, or set PORT_HOOK_INSECURE_API=1 if you accept that others can read the secret.",
         )
     return None
+
+
+# The whole value must match. A client secret from Port is a long random string, so it never matches.
+_PLACEHOLDER = r"""(?xia)
+    \.{2,} | …+ | [xX]{3,} | \*+ | [#_-]+                                  # ... xxx ***
+    | <[^<>]*> | \[[^\[\]]*\] | \{\{.*\}\} | %\w+% | \$\w+ | \$\{.*\}     # <your secret> [secret] {{ x }} %X% $X ${X}
+    | (?:change|replace|fill|edit)[-_ ]?(?:me|this|it|in)
+    | todo | tbd | fixme | placeholder | redacted | null | none | undefined
+    | (?:(?:put|insert|enter|paste|add)[-_ ])?(?:your|the)[-_ ](?:own[-_ ])?(?:port[-_ ])?
+      (?:client[-_ ]?)?(?:secret|id|credentials?)(?:[-_ ](?:key|value|here))?
+    | (?:port[-_ ])?client[-_ ]?(?:secret|id)(?:[-_ ](?:value|here))?       # the variable's own name
+    """
+_MAX = 64
+
+
+def is_placeholder(value: str) -> bool:
+    """Return whether a credential is the unchanged placeholder of an example."""
+    text = value.strip().strip("'\"`").strip()
+    if len(text) > _MAX or (text.isalnum() and not text.isalpha()):  # no placeholder has digits but no punctuation
+        return False
+    return re.fullmatch(_PLACEHOLDER, text) is not None

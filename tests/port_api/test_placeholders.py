@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.port_api.placeholders import is_placeholder
+from port_hook_cli.port_api.settings import is_placeholder
 from tests.conftest import Run
 
 

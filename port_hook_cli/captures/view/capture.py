@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from port_hook_cli.captures.view.captures import SHOWN_OF_AN_ID
 from port_hook_cli.captures.view.parts import (
@@ -34,9 +34,6 @@ from port_hook_cli.text.layout import labeled
 from port_hook_cli.text.safe import brief, shorten
 from port_hook_cli.text.styled import JSON, Styled, cell_width, cut_middle
 
-if TYPE_CHECKING:
-    from port_hook_cli.invocations.revealed import Revealed
-
 BLOCK_INDENT = 10
 """The column where the values of a block begin, for `text/layout.py:fit`."""
 
@@ -47,6 +44,26 @@ _VALUE_WIDTH = 48  # a value and its indent fit on a terminal of 60 columns
 _MOST_INPUTS = 40
 _UNAUTHORIZED = 401
 _HEADERS_OF = {"signature-missing": "x-port-signature", "timestamp-missing": "x-port-timestamp"}
+
+
+class Revealed(Protocol):
+    """A property of a payload that was encrypted."""
+
+    @property
+    def path(self) -> object:
+        """The place of the property, which is shown as text."""
+
+    @property
+    def plaintext(self) -> bytes | None:
+        """None if the property was not decrypted."""
+
+    @property
+    def message(self) -> str:
+        """Why the property was not decrypted."""
+
+    @property
+    def value(self) -> Any:
+        """The plaintext: an object if it is a JSON object, otherwise text. None if it is missing or not UTF-8."""
 
 
 def clock_time(epoch_s: float) -> str:
