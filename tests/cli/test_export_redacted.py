@@ -58,7 +58,7 @@ def test_redacted_capture_verifies_like_the_original(run: Run, folder: Path) -> 
     document = checked(json.loads(result.out))
     assert [text for text in PRIVATE if text in result.out] == []
     assert document["redacted"]["secret"].startswith("throwaway-")
-    assert document["response"]["body"] == f'{{"error": "{document["action"]} w5xxxx"}}'
+    assert document["response"]["body"] == f'{{"error": "{document["action"]} vyxwvu"}}'
     assert document["delivery"]["url"] == f"http://127.0.0.1:4000/{document['run_id']}"
     (folder / "shared.json").write_text(result.out)
     assert verdict_of(run, "shared.json", "--redacted") == verdict_of(run, "last", env=ENV)
@@ -203,7 +203,7 @@ def test_redacted_url_is_the_given_target_or_where_the_redacted_capture_was_forw
 ) -> None:
     keep(folder, reencoded())
     options = ("export", "last", "--redact", "--format", "http")
-    assert run(*options, env=ENV).out.splitlines()[0] == "POST /r_W2xxxxxxxxxxxxxx HTTP/1.1"
+    assert run(*options, env=ENV).out.splitlines()[0] == "POST /r_Yyxwvutsrqponmlk HTTP/1.1"
     assert run(*options, "--to", "9000/mine", env=ENV).out.splitlines()[0] == "POST /mine HTTP/1.1"
 
 

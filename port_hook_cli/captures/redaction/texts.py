@@ -143,11 +143,12 @@ class Texts:
         user, host = match["user"], match["host"]
         if user:
             yield from self._words(user, 0)
-        start, bare = match.start("host"), host.strip("[]")
-        if host and not is_loopback(bare):
-            is_address = re.fullmatch(r"[0-9.]+", host) is not None
-            new = self._pseudonyms.address(host) if is_address else self._pseudonyms.host(host)
-            yield Edit(start, start + len(host), new)
+        start = match.start("host")
+        if not host.isascii():  # a word keeps characters beyond ASCII, which serializers may escape
+            yield from self._words(host, start)
+        elif host and not is_loopback(host.strip("[]")):
+            kind = "address" if re.fullmatch(r"[0-9.]+", host) else "host"
+            yield Edit(start, start + len(host), self._pseudonyms.part(kind, host))
 
     def _part(self, kind: str, text: str) -> Edits:
         if kind == "url":
@@ -157,18 +158,11 @@ class Texts:
             start = text.index("_") + 1
             yield Edit(start, len(text), self._word(text[start:]))
         elif kind == "mail":
-            local, _, domain = text.partition("@")
-            yield Edit(0, len(local), self._pseudonyms.user(text))
-            if domain.isascii():
-                yield Edit(len(local) + 1, len(text), "example.com")
-            else:
-                yield from self._words(domain, len(local) + 1)
-        elif kind == "uuid":
-            yield Edit(0, len(text), self._pseudonyms.uuid(text))
-        elif kind == "day":
-            yield Edit(0, len(text), self._pseudonyms.day(text))
+            domain = text.index("@") + 1
+            yield from self._words(text[:domain], 0)
+            yield from self._moved(self.authority(text[domain:]), domain)
         elif not is_loopback(text):
-            yield Edit(0, len(text), self._pseudonyms.address(text))
+            yield Edit(0, len(text), self._pseudonyms.part(kind, text))
 
     def _document(self, text: str, layer: int) -> Edits:
         """Yield the edits of JSON, or of text that resembles JSON: in its strings, and in the text between them."""
