@@ -150,7 +150,7 @@ def _groups(command: Any) -> Mapping[str, Sequence[str]]:
 
 
 def trusted_options(name: str) -> Mapping[str, Trust]:
-    """Return the options of a command that a project's `.env` may set, with their limits."""
+    """Return the options of a command that a project's file may set, with their limits."""
     return {
         flag.removeprefix("--"): trust
         for option in load(name).params
@@ -197,7 +197,7 @@ _VARIABLES = (
 _FILES = (
     (".port-hook/captures.db", "The capture store of this folder, unless --store names another one."),
     ("port-hook.toml", "Option defaults for the current directory; `port-hook init` writes it."),
-    (".env", "Credentials and defaults for this folder."),
+    (".env", "Credentials for this folder."),
 )
 _ESCAPED = {"\\": "\\e", "-": "\\-", "'": "\\(aq", "^": "\\(ha", "~": "\\(ti"}
 

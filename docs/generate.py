@@ -11,7 +11,7 @@
 - docs/reference/cli.md: from the help of the commands
 - docs/reference/exit-codes.md: the table of exit codes, from the code
 - docs/reference/mcp.md: from the tools
-- docs/reference/settings.md: the options that a project's `.env` may set, from the code
+- docs/reference/settings.md: the options that a project's file may set, from the code
 - docs/reference/signatures.md: the causes, from the code and docs/reproductions.toml
 
 Ports, ids, times and other values that differ between two runs are replaced. With `--check`, nothing is written, and a
@@ -170,7 +170,7 @@ def picture(_: str) -> str:
 
 
 def settings(text: str) -> str:
-    """Return the settings page with the options that a project's `.env` may set."""
+    """Return the settings page with the options that a project's file may set."""
     commands: dict[str, list[str]] = {}
     for name in COMMANDS:
         commands.setdefault(_trusted(name, text), []).append(f"`{name}`")

@@ -106,7 +106,7 @@ class CommandGroup(TyperGroup):
         own = rest[: rest.index("--")] if "--" in rest else rest
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
             refuse_former_variables(str(name), command.params, ctx.obj)
-            tell_ignored(name, command.params, own, ctx.obj)
+            tell_ignored(str(name), command.params, ctx.obj)
             if name != "init":  # `init` writes the file
                 _read_project_file(ctx, command, own)
             if name not in {"restore", "doctor"}:  # these commands report the same

@@ -1,7 +1,6 @@
-"""`PORT_HOOK_<COMMAND>_<OPTION>`: option defaults from the environment and the `.env` files.
+"""`PORT_HOOK_<COMMAND>_<OPTION>`: option defaults from the environment.
 
-`PORT_HOOK_LISTEN_PORT=9000` means `listen --port 9000`. If there is no such variable and no `.env` file, nothing is
-read or imported.
+`PORT_HOOK_LISTEN_PORT=9000` means `listen --port 9000`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ PROJECT_DEFAULTS = "port_hook_cli.project_defaults"
 # These options mean the same in every command, so one variable sets them for all commands.
 SHARED = {"store", "secret_file", "org", "tolerance"}
 
-_OFF = frozenset({"0", "false", "f", "no", "n", "off"})
+# The only default that `.env` files set: without it, the listener would accept more requests than the user expects.
+_STRICT = ("PORT_HOOK_LISTEN_VERIFY", "strict")
 
 
 def variable_names(command: str, option: str) -> tuple[str, ...]:
@@ -40,8 +40,7 @@ def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> di
 
     The value of an option that may be passed several times is split at whitespace.
     """
-    parameters = list(parameters)
-    variables = _variables(command, parameters, runtime)
+    variables = _variables(runtime)
     if not variables:
         return {}
     defaults = {}
@@ -62,7 +61,7 @@ def name_variable(wrong: Any, runtime: Runtime) -> None:
         if project is not None and wrong.param.name in project.values:
             wrong.param_hint = f"{command}.{max(wrong.param.opts, key=len)[2:]} in {project.name}"
             return
-        wrong.param_hint = find_variable(command, wrong.param, _variables(command, [wrong.param], runtime))
+        wrong.param_hint = find_variable(command, wrong.param, _variables(runtime))
 
 
 def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) -> str | None:
@@ -71,13 +70,13 @@ def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) ->
 
 
 def given_options(command: str, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> set[str]:
-    """Return the options on the command line, in the environment and in the directory's `.env`, without dashes.
+    """Return the options on the command line and in variables, without dashes.
 
     If the command line has an argument, the names of the command's arguments are included.
     """
     parameters = list(parameters)
     flags = {word.partition("=")[0] for word in words}
-    variables = _nearer_variables(command, parameters, runtime)
+    variables = _variables(runtime)
     valued = {flag for each in parameters if not getattr(each, "is_flag", True) for flag in each.opts}
     before_command = list(takewhile(lambda word: word != "--", words))
     has_argument = any(
@@ -94,48 +93,27 @@ def given_options(command: str, parameters: Iterable[Any], words: Sequence[str],
 
 
 def refuse_former_variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> None:
-    """Raise SettingsError for a variable of an option that the command no longer has, wherever it is set."""
-    named = {name for file in _dotenv_files(runtime) if file for name in file.values}
-    names = {name for name in {*runtime.environ, *named} if name.startswith(PREFIX)}
+    """Raise SettingsError for a variable of an option that the command no longer has."""
+    names = {name for name in runtime.environ if name.startswith(PREFIX)}
     if names:
         from port_hook_cli.cli.gone import refuse_variables
 
         refuse_variables(command, names, {flag[2:] for each in parameters for flag in each.opts})
 
 
-def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
-    """Print the ignored variables of the directory's `.env`, and the problems of the `.env` files.
-
-    A variable is not reported if the `words` of the command line already set its option.
-    """
-    given = {word.partition("=")[0] for word in words}
-    files = _dotenv_files(runtime)
-    for file in filter(None, files):
-        for warning in file.warnings:
-            _tell(warning, runtime)
-    project = files[0].values if files[0] else {}
-    if not project:
-        return
-    ignored = [
-        name
-        for parameter in parameters
-        if not given & {*parameter.opts, *parameter.secondary_opts}
-        for name in _names(command or "", parameter)
-        if project.get(name) and name not in runtime.environ
-        if not parameter.declared.trust.allows(project[name])
-    ]
-    if ignored:
-        advice = "A project's file can set only harmless options. To use the variable, export it"
-        _tell(f"ignored in ./.env: {', '.join(ignored)}. {advice}", runtime)
-
-
-def _tell(warning: str, runtime: Runtime) -> None:
-
+def tell_ignored(command: str, parameters: Iterable[Any], runtime: Runtime) -> None:
+    """Print the problems of the `.env` files, and their variables that would set an option of the command."""
     from port_hook_cli.terminal.console import tell
 
-    line = f"warning: {warning}"
-    if runtime.memory.is_new(line):
-        tell(line, runtime)
+    options = {name: parameter for parameter in parameters for name in _names(command, parameter)}
+    used = _variables(runtime)
+    for file in _dotenv_files(runtime):
+        lines = [f"warning: {warning}" for warning in file.warnings]
+        for name in (name for name in file.values if name in options and name not in used):
+            place = " or in port-hook.toml" if options[name].declared.trust.allows_some else ""
+            lines.append(f"note: {name} in {file.name} is not read. Set it in the environment{place}")
+        for line in filter(runtime.memory.is_new, lines):
+            tell(line, runtime)
 
 
 def _names(command: str, parameter: Any) -> Iterator[str]:
@@ -145,43 +123,20 @@ def _names(command: str, parameter: Any) -> Iterator[str]:
             yield from variable_names(command, flag[2:])
 
 
-def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
-    """Return the variables that apply to these parameters. The directory's `.env` can set only harmless options."""
-    _, at_home = _dotenv_files(runtime)
-    return {**(at_home.values if at_home else {}), **_nearer_variables(command, parameters, runtime)}
+def _variables(runtime: Runtime) -> dict[str, str]:
+    strict = [pair for file in _dotenv_files(runtime) for pair in file.values.items() if pair == _STRICT]
+    return {**dict(strict), **{name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}}
 
 
-def _nearer_variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
-    """Return the variables of the environment and the directory's `.env`, which override the project's file."""
-    found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
-    file, _ = _dotenv_files(runtime)
-    project = file.values if file else {}
-    harmless = {
-        name: project[name]
-        for parameter in parameters
-        if project and not any(name in found for name in _names(command, parameter))
-        for name in _names(command, parameter)
-        if name in project and _counts(parameter, project[name])
-    }
-    return {**harmless, **found}
-
-
-def _counts(parameter: Any, value: str) -> bool:
-    is_turned_off = parameter.is_flag and not parameter.default and value.strip().lower() in _OFF
-    return not is_turned_off and bool(parameter.declared.trust.allows(value))
-
-
-def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | None]:
-    """Return the directory's `.env` and the user's `.env`, or None for a missing or unreadable file."""
+def _dotenv_files(runtime: Runtime) -> Iterator[DotenvFile]:
+    """Yield the current directory's `.env` and the user's `.env`, if they are readable."""
     paths = (runtime.cwd / ".env", runtime.home / ".port" / ".env")
     if not any(map(os.path.lexists, paths)):
-        return None, None
+        return
     from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
 
-    project = at_home = None
     # A broken file must not make `--help` fail. A command that needs a setting from the file reports the error.
     with suppress(SettingsError):
-        project = project_dotenv(runtime.cwd, runtime.home, PREFIX)
+        yield project_dotenv(runtime.cwd, runtime.home, PREFIX)
     with suppress(SettingsError):
-        at_home = home_dotenv(runtime.home, PREFIX)
-    return project, at_home
+        yield home_dotenv(runtime.home, PREFIX)

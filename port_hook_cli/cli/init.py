@@ -22,7 +22,7 @@ from port_hook_cli.terminal.prompts import ask_for, can_ask
 _HANDLER = "8000"
 
 _FILE = """\
-# Settings of port-hook for this project. The command line, environment variables and .env override this file.
+# Settings of port-hook for this project. The command line and environment variables override this file.
 # It can set only harmless options. It cannot set a secret, a file or another machine.
 
 # Your handler on this machine: a port, host:port or URL. listen, replay, trigger, check, export and doctor use it.

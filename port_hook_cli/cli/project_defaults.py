@@ -1,8 +1,7 @@
 """Option defaults from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the current directory.
 
-Someone else may have written the file. The file may set the harmless options that a project's `.env` may set, and
-handlers on this machine: the top-level key `handler`, and the routes of `listen`. This module is imported only if one
-of the two files exists.
+Someone else may have written the file. The file may set harmless options, and handlers on this machine: the top-level
+key `handler`, and the routes of `listen`. This module is imported only if one of the two files exists.
 """
 
 from __future__ import annotations

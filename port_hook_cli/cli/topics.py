@@ -14,7 +14,10 @@ _PLACES = (
     ("--secret-file", "The client secret in a file."),
     ("--org NAME", "An organization from `login`, or from Port's ~/.port/config.yaml."),
     ("environment", "The variables below."),
-    ("./.env, ~/.port/.env", "The same variables. ./.env gets less trust, because someone else may have written it."),
+    (
+        "./.env, ~/.port/.env",
+        "The same, except PORT_HOOK_ variables. ./.env gets less trust, because someone else may have written it.",
+    ),
     ("login", "The default organization that `port-hook login` saved."),
 )
 _VARIABLES = (

@@ -226,7 +226,7 @@ def _secret_from_stdin(runtime: Runtime) -> bytes:
 
 
 def _secret_content(name: str, runtime: Runtime) -> bytes:
-    # A shell expands ~ in an option, but nothing expands ~ in the PORT_HOOK_SECRET_FILE of a .env file.
+    # A shell expands ~ in an option, but nothing expands ~ in the PORT_HOOK_SECRET_FILE of a container or service.
     path = runtime.home / name[2:] if name.startswith("~/") else runtime.cwd / name
     try:
         return path.read_bytes()

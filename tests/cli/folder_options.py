@@ -20,7 +20,7 @@ from tests.options import options
 ANY = (float("-inf"), float("inf"))
 MIB = 1024 * 1024
 
-# command -> option -> the lowest and the highest value that `.env` or `port-hook.toml` may set.
+# command -> option -> the lowest and the highest value that `port-hook.toml` may set.
 FOLDER_OPTIONS: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "listen": {
         "port": ANY,

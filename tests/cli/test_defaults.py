@@ -1,30 +1,16 @@
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.defaults import default_map
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import sign
-from tests.cli.folder_options import (
-    ANY,
-    FOLDER_OPTIONS,
-    is_listed,
-    parameters,
-    require_listed,
-    told,
-    valued,
-    variables,
-    words,
-)
+from tests.cli.folder_options import parameters, told, valued, variables, words
 from tests.conftest import Run
 from tests.factories import SECRET
-from tests.options import options
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
@@ -51,20 +37,6 @@ def test_variable_of_a_command_overrides_the_shared_variable(run: Run, folder: P
     assert signed_with("secret-b", "17") in run("sign", "-", stdin=b"{}", env=env).out
 
 
-def test_defaults_come_from_the_environment_then_the_current_directory_then_the_home(run: Run, folder: Path) -> None:
-    home = folder.parent / "home" / ".port"
-    home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_TRIGGER_TIMESTAMP_UNIT=ms\n")
-    triggered = ("trigger", "--dry-run", "--json", "--input", "title=a", "create_vm.json")
-    (folder / "create_vm.json").write_text(json.dumps(create_vm_action()))
-    lengths = [len(run(*triggered, env=ENV).records[0]["headers"]["x-port-timestamp"])]
-    (folder / ".env").write_text("PORT_HOOK_TRIGGER_TIMESTAMP_UNIT=s\n")
-    lengths.append(len(run(*triggered, env=ENV).records[0]["headers"]["x-port-timestamp"]))
-    exported = {**ENV, "PORT_HOOK_TRIGGER_TIMESTAMP_UNIT": "ms"}
-    lengths.append(len(run(*triggered, env=exported).records[0]["headers"]["x-port-timestamp"]))
-    assert lengths == [13, 10, 13]
-
-
 def test_invalid_value_of_a_variable_is_rejected_with_its_name(run: Run) -> None:
     result = run("export", env={"PORT_HOOK_EXPORT_FORMAT": "xml"})
     assert result.code == ExitCode.USAGE
@@ -84,60 +56,28 @@ def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run
     assert "buy_boat" not in result.err
 
 
-# --- the .env of the current directory ------------------------------------------------------------------------------
+# --- .env files -----------------------------------------------------------------------------------------------------
 
 LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--verify", "off")
 
 
-def test_dotenv_file_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:
-    for command in FOLDER_OPTIONS:
-        listed = [(option, *rest) for option, *rest in valued(command) if is_listed(command, option)]
-        assert {option for option, *_ in listed} == set(FOLDER_OPTIONS[command])
-        lines = [f"{variables(command, option)[0]}={value}\n" for option, _, value in listed]
-        (folder / ".env").write_text("".join(lines))
-        world = runtime()
-        expected = parameters(command, runtime(), *(word for item in listed for word in words(*item)))
-        assert parameters(command, world) == expected
-        assert told(world) == ""
-
-
-def test_dotenv_file_cannot_exceed_the_listed_limits(runtime: Callable[..., Runtime], folder: Path) -> None:
-    limits = [
-        (command, option, least, most)
-        for command, listed in FOLDER_OPTIONS.items()
-        for option, (least, most) in listed.items()
-        if (least, most) != ANY
-    ]
-    assert limits
-    for command, option, least, most in limits:
-        [variable, *_] = variables(command, option)
-        for value, is_used in ((least, True), (most, True), (least - 1, False), (most + 1, False)):
-            (folder / ".env").write_text(f"{variable}={value}\n")
-            found = default_map(command, options(command), runtime())
-            assert list(found.values()) == ([str(value)] if is_used else []), (command, option, value)
-
-
-def test_dotenv_file_cannot_set_an_unlisted_option(runtime: Callable[..., Runtime], folder: Path) -> None:
-    refused = 0
-    for command in COMMANDS:
-        require_listed(command)
-        unlisted = [(option, *rest) for option, *rest in valued(command) if not is_listed(command, option)]
-        (folder / ".env").unlink(missing_ok=True)
-        expected = parameters(command, runtime())
-        names = {name: value for option, _, value in unlisted for name in variables(command, option)}
-        (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in names.items()))
-        world = runtime()
-        assert parameters(command, world) == expected
-        warning = re.fullmatch(r"warning: ignored in \./\.env: (.*)\. A project's file can .*\n|", told(world))
-        assert warning, command
-        assert set((warning[1] or "").split(", ")) - {""} == names.keys()
-        refused += len(names)
-    assert refused > 200
-
-
-def test_environment_and_home_env_file_set_every_option(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_dotenv_file_sets_no_option(runtime: Callable[..., Runtime], folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
+    for command in COMMANDS:
+        expected = parameters(command, runtime())
+        items = [(option, value) for option, _, value in valued(command) if (command, option) != ("listen", "verify")]
+        names = {name: value for option, value in items for name in variables(command, option)}
+        for file, name in ((folder / ".env", "./.env"), (home / ".env", home / ".env")):
+            file.write_text("".join(f"{name}={value}\n" for name, value in names.items()))
+            world = runtime()
+            assert parameters(command, world) == expected
+            notes = re.findall(rf"note: (\S+) in {re.escape(str(name))} is not read\. Set it in .*\n", told(world))
+            assert (sorted(notes), told(world).count("\n")) == (sorted(names), len(names)), command
+            file.unlink()
+
+
+def test_environment_sets_every_option(runtime: Callable[..., Runtime]) -> None:
     for command in COMMANDS:
         items = [*valued(command)]
         default = parameters(command, runtime())
@@ -149,59 +89,36 @@ def test_environment_and_home_env_file_set_every_option(runtime: Callable[..., R
             for name in variables(command, option)[1:]:
                 found = parameters(command, runtime(env={name: value}))
                 assert found == {**default, parameter.name: expected[parameter.name]}, name
-        (home / ".env").write_text("".join(f"{variables(command, option)[-1]}={value}\n" for option, _, value in items))
-        assert parameters(command, runtime()) == expected, command
-        (home / ".env").unlink()
 
 
-def test_ignored_variable_is_reported_in_one_line_and_the_command_continues(run: Run, folder: Path) -> None:
-    (folder / ".env").write_text("PORT_HOOK_LISTEN_HOST=0.0.0.0\nPORT_HOOK_STORE=/tmp/x.db\nPORT_HOOK_SIGN_TO=9\n")
+def test_variable_in_a_dotenv_file_is_reported_with_the_places_that_can_set_it(run: Run, folder: Path) -> None:
+    (folder / ".env").write_text("PORT_HOOK_LISTEN_PORT=1\nPORT_HOOK_STORE=/tmp/x.db\nPORT_HOOK_SIGN_TO=9\n")
     result = run(*LISTEN)
     assert result.code == 0
-    assert "Listening on  http://127.0.0.1:" in result.err
-    ignored = [line for line in result.err.splitlines() if line.startswith("warning: ")]
-    names = "PORT_HOOK_LISTEN_HOST, PORT_HOOK_STORE"
-    advice = "A project's file can set only harmless options. To use the variable, export it"
-    assert ignored == [f"warning: ignored in ./.env: {names}. {advice}"]
+    assert [line for line in result.err.splitlines() if ".env" in line] == [
+        "note: PORT_HOOK_LISTEN_PORT in ./.env is not read. Set it in the environment or in port-hook.toml",
+        "note: PORT_HOOK_STORE in ./.env is not read. Set it in the environment",
+    ]
 
 
-def test_variable_overridden_by_the_command_line_or_the_environment_is_not_reported(run: Run, folder: Path) -> None:
+def test_variable_in_a_dotenv_file_is_not_reported_in_help_or_when_the_environment_has_it(
+    run: Run, folder: Path
+) -> None:
     (folder / ".env").write_text("PORT_HOOK_EXPORT_TO=9\n")
-    assert run("export", "-", "--to", "8", stdin=b"{}", env=ENV).err == ""
-    assert run("export", "-", "--to=8", stdin=b"{}", env=ENV).err == ""
     assert run("export", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_EXPORT_TO": "8"}).err == ""
     assert run("export", "--help").err == ""
-    assert "PORT_HOOK_EXPORT_TO" in run("export", "-", stdin=b"{}", env=ENV).err
 
 
-def test_dotenv_file_can_tighten_but_not_loosen_a_limit(run: Run, folder: Path) -> None:
-    for value, used in (("10", True), ("301", False), ("nan", False)):
-        (folder / ".env").write_text(f"PORT_HOOK_LISTEN_TOLERANCE={value}\n")
-        result = run(*LISTEN[:-2], env=ENV)
-        assert f"timestamps within {value if used else '300'} s" in result.err
-        assert ("warning: ignored" in result.err) is not used
-
-
-def test_dotenv_file_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> None:
+def test_dotenv_file_can_only_make_verification_strict(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_LISTEN_VERIFY=strict\n")
-    (folder / ".env").write_text("PORT_HOOK_LISTEN_VERIFY=on\n")
-    assert "Only signatures over the raw body are accepted (--verify strict)" in run(*LISTEN[:-2], env=ENV).err
-    (home / ".env").unlink()
+    strict = "Only signatures over the raw body are accepted (--verify strict)"
+    for project, is_strict in (("strict", True), ("on", False), ("warn", False), ("off", False), ("\xff", False)):
+        (folder / ".env").write_text(f"PORT_HOOK_LISTEN_VERIFY={project}\n", "latin-1")
+        told = run(*LISTEN[:-2], env=ENV).err
+        assert (strict in told, "--verify" in told) == (is_strict, is_strict)
+        (home / ".env").write_text("PORT_HOOK_LISTEN_VERIFY=strict\n")
+        assert strict in run(*LISTEN[:-2], env=ENV).err
+        (home / ".env").unlink()
     (folder / ".env").write_text("PORT_HOOK_LISTEN_VERIFY=strict\n")
-    assert "Only signatures over the raw body are accepted (--verify strict)" in run(*LISTEN[:-2], env=ENV).err
-
-
-def test_environment_overrides_the_dotenv_file_for_both_names_of_a_variable(run: Run, folder: Path) -> None:
-    (folder / ".env").write_text("PORT_HOOK_LISTEN_TOLERANCE=200\n")
-    assert "timestamps within 9 s" in run(*LISTEN[:-2], env={**ENV, "PORT_HOOK_TOLERANCE": "9"}).err
-
-
-def test_home_dotenv_file_is_read_when_the_current_directorys_file_is_unreadable(run: Run, folder: Path) -> None:
-    home = folder.parent / "home" / ".port"
-    home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_SIGN_JSON=1\n")
-    (folder / ".env").write_bytes(b"PORT_HOOK_SIGN_JSON=\xff")
-    (record,) = run("sign", "-", stdin=b"{}", env=ENV).records
-    assert (record["schema"], record["form"]) == ("port-hook/signature/1", "json-stringify")
+    assert strict not in run(*LISTEN[:-2], env={**ENV, "PORT_HOOK_LISTEN_VERIFY": "on"}).err

@@ -69,9 +69,6 @@ def test_former_variable_and_key_name_their_successors(
         pytest.skip("still an option")
     variable = f"PORT_HOOK_{command}_{option}".replace("-", "_").upper()
     assert f"hint: {by_variable}" in run(command, env={variable: "1"}).err
-    (folder / ".env").write_text(f"{variable}=1\n")
-    assert f"hint: {by_variable}" in run(command).err
-    (folder / ".env").unlink()
     (folder / "port-hook.toml").write_text(f"[{command}]\n{option} = 1\n")
     assert f"hint: {by_key}" in run(command).err
 

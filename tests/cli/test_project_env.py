@@ -237,7 +237,7 @@ def test_unreadable_file_is_ignored_when_it_is_only_compared(run: Run, folder: P
 
 @POSIX
 def test_dotenv_file_is_not_used_when_others_can_write_it(run: Run, folder: Path) -> None:
-    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\nPORT_HOOK_SIGN_JSON=1\n")
+    write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\nPORT_HOOK_LISTEN_VERIFY=strict\n")
     (folder / ".env").chmod(0o666)
     result = run("sign", "-", stdin=b"{}")
     assert result.code == ExitCode.SETTINGS

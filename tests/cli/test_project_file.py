@@ -23,6 +23,7 @@ from port_hook_cli.invocations.handlers import Handler
 from port_hook_cli.invocations.targets import parse_target
 from port_hook_cli.runtime import Runtime, system_runtime
 from tests.cli.folder_options import (
+    ANY,
     FOLDER_OPTIONS,
     HANDLER_OPTIONS,
     is_listed,
@@ -76,15 +77,9 @@ def test_invalid_pyproject_is_an_error_if_it_has_the_table(run: Run, folder: Pat
     assert "./pyproject.toml is invalid TOML" in result.err
 
 
-def test_project_file_comes_after_command_line_environment_and_dotenv(run: Run, folder: Path) -> None:
-    home = folder.parent / "home" / ".port"
-    home.mkdir()
-    (home / ".env").write_text("PORT_HOOK_EXPORT_FORMAT=curl\n")
+def test_project_file_comes_after_command_line_and_environment(run: Run, folder: Path) -> None:
     write(folder, '[export]\nformat = "har"\n')
     assert "startedDateTime" in run(*EXPORT, stdin=b"{}", env=ENV).out
-    write(folder, "PORT_HOOK_EXPORT_FORMAT=headers\n", ".env")
-    shown = run(*EXPORT, stdin=b"{}", env=ENV)
-    assert (shown.out[:17], shown.err) == ("x-port-signature:", "")
     shown = run(*EXPORT, stdin=b"{}", env={**ENV, "PORT_HOOK_EXPORT_FORMAT": "curl"})
     assert ("curl --request POST" in shown.out, shown.err) == (True, "")
     shown = run(*EXPORT, "--format", "curl", stdin=b"{}", env=ENV)
@@ -175,6 +170,21 @@ def table(command: str, values: Iterable[tuple[str, Any, str]]) -> str:
 def defaults_of(folder: Path, command: str) -> ProjectDefaults:
     runtime = replace(system_runtime(), cwd=folder, environ={})
     return project_defaults(command, options(command), runtime=runtime, commands=COMMANDS, given=())
+
+
+def test_project_file_cannot_exceed_the_listed_limits(folder: Path) -> None:
+    limits = [
+        (command, option, *limit)
+        for command, listed in FOLDER_OPTIONS.items()
+        for option, limit in listed.items()
+        if limit != ANY
+    ]
+    assert limits
+    for command, option, least, most in limits:
+        for value, is_used in ((least, True), (most, True), (least - 1, False), (most + 1, False)):
+            write(folder, f"[{command}]\n{option} = {value}\n")
+            found = defaults_of(folder, command).values
+            assert list(found.values()) == ([str(value)] if is_used else []), (command, option, value)
 
 
 def test_project_file_can_name_a_handler_on_this_machine(folder: Path) -> None:
