@@ -9,7 +9,8 @@ from typing import Any
 
 import typer
 
-from port_hook_cli.cli.app import COMMANDS, app
+from port_hook_cli.cli.app import app
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.help_page import EXAMPLES
 from port_hook_cli.cli.option_groups import Declaration, Trust

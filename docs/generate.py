@@ -36,7 +36,7 @@ from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.assistant.sending import TO
 from port_hook_cli.assistant.tool import CAPTURE, UNTRUSTED, AssistantTool
 from port_hook_cli.check.catalog import CHECKS, CheckGroup, HandlerCheck
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, Trust
 from port_hook_cli.cli.topics import TOPICS
@@ -105,7 +105,8 @@ _EXAMPLES = {
 
 # One process for the help of all commands.
 _HELPS = """
-from port_hook_cli.cli.app import COMMANDS, main
+from port_hook_cli.cli.app import main
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.topics import TOPICS
 pages = [["--help", "--all"], *([name, "--help", "--all"] for name in COMMANDS), *(["help", name] for name in TOPICS)]
 for words in pages:

@@ -13,7 +13,7 @@ import yaml
 
 from docs.command_line import load
 from port_hook_cli.assistant.catalog import TOOLS
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures.causes import CAUSES

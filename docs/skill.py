@@ -10,7 +10,7 @@ import sys
 from docs.command_line import summary_of
 from docs.llms import EXAMPLES, RULES
 from port_hook_cli.assistant.catalog import TOOLS
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 
 _DESCRIPTION = (

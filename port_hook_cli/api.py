@@ -20,6 +20,7 @@ from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Cause, Delivery, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
+from port_hook_cli.registry import features, load
 from port_hook_cli.runtime import silent_runtime
 from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_headers
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, verify_signature
@@ -57,24 +58,14 @@ __all__ = [
     "verify",
 ]
 
-_ELSEWHERE = {
-    "CheckSelection": "port_hook_cli.api_check",
-    "check": "port_hook_cli.api_check",
-    "RunAbout": "port_hook_cli.api_trigger",
-    "render": "port_hook_cli.api_trigger",
-    "trigger": "port_hook_cli.api_trigger",
-}
-"""The names that other modules define, because they need Port's model of actions or the checks."""
-
 _JSON = ("content-type", "application/json")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ELSEWHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_ELSEWHERE[name]), name)
+    for feature in features().values():
+        if name in feature.python:
+            return load(feature.python[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @runtime_checkable

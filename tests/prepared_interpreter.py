@@ -105,12 +105,9 @@ def next_start(connection: socket.socket) -> tuple[dict[str, Any], list[int]] | 
 
 def _import_modules_of(command: list[str]) -> None:
     if "port_hook_cli" in command:
-        from port_hook_cli.cli.app import _MODULES, COMMANDS
+        from port_hook_cli.cli.commands import ROWS
 
-        names = [
-            f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}"
-            for name in set(COMMANDS).intersection(command[3:])
-        ]
+        names = [ROWS[name].run.partition(":")[0] for name in set(ROWS).intersection(command[3:])]
         words = {word.partition(":")[0] for word in command[3:]}
         names += [name for word in _LATER.keys() & words for name in _LATER[word]]
     elif command[1:3] == ["-m", "pytest"]:

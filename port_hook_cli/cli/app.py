@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache, partial
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +16,7 @@ from typer.exceptions import TyperException
 
 from port_hook_cli import __version__
 from port_hook_cli.cli.command import Command, empty_value, styled_help
+from port_hook_cli.cli.commands import COMMANDS, GROUPS, MORE, ROWS
 from port_hook_cli.cli.defaults import (
     PROJECT_DEFAULTS,
     default_map,
@@ -27,44 +27,24 @@ from port_hook_cli.cli.defaults import (
 )
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.registry import features, load
 from port_hook_cli.runtime import Runtime, system_runtime
 from port_hook_cli.terminal.signals import stopping_at_once
-
-GROUPS: Mapping[str, Sequence[str]] = {
-    "Receive and read": ("listen", "captures", "show", "diff", "verify", "inspect"),
-    "Send to your handler": ("replay", "trigger", "check", "sign", "export"),
-    "Runs in Port": ("runs", "report-run"),
-    "Without Port": ("demo", "sandbox"),
-    "Set up": ("login", "doctor"),
-}
-"""The commands by help heading, with the most used first."""
-
-MORE = ("decrypt", "encrypt", "init", "logout", "mcp", "port-agent", "prune", "render", "restore")
-"""The commands that the help only names, unless `--all` asks for more."""
-
-COMMANDS = (*(name for names in GROUPS.values() for name in names), *MORE)
-
-_MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login", "port-agent": "agent"}
-"""The modules of commands whose module has another name."""
 
 # Words that people type instead of options. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}
 _ALL = "--all"
-# The directory of retarget/journal.py in the home directory. It is repeated here, so that checking it doesn't need an
-# import.
-_RETARGETS = ".port-hook/retargets"
-# The names in files/settings_file.py. They are repeated here for the same reason.
+# The names in files/settings_file.py. They are repeated here, so that looking for the files doesn't need an import.
 _PROJECT_FILES = ("port-hook.toml", "pyproject.toml")
 # Errors of the file to which stdout is redirected. They are not bugs in port-hook.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 
 @cache
-def _load(name: str) -> Any:
+def _load_command(name: str) -> Any:
     """Return a command. Each command is built only once."""
-    module = import_module(f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
+    app.command(name, cls=Command)(load(ROWS[name].run))
     return typer.main.get_command(app)
 
 
@@ -95,13 +75,13 @@ class CommandGroup(TyperGroup):
         """Import and return one command, or None. The command's defaults may come from `PORT_HOOK_…` variables."""
         if cmd_name not in COMMANDS:
             return None
-        command = _load(cmd_name)
+        command = _load_command(cmd_name)
         if isinstance(ctx.obj, Runtime):
             ctx.default_map = {cmd_name: default_map(cmd_name, command.params, ctx.obj)}
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command at the start of `args`. First, report actions that a killed listener did not restore."""
+        """Return the command at the start of `args`. First, call what features do before each command."""
         name, command, rest = super().resolve_command(ctx, args)
         own = rest[: rest.index("--")] if "--" in rest else rest
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
@@ -109,8 +89,9 @@ class CommandGroup(TyperGroup):
             tell_ignored(str(name), command.params, ctx.obj)
             if name != "init":  # `init` writes the file
                 _read_project_file(ctx, command, own)
-            if name not in {"restore", "doctor"}:  # these commands report the same
-                _tell_of_leftovers(ctx.obj)
+            for feature in features().values():
+                if feature.before_commands and name not in feature.quiet_for:
+                    load(feature.before_commands)(ctx.obj)
         return name, command, rest
 
     def get_help(self, ctx: Any) -> str:
@@ -120,10 +101,10 @@ class CommandGroup(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write examples, the commands in groups, and the options, without importing the commands."""
         from port_hook_cli.cli.completion.words import COMMANDS as WORDS  # with the first line of each docstring
-        from port_hook_cli.cli.help_page import ROOT_EXAMPLES
+        from port_hook_cli.cli.help_page import root_examples
 
         with formatter.section("Examples"):
-            formatter.write_dl(ROOT_EXAMPLES.items())
+            formatter.write_dl(root_examples())
         shows_all = bool(ctx.meta.get(_ALL))
         width = max(map(len, COMMANDS))
         for title, names in {**GROUPS, **({"More": MORE} if shows_all else {})}.items():
@@ -194,24 +175,6 @@ def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
     ctx.meta[PROJECT_DEFAULTS] = found
 
 
-def _tell_of_leftovers(runtime: Runtime) -> None:
-    """Print how many actions still point at a listener that has ended.
-
-    In most home directories, there is no journal to search.
-    """
-    try:
-        has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
-    except OSError:
-        return
-    if has_any:
-        from port_hook_cli.retarget.journal import Journal
-        from port_hook_cli.retarget.view import leftover_line
-        from port_hook_cli.terminal.console import tell
-
-        if count := Journal(runtime.home).count_leftovers():
-            tell(leftover_line(count), runtime)
-
-
 def _output_failed(error: OSError, runtime: Runtime) -> ExitCode:
     """Return the exit code after a failed write to stdout. Raise any other error again."""
     from port_hook_cli.terminal.signals import is_broken_pipe
@@ -243,7 +206,7 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     tell(f"error: {problem.message}", runtime)
     if hint := problem.options_hint or problem.hint:
         tell(f"hint: {hint}", runtime)
-    if problem.is_for_doctor:
+    if problem.is_for_doctor and "doctor" in COMMANDS:
         tell("hint: Run `port-hook doctor` to check credentials, Port's API and tunnels.", runtime)
 
 

@@ -65,7 +65,7 @@ def doctor(
 
 def _default_tunnel(ctx: typer.Context) -> str | None:
     """Return the tunnel that a variable or the project's file makes the default of `listen`, or None."""
-    from port_hook_cli.cli.app import COMMANDS
+    from port_hook_cli.cli.commands import COMMANDS
 
     assert ctx.parent is not None
     runtime, group = ctx.obj, cast("Any", ctx.parent.command)

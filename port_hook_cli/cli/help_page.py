@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from port_hook_cli.cli.commands import ADDED
+from port_hook_cli.registry import features
 from port_hook_cli.terminal.console import Output
 from port_hook_cli.text.layout import wrap
 from port_hook_cli.text.styled import Styled
@@ -15,13 +17,10 @@ _MARGIN = 2
 _MOST_OF_A_TERM = 30
 _GAP = 2
 
-ROOT_EXAMPLES: Mapping[str, str] = {
-    "port-hook demo": "See it work, without a Port account",
-    "port-hook listen 8000": "Receive Port's requests, forward them to a port",
-    "port-hook replay last": "Send the last request again",
-    "port-hook check --to 8000": "Find the mistakes in your handler",
-}
-"""The examples of `port-hook --help`, and what each does."""
+_ROOT_EXAMPLES = (
+    (20, "port-hook listen 8000", "Receive Port's requests, forward them to a port"),
+    (30, "port-hook replay last", "Send the last request again"),
+)
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
     "listen": (
@@ -41,21 +40,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook verify last --signature v1,abc=",
         "port-hook verify --body b.json --signature v1,abc= --timestamp 1700000000",
     ),
-    "inspect": ("port-hook inspect", "port-hook inspect --port 9000 --no-open"),
     "replay": (
         "port-hook replay payload.json",
         "port-hook replay last --set payload.properties.cpu=4",
         "port-hook replay --failed --since 1h",
-    ),
-    "trigger": (
-        "port-hook trigger create_vm.json --input title=test",
-        "port-hook trigger workflow.json#deploy --input service=cart",
-        "port-hook trigger create_vm --via-port --wait 60 --input title=test",
-    ),
-    "check": (
-        "port-hook check --to 8000",
-        "port-hook check last --only signature",
-        "port-hook check create_vm.yaml --to 8000 --junit out.xml -- python app.py",
     ),
     "sign": ("port-hook sign payload.json", "port-hook sign - < payload.json", "port-hook sign last --json"),
     "export": (
@@ -63,37 +51,24 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "port-hook export last --redact -o shared.json",
         "port-hook export last --format pytest",
     ),
-    "runs": ("port-hook runs", "port-hook runs r_QOz6WoOB1Q2lmhZZ", "port-hook runs last --watch"),
     "report-run": (
         "port-hook report-run last --status success",
         "port-hook report-run last --status failure --log-file build.log",
         "port-hook report-run r_QOz6WoOB1Q2lmhZZ -- ./deploy.sh",
     ),
-    "demo": ("port-hook demo",),
-    "sandbox": (
-        "port-hook sandbox --env-file .env",
-        "port-hook sandbox workflows/ --state port.json",
-        "port-hook sandbox --inspect",
-    ),
     "login": ("port-hook login", "port-hook login staging", "port-hook login --list"),
-    "doctor": ("port-hook doctor", "port-hook doctor --to 8000"),
-    "decrypt": ("port-hook decrypt last", "port-hook decrypt last payload.properties.password"),
-    "encrypt": ("port-hook encrypt - < value.txt", "port-hook encrypt - --public-key key.pem < value.txt"),
     "init": ("port-hook init", "port-hook init 8000", "port-hook init --handler fastapi"),
     "logout": ("port-hook logout staging", "port-hook logout --all"),
-    "mcp": ("port-hook mcp", "port-hook mcp --allow-send --to 8000", "port-hook mcp --skill"),
-    "port-agent": (
-        "port-hook port-agent message.json",
-        "port-hook port-agent --kafka --since 10m",
-        "port-hook port-agent --check mapping.json",
-    ),
     "prune": ("port-hook prune --older-than 7d", "port-hook prune --older-than 7d --dry-run"),
-    "render": (
-        "port-hook render '{{ .inputs.cpu }}' --data run.json",
-        "port-hook render body.json --data run.json --strict",
-    ),
-    "restore": ("port-hook restore", "port-hook restore create_vm --dry-run"),
+    **{name: row.examples for name, row in ADDED.items()},
 }
+"""The examples of each command."""
+
+
+def root_examples() -> list[tuple[str, str]]:
+    """Return the examples of `port-hook --help`, and what each does."""
+    rows = [*_ROOT_EXAMPLES, *(each.example for each in features().values() if each.example)]
+    return [(line, what) for _, line, what in sorted(rows)]
 
 
 def page_text(write: Callable[[HelpPage], None], output: Output) -> str:

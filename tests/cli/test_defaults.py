@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import sign

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS as CLI_COMMANDS
+from port_hook_cli.cli.commands import COMMANDS as CLI_COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Result, Run
 from tests.options import command, options

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.gone import COMMANDS as FORMER_COMMANDS
 from port_hook_cli.cli.gone import OPTIONS

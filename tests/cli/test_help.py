@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS, GROUPS, MORE
-from port_hook_cli.cli.help_page import EXAMPLES, ROOT_EXAMPLES
+from port_hook_cli.cli.commands import COMMANDS, GROUPS, MORE
+from port_hook_cli.cli.help_page import EXAMPLES, root_examples
 from tests.conftest import Run
 from tests.options import command, options
 
@@ -70,7 +70,7 @@ def test_usage_has_braces_only_around_alternatives(run: Run) -> None:
 
 
 def test_examples_use_existing_options() -> None:
-    for name, examples in {**EXAMPLES, "": tuple(ROOT_EXAMPLES)}.items():
+    for name, examples in {**EXAMPLES, "": tuple(line for line, _ in root_examples())}.items():
         for example in examples:
             program, used, *rest = shlex.split(example)
             assert (program, used) == ("port-hook", command(name or used).name)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.defaults import variable_names
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.project_defaults import ProjectDefaults, project_defaults

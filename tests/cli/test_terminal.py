@@ -9,7 +9,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.invocations.models import Invocation
 from tests.conftest import Run
 from tests.factories import a_body, a_capture, an_invocation, signed

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from port_hook_cli.assistant.catalog import TOOLS
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.signatures.causes import CAUSES
 from tests.conftest import Run

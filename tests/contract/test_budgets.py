@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from tests.budgets import most
 from tests.documentation import ROOT
 from tests.options import options

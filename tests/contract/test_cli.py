@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli import errors
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.completion.values import Surroundings
 from port_hook_cli.cli.defaults import variable_names
 from port_hook_cli.cli.exit_codes import ExitCode, exit_code_of

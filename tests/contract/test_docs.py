@@ -17,7 +17,7 @@ import port_hook_cli
 from port_hook_cli import __version__
 from port_hook_cli.assistant.catalog import TOOLS
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.signatures.signing import as_port_sends, signed_headers
 from port_hook_cli.text.secret import Secret

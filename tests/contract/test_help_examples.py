@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.help_page import EXAMPLES, ROOT_EXAMPLES
+from port_hook_cli.cli.commands import COMMANDS
+from port_hook_cli.cli.help_page import EXAMPLES, root_examples
 from tests import prepared
 from tests.conftest import Run
 from tests.contract.test_doc_commands import RUN as ON_PAGES
@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
 ]
 
-LINES = sorted({*ROOT_EXAMPLES, *(line for lines in EXAMPLES.values() for line in lines)})
+LINES = sorted({*(line for line, _ in root_examples()), *(line for lines in EXAMPLES.values() for line in lines)})
 SERVERS = re.compile(r"port-hook (listen|sandbox|inspect)\b")
 ELSEWHERE = {
     r"port-hook log(in|out)\b": "asks for an organization: tests/cli/test_login.py",

@@ -178,8 +178,8 @@ def imported_until(folder: Path, arguments: Sequence[str], server: str) -> tuple
     ("arguments", "server", "libraries", "most"),
     [
         (("listen", "--port", "0"), "port_hook_cli.listener.server", {"asyncio", "sqlite3"}, 155),
-        (("sandbox",), "aiohttp", {"asyncio"}, 125),
-        (("inspect",), "port_hook_cli.inspector.server", {"asyncio", "sqlite3"}, 180),
+        (("sandbox",), "aiohttp", {"asyncio"}, 135),
+        (("inspect",), "port_hook_cli.inspector.server", {"asyncio", "sqlite3"}, 190),
     ],
 )
 def test_server_prints_its_url_before_it_imports_aiohttp(

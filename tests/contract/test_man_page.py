@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from docs.command_line import roff
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.installed import path_of
 from tests.options import command, summary

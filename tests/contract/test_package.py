@@ -125,7 +125,7 @@ def test_image_has_a_pinned_base_and_only_locked_packages() -> None:
 
 @needs_sources
 def test_command_of_the_image_is_a_port_hook_command() -> None:
-    from port_hook_cli.cli.app import COMMANDS
+    from port_hook_cli.cli.commands import COMMANDS
 
     name, *options = yaml.safe_load(dict(instructions())["CMD"])
     assert name in COMMANDS

@@ -18,7 +18,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.cli.app import COMMANDS as CLI_COMMANDS
+from port_hook_cli.cli.commands import COMMANDS as CLI_COMMANDS
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Cause, Delivery, Response, Status, Verdict

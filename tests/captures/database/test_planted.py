@@ -17,7 +17,7 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.reader import StoreReader, open_reader
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import StoreError
 from tests.conftest import Result

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.commands import COMMANDS
 from port_hook_cli.cli.completion.line import Candidate, is_word, plain_description
 from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest, complete
 from tests.factories import RUN_ID, a_capture, an_invocation

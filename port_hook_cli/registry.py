@@ -1,0 +1,53 @@
+"""What each feature adds to the core, as import paths that are loaded when they are used.
+
+A feature is a module `port_hook_cli.features.NAME` with a `FEATURE`, and its name in `port_hook_cli.features.NAMES`.
+Nothing else in the core names a feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+
+class CommandRow(NamedTuple):
+    """A command: the function that runs it, as `MODULE:FUNCTION`, and its place in the help.
+
+    `after` is the command before it in its group. A command without `after` comes first. A command without a `group` is
+    one that the help only names.
+    """
+
+    run: str
+    group: str = ""
+    after: str = ""
+    examples: Sequence[str] = ()
+
+
+class Feature(NamedTuple):
+    """What a feature adds.
+
+    `python` contains the names that it adds to `port_hook_cli.api`. `before_commands` is a function that is called with
+    the runtime before each command, except those in `quiet_for`. `example` is a line of `port-hook --help`: its rank,
+    the command line and what it does.
+    """
+
+    commands: Mapping[str, CommandRow] = {}
+    python: Mapping[str, str] = {}
+    before_commands: str = ""
+    quiet_for: Sequence[str] = ()
+    example: tuple[int, str, str] | None = None
+
+
+def load(path: str) -> Any:
+    """Return the object at `MODULE:NAME`."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)
+
+
+@cache
+def features() -> Mapping[str, Feature]:
+    """Return the features by name, in the order in which the program uses them."""
+    names: Sequence[str] = load("port_hook_cli.features:NAMES")
+    return {name: load(f"port_hook_cli.features.{name}:FEATURE") for name in names}
