@@ -28,12 +28,14 @@ class CommandRow(NamedTuple):
 class Feature(NamedTuple):
     """What a feature adds.
 
-    `python` contains the names that it adds to `port_hook_cli.api`. `before_commands` is a function that is called with
+    `options` contains groups of options (`cli/option_groups.py`) by the command of the core that gets them. `python`
+    contains the names that the feature adds to `port_hook_cli.api`. `before_commands` is a function that is called with
     the runtime before each command, except those in `quiet_for`. `example` is a line of `port-hook --help`: its rank,
     the command line and what it does.
     """
 
     commands: Mapping[str, CommandRow] = {}
+    options: Mapping[str, Sequence[str]] = {}
     python: Mapping[str, str] = {}
     before_commands: str = ""
     quiet_for: Sequence[str] = ()

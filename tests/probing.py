@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from port_hook_cli.cli.listen_process import RunWatching, run_session
+from port_hook_cli.cli.listen_additions import NOTHING
+from port_hook_cli.cli.listen_process import run_session
 from port_hook_cli.cli.listen_session import ListenTunnel
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.policy import Policy
@@ -23,7 +24,7 @@ def main(interval_s: str, tunnel: str | None = None, handler: str | None = None)
     policy = Policy(secret=access.settings.require_secret(), routes=Routes(default=handler))
     options = ListenTunnel(name=tunnel).read(NO_TUNNEL, probe_interval_s=float(interval_s))
     session = Session(plan=ListenPlan(policy=policy, port=0), tunnel=options)
-    return asyncio.run(run_session(session, runtime, None, Interaction(), RunWatching(access=access), [], None))
+    return asyncio.run(run_session(session, runtime, None, Interaction(), access, NOTHING))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from port_hook_cli.cli.listen_additions import Listen, merged
 from port_hook_cli.cli.listen_requests import (
     ListenResponses,
     ListenServer,
@@ -17,16 +18,8 @@ from port_hook_cli.cli.listen_requests import (
     ListenVerification,
     Verify,
 )
-from port_hook_cli.cli.listen_session import (
-    ListenEnd,
-    ListenInspector,
-    ListenKafka,
-    ListenOutput,
-    ListenRetarget,
-    ListenRuns,
-    ListenTunnel,
-)
-from port_hook_cli.cli.option_groups import command, refuse_contradictions
+from port_hook_cli.cli.listen_session import ListenConfirmation, ListenEnd, ListenKey, ListenOutput, ListenTunnel
+from port_hook_cli.cli.option_groups import Added, command
 from port_hook_cli.errors import MissingCredentialsError, SettingsError
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import is_on_this_machine
@@ -39,13 +32,8 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from port_hook_cli.invocations.routes import Routes
-    from port_hook_cli.invocations.source import OpenSource
-    from port_hook_cli.listener.observers import Observer
     from port_hook_cli.listener.serving import ListenPlan
-    from port_hook_cli.terminal.prompts import Ask
 
 
 @command
@@ -55,15 +43,14 @@ def listen(
     target: ListenTarget,
     server: ListenServer,
     tunnel: ListenTunnel,
-    kafka: ListenKafka,
-    retarget: ListenRetarget,
+    confirmation: ListenConfirmation,
     verification: ListenVerification,
     responses: ListenResponses,
-    runs: ListenRuns,
     end: ListenEnd,
     output: ListenOutput,
-    inspector: ListenInspector,
+    key: ListenKey,
     storage: ListenStorage,
+    added: Added,
 ) -> int:
     """Receive Port's requests: verify, explain, save and forward them.
 
@@ -72,12 +59,9 @@ def listen(
     """
     runtime: Runtime = ctx.obj
     is_off = verification.verify is Verify.OFF
-    refuse_contradictions(
-        {"--verify off": is_off, "--report": bool(runs.report)}, {"--verify off": is_off, "--follow": runs.follow}
-    )
     routes = target.routes(server.path)
     target.refuse_command_elsewhere(routes)
-    from port_hook_cli.cli.listen_process import RunWatching, run_session
+    from port_hook_cli.cli.listen_process import run_session
     from port_hook_cli.listener.screen import Display
     from port_hook_cli.listener.session import Interaction, Session
     from port_hook_cli.terminal.prompts import asker
@@ -85,14 +69,8 @@ def listen(
 
     api = _api_settings(runtime, verification.org)
     has_sandbox = api is not None and is_on_this_machine(api.api_url)
-    wants_tunnel = not (tunnel.name or kafka.is_read or has_sandbox)
+    wants_tunnel = not (tunnel.name or has_sandbox or any(each.replaces_tunnel for each in added))
     has_terminal = runtime.stdin.isatty()  # scripts must ask for a tunnel
-    tunnel_options = tunnel.read(AUTO if wants_tunnel and has_terminal else NO_TUNNEL)
-    ask = asker(runtime)
-    # Everything that was typed is checked before the secret is needed, and before a tunnel is opened.
-    retarget.refuse_incomplete(ask)
-    retarget.refuse_without_url(tunnel_options, has_sandbox=has_sandbox)
-    plan = _plan(ctx, routes, target, server, verification, responses, end, storage)
     # The ready lines show the source of the secret.
     chosen = partial(
         PortAccess,
@@ -102,44 +80,51 @@ def listen(
         secret_file=verification.secret_file,
         tells_secret_place=False,
     )
-    access = chosen()
-    sources = (_kafka_source(kafka, target, retarget, access, ask, runtime),) if kafka.is_read else ()
+    asked = Listen(
+        runtime=runtime,
+        access=chosen(),
+        ask=asker(runtime),
+        is_confirmed=confirmation.yes,
+        tunnel=tunnel.read(AUTO if wants_tunnel and has_terminal else NO_TUNNEL),
+        has_sandbox=has_sandbox,
+        has_handler=bool(target.target or target.route),
+        is_verified=not is_off,
+        private_key=key.private_key,
+    )
+    # Everything that was typed is checked before the secret is needed, and before a tunnel is opened.
+    for each in added:
+        each.refuse(asked)
+    plan = _plan(ctx, routes, target, server, verification, responses, end, storage)
     settings = None if is_off else chosen(needs=ONLY_THE_SECRET).settings
     if settings:
         plan = replace(plan, policy=_with_secret(plan.policy, settings))
-    if retarget.names or runs.follow or runs.report:
-        access.settings.require_access()
+    if any(each.needs_access for each in added):
+        asked.access.settings.require_access()
     if wants_tunnel and not has_terminal:
         tell("no tunnel without a terminal. To open one, pass --tunnel auto", runtime)
-    if nodes := target.nodes(routes) - set(retarget.names or ()):
+    if nodes := target.nodes(routes).difference(*(each.named_nodes for each in added)):
         names = brief(", ".join(sorted(nodes)))
         tell(f"note: {names} matches only bodies with both identifiers, or any body with --retarget", runtime)
+    addition = merged(each.addition(asked, plan) for each in added)
     session = Session(
-        plan=plan, tunnel=tunnel_options, pointing=retarget.pointing(access, runtime, ask), sources=sources
+        plan=plan,
+        tunnel=asked.tunnel,
+        pointing=addition.pointing,
+        sources=addition.sources,
+        companions=addition.companions,
     )
-    interaction = Interaction(ask=ask or decline, secret_place=settings.secret_place if settings else "")
+    interaction = Interaction(ask=asked.ask or decline, secret_place=settings.secret_place if settings else "")
     display = Display(
         compact=output.compact,
         names_target=bool(routes.rules),
-        reports=bool(runs.report),
+        reports=addition.reports,
         app_url=None if api is None else api.app_url,
-        reveal=output.reveal(plan.policy.secret, runtime),
+        reveal=addition.reveal,
         conflict=settings.conflict if settings else "",
     )
-    observers: list[Observer] = []
-    open_page: Callable[[], None] | None = None
-    if inspector.inspect:
-        from port_hook_cli.cli.inspect import beside_listener
-
-        observer, companion, open_page = beside_listener(
-            plan, runtime, port=inspector.inspect_port, access=access, private_key=output.private_key
-        )
-        observers.append(observer)
-        session = replace(session, companions=(companion,))
-    watching = RunWatching(access=access, report=runs.report, follows=runs.follow)
     shown_as = None if output.json else display
     words = target.command_to_run or ()
-    return asyncio.run(run_session(session, runtime, shown_as, interaction, watching, observers, open_page, words))
+    return asyncio.run(run_session(session, runtime, shown_as, interaction, asked.access, addition, words))
 
 
 def _with_secret(policy: Policy, settings: Settings) -> Policy:
@@ -194,29 +179,6 @@ def _plan(
         timeout_s=end.stop_after,
         expect=Expectation.parse(end.expect_status) if end.expect_status else None,
     )
-
-
-def _kafka_source(
-    kafka: ListenKafka,
-    target: ListenTarget,
-    retarget: ListenRetarget,
-    access: PortAccess,
-    ask: Ask | None,
-    runtime: Runtime,
-) -> OpenSource:
-    from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening
-    from port_hook_cli.text.durations import parse_since
-
-    from_end = kafka.since == "now"
-    options = KafkaOptions(
-        group=kafka.group,
-        take_over=kafka.take_over,
-        yes=retarget.yes,
-        since_s=None if from_end or kafka.since is None else parse_since(kafka.since, now=runtime.now()),
-        from_end=from_end,
-        forwards=bool(target.target or target.route),
-    )
-    return kafka_opening(runtime, access.client, options, ask)
 
 
 def _api_settings(runtime: Runtime, org: str | None) -> Settings | None:

@@ -11,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.frozen import frozen
+from port_hook_cli.cli.listen_additions import Addition
 from port_hook_cli.heap import tune_heap
+from port_hook_cli.listener.ended_runs import EndedRuns
 from port_hook_cli.listener.ending import EndReason
 from port_hook_cli.listener.keys import KeyCommands, latest_request
 from port_hook_cli.listener.screen import Display, JsonScreen, TextScreen
@@ -22,7 +23,6 @@ from port_hook_cli.terminal.signals import stop_signal
 from port_hook_cli.terminal.threads import UnwaitedThreads, switching_often
 
 if TYPE_CHECKING:
-    from port_hook_cli.listener.observers import Observer
     from port_hook_cli.port_api.access import PortAccess
 
 _REPEAT_S = 10.0
@@ -33,51 +33,20 @@ _EXIT_CODES = {
 }
 
 
-@frozen(kw_only=True)
-class RunWatching:
-    """What `listen` does with runs in Port after a response: `report` their end, or follow them.
-
-    At the end, it asks Port or a sandbox which runs have ended.
-    """
-
-    access: PortAccess
-    report: str | None = None
-    follows: bool = False
-
-    def observers(self, screen: Observer, settled: set[str], still_open: set[str]) -> Iterator[Observer]:
-        """Yield the observers that report or follow runs, or ask whether runs have ended.
-
-        Reports come first, so that a run is followed to its end, and the question comes last. `settled` collects ended
-        runs, and `still_open` runs that haven't ended.
-        """
-        if self.report is not None:
-            from port_hook_cli.listener.port_runs import RunReporter
-            from port_hook_cli.runs.updates import RunStatus
-
-            yield RunReporter(RunStatus(self.report), self.access.client, screen, settled)
-        if self.follows:
-            from port_hook_cli.listener.port_runs import RunFollower
-
-            yield RunFollower(self.access.client, screen, settled)
-        from port_hook_cli.listener.ended_runs import EndedRuns
-
-        yield EndedRuns(self.access, settled, still_open)
-
-
 async def run_session(
     session: Session,
     runtime: Runtime,
     display: Display | None,
     interaction: Interaction,
-    watching: RunWatching,
-    observers: Sequence[Observer],
-    open_page: Callable[[], None] | None,
+    access: PortAccess,
+    addition: Addition,
     words: Sequence[str] = (),
 ) -> int:
     """Listen until Ctrl-C or SIGTERM, until the session ends, or until the reader of stdout closes the pipe.
 
-    If `display` is None, print JSON records. `words` are the command that serves the default target. If it ends first,
-    so does the session, and the result is the command's exit code.
+    If `display` is None, print JSON records. At the end, port-hook asks Port or a sandbox, through `access`, which runs
+    have ended. `words` are the command that serves the default target. If it ends first, so does the session, and the
+    result is the command's exit code.
     """
     loop = asyncio.get_running_loop()
     with _tuned(), stop_signal() as stop:
@@ -95,14 +64,15 @@ async def run_session(
         loop.set_exception_handler(_LoopProblems(screen.notice, runtime.now))
         loop.set_default_executor(UnwaitedThreads())
         settled, still_open = set[str](), set[str]()
+        observers = addition.observers
         if isinstance(screen, TextScreen):
             secret = session.plan.policy.secret
             keys = KeyCommands(
                 runtime,
                 secret,
-                watching.access,
+                access,
                 toggle=screen.toggle,
-                open_page=open_page,
+                open_page=addition.open_page,
                 stored=partial(latest_request, session.plan.store, runtime.cwd),
                 has_handler=bool(session.plan.policy.routes.targets),
             )
@@ -115,7 +85,9 @@ async def run_session(
             observers = [command.output, *observers]
             session = replace(session, companions=(command.companion, *session.companions))
         session = replace(session, settled=settled, still_open=still_open)
-        everyone = [screen, *observers, *watching.observers(screen, settled, still_open)]
+        watching = addition.watching(screen, settled) if addition.watching else ()
+        # A run is reported and followed to its end before the last observer asks whether it has ended.
+        everyone = [screen, *observers, *watching, EndedRuns(access, settled, still_open)]
         try:
             async with listening(session, runtime, everyone, stop, interaction) as listener:
                 ended = await listener.wait()

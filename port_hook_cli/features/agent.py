@@ -14,5 +14,6 @@ FEATURE = Feature(
                 "port-hook port-agent --check mapping.json",
             ),
         )
-    }
+    },
+    options={"listen": ("port_hook_cli.cli.listen_kafka:ListenKafka",)},
 )

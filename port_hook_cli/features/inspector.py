@@ -12,5 +12,6 @@ FEATURE = Feature(
             after="verify",
             examples=("port-hook inspect", "port-hook inspect --port 9000 --no-open"),
         )
-    }
+    },
+    options={"listen": ("port_hook_cli.cli.listen_inspector:ListenInspector",)},
 )

@@ -40,5 +40,6 @@ FEATURE = Feature(
             ),
         ),
     },
+    options={"listen": ("port_hook_cli.cli.listen_runs:ListenRuns", "port_hook_cli.cli.listen_runs:ListenDecrypt")},
     python={name: f"port_hook_cli.api_trigger:{name}" for name in ("RunAbout", "render", "trigger")},
 )

@@ -16,6 +16,7 @@ FEATURE = Feature(
             examples=("port-hook restore", "port-hook restore create_vm --dry-run"),
         )
     },
+    options={"listen": ("port_hook_cli.cli.listen_retarget:ListenRetarget",)},
     before_commands="port_hook_cli.features.retarget:tell_of_leftovers",
     quiet_for=("restore", "doctor"),  # these commands report the same
 )

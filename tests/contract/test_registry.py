@@ -13,7 +13,13 @@ from port_hook_cli.registry import features, load
 @pytest.mark.parametrize("name", NAMES)
 def test_every_import_path_of_a_feature_can_be_loaded(name: str) -> None:
     feature = features()[name]
-    paths = [*(row.run for row in feature.commands.values()), *feature.python.values(), feature.before_commands]
+    groups = [path for paths in feature.options.values() for path in paths]
+    paths = [
+        *(row.run for row in feature.commands.values()),
+        *groups,
+        *feature.python.values(),
+        feature.before_commands,
+    ]
     for path in filter(None, paths):
         assert callable(load(path)), path
 
