@@ -28,7 +28,8 @@ class CommandRow(NamedTuple):
 class Feature(NamedTuple):
     """What a feature adds.
 
-    `options` contains groups of options (`cli/option_groups.py`) by the command of the core that gets them. `python`
+    `options` contains groups of options (`cli/option_groups.py`) by the command of the core that gets them. `targets`
+    contains a class for other targets of `replay --to`, by the beginning of the target, such as `kafka://`. `python`
     contains the names that the feature adds to `port_hook_cli.api`. `before_commands` is a function that is called with
     the runtime before each command, except those in `quiet_for`. `example` is a line of `port-hook --help`: its rank,
     the command line and what it does.
@@ -36,6 +37,7 @@ class Feature(NamedTuple):
 
     commands: Mapping[str, CommandRow] = {}
     options: Mapping[str, Sequence[str]] = {}
+    targets: Mapping[str, str] = {}
     python: Mapping[str, str] = {}
     before_commands: str = ""
     quiet_for: Sequence[str] = ()

@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli.option_groups import ANY_VALUE, NEVER, NoEffect, Trust, option, option_group
-from port_hook_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.runtime import Runtime
-
-_KAFKA = "kafka://"
 
 
 def finite(seconds: float | None) -> float | None:
@@ -76,21 +73,6 @@ def target(
 ) -> Any:
     """Return the option --to for `Annotated`, the target of requests. `text` is its help."""
     return option("--to", metavar="URL|PORT", help=text, trust=trust, no_effect=no_effect, in_short_help=in_short_help)
-
-
-def kafka_brokers(to: str | None) -> tuple[str, ...]:
-    """Return the brokers in `--to kafka://HOST:PORT,…`, or none for another target.
-
-    Raises UsageError for a broker that is not on this machine.
-    """
-    if to is None or not to.startswith(_KAFKA):
-        return ()
-    from port_hook_cli.kafka.producer import read_bootstrap
-
-    brokers = to.removeprefix(_KAFKA).removesuffix("/")
-    if not brokers:
-        raise UsageError("--to kafka:// has no broker.", hint="Pass its address: --to kafka://HOST:PORT.")
-    return read_bootstrap(brokers)
 
 
 Json = Annotated[

@@ -77,9 +77,10 @@ def replay(
     if not (sources or places.failed or places.missed):
         raise UsageError("Missing argument SOURCE.", hint="Run `port-hook replay --help` for usage.")
     repeated.refuse_unused(ctx, has_several=places.failed or places.missed or len(sources) > 1)
-    if target.brokers and places.missed:
-        raise UsageError("--missed sends requests, and cannot publish messages.", hint="Leave out --to kafka://….")
-    to, series, expectation = target.url(), repeated.series(), responses.expectation()
+    elsewhere = target.elsewhere()
+    if elsewhere:
+        elsewhere.refuse(places, changes, responses, repeated, signature)
+    to, series, expectation = target.to if elsewhere else target.url(), repeated.series(), responses.expectation()
     ignoring = responses.ignoring()
     rewriter = _rewriter(changes, runtime)
     access = PortAccess(
@@ -87,7 +88,7 @@ def replay(
         sayer(runtime),
         org=signature.org,
         secret_file=signature.secret_file,
-        needs=ALL_NEEDS if target.brokers or places.missed or any(map(is_run_id, sources)) else ONLY_THE_SECRET,
+        needs=ALL_NEEDS if elsewhere or places.missed or any(map(is_run_id, sources)) else ONLY_THE_SECRET,
     )
     # During editing, the payload is in a temporary file, which only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
@@ -110,11 +111,8 @@ def replay(
             )
             for source in found
         ]
-        if target.brokers:
-            from port_hook_cli.cli.replay_kafka import publish_replays, refuse_options_of_requests
-
-            refuse_options_of_requests(changes, responses, repeated, signature)
-            return asyncio.run(publish_replays(readies, rewriter.signer, target, output, access, runtime))
+        if elsewhere:
+            return asyncio.run(elsewhere.send(readies, rewriter.signer, target.timeout_s, output, access, runtime))
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
         with nullcontext() if output.dry_run else _keeper(places, found, secret, runtime) as keeper:

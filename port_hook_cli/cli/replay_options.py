@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -21,6 +21,7 @@ from port_hook_cli.cli.option_groups import (
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import read_target
+from port_hook_cli.registry import features, load
 from port_hook_cli.replay.rewriting import Edit, parse_header
 from port_hook_cli.replay.sending import MOST_SENDS, Series, endpoint_url, parse_rate
 from port_hook_cli.runtime import Runtime
@@ -28,11 +29,41 @@ from port_hook_cli.signatures.signing import TimestampUnit
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
+    from port_hook_cli.cli.exit_codes import ExitCode
+    from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.replay.rewriting import ReadyReplay
+    from port_hook_cli.signatures.signing import Signer
 
 _LAMBDA = "lambda://"
 _CAPTURED = NoEffect("--as-captured sends the captured request unchanged", beside=("--as-captured",))
 _MISSED = NoEffect("No missed runs are searched", without=("--missed",))
 _DRY = NoEffect("--dry-run does not send requests", beside=("--dry-run",))
+
+
+class OtherTarget(Protocol):
+    """A target that a feature adds to `replay --to`, made from the value of --to."""
+
+    def refuse(
+        self,
+        places: ReplaySources,
+        changes: ReplayChanges,
+        responses: ReplayResponses,
+        repeated: ReplaySeries,
+        signature: ReplaySignature,
+    ) -> None:
+        """Raise UsageError for options without effect."""
+
+    async def send(
+        self,
+        readies: Sequence[ReadyReplay],
+        signer: Signer | None,
+        timeout_s: float,
+        output: ReplayOutput,
+        access: PortAccess,
+        runtime: Runtime,
+    ) -> ExitCode:
+        """Send requests in another form, or print them with --dry-run."""
+        ...
 
 
 @option_group("Target")
@@ -54,15 +85,19 @@ class ReplayTarget:
         """Whether requests invoke a Lambda function."""
         return self.to is not None and self.to.startswith(_LAMBDA)
 
-    @property
-    def brokers(self) -> tuple[str, ...]:
-        """The Kafka brokers for messages. Raises UsageError if --to has a broker that is not on this machine."""
-        return options.kafka_brokers(self.to)
+    def elsewhere(self) -> OtherTarget | None:
+        """Return the target of a feature, or None for a target of requests. Raises UsageError for an invalid --to."""
+        for feature in features().values():
+            for beginning, path in feature.targets.items():
+                if self.to is not None and self.to.startswith(beginning):
+                    found: OtherTarget = load(path)(self.to)
+                    return found
+        return None
 
     def url(self) -> str | None:
         """Return the target, or None if each capture has its own target. Raises UsageError for an invalid --to."""
-        if self.to is None or self.brokers:
-            return self.to
+        if self.to is None:
+            return None
         return endpoint_url(self.to.removeprefix(_LAMBDA)) if self.is_lambda else read_target(self.to, "--to")
 
 

@@ -81,7 +81,11 @@ class TriggerTarget:
     @property
     def brokers(self) -> tuple[str, ...]:
         """The Kafka brokers for messages. Raises UsageError if --to has a broker that is not on this machine."""
-        return options.kafka_brokers(self.to)
+        if self.to is None or not self.to.startswith("kafka://"):
+            return ()
+        from port_hook_cli.kafka.producer import brokers_in
+
+        return brokers_in(self.to)
 
     @property
     def chosen(self) -> Mapping[str, object]:

@@ -41,5 +41,6 @@ FEATURE = Feature(
         ),
     },
     options={"listen": ("port_hook_cli.cli.listen_runs:ListenRuns", "port_hook_cli.cli.listen_runs:ListenDecrypt")},
+    targets={"kafka://": "port_hook_cli.cli.replay_kafka:KafkaTarget"},
     python={name: f"port_hook_cli.api_trigger:{name}" for name in ("RunAbout", "render", "trigger")},
 )

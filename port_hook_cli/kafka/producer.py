@@ -140,6 +140,14 @@ def _producer(settings: dict[str, Any], timeout_s: float, note: Callable[[KafkaE
     )
 
 
+def brokers_in(to: str) -> tuple[str, ...]:
+    """Return the brokers in `kafka://HOST:PORT,…`, the value of `--to`. Raises the errors of `read_bootstrap`."""
+    brokers = to.removeprefix("kafka://").removesuffix("/")
+    if not brokers:
+        raise UsageError("--to kafka:// has no broker.", hint="Pass its address: --to kafka://HOST:PORT.")
+    return read_bootstrap(brokers)
+
+
 def read_bootstrap(text: str) -> tuple[str, ...]:
     """Return the brokers in `HOST:PORT,…`. Raises UsageError for other text and for brokers on other machines.
 

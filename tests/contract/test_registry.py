@@ -14,13 +14,8 @@ from port_hook_cli.registry import features, load
 def test_every_import_path_of_a_feature_can_be_loaded(name: str) -> None:
     feature = features()[name]
     groups = [path for paths in feature.options.values() for path in paths]
-    paths = [
-        *(row.run for row in feature.commands.values()),
-        *groups,
-        *feature.python.values(),
-        feature.before_commands,
-    ]
-    for path in filter(None, paths):
+    others = [*feature.targets.values(), *feature.python.values(), feature.before_commands]
+    for path in filter(None, [*(row.run for row in feature.commands.values()), *groups, *others]):
         assert callable(load(path)), path
 
 
