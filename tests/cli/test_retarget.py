@@ -85,13 +85,6 @@ async def test_retargeted_actions_get_each_url_and_are_restored_with_a_notice_fo
     ]
 
 
-def test_listen_rejects_an_incomplete_node_before_it_calls_port(run: Run) -> None:
-    environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
-    result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "deploy_service#", "--yes", env=environ)
-    assert result.code == ExitCode.USAGE
-    assert "--retarget deploy_service# is neither an action nor a workflow node." in result.err
-
-
 def test_retarget_of_a_workflow_lists_its_nodes(run: Run) -> None:
     with a_sandbox(workflows=[a_workflow()]) as running:
         options = ("--port", "0", "--tunnel", "none", "--retarget", "deploy_service", "--yes")
@@ -112,12 +105,6 @@ def test_listen_retargets_an_action_to_its_local_url_if_ports_api_is_on_this_mac
     assert result.code == ExitCode.OK
     assert f"  invocationMethod.url: {ORIGINAL} -> http://127.0.0.1:" in result.err
     assert f"Restored create_vm to {ORIGINAL}." in result.err
-
-
-def test_retarget_needs_a_public_url_if_ports_api_is_on_another_machine(run: Run) -> None:
-    environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "https://localhost.:1"}
-    result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", "--yes", env=environ)
-    assert (result.code, "--retarget needs a public URL" in result.err) == (ExitCode.USAGE, True)
 
 
 async def test_listen_restores_the_action_however_it_ends(sandbox: Sandbox, runtime: Callable[..., Runtime]) -> None:

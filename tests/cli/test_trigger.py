@@ -540,13 +540,6 @@ def test_trigger_via_port_exits_1_when_the_run_fails_or_does_not_end(run: Run) -
     assert started.code == 0
 
 
-def test_trigger_via_port_exits_7_when_port_rejects_the_inputs(run: Run) -> None:
-    with a_sandbox(actions=[an_action()]) as sandbox:
-        result = run("trigger", "create_vm", "--via-port", env=environ_of(sandbox))
-    assert result.code == ExitCode.PORT_API
-    assert "title" in result.err
-
-
 def test_trigger_via_port_errors_never_contain_an_encrypted_input(run: Run, folder: Path) -> None:
     action = an_action()
     action["trigger"]["userInputs"]["properties"]["key"] = {"type": "string", "encryption": "aes256-gcm"}

@@ -96,24 +96,6 @@ def test_scripts_print_their_usage_when_an_argument_is_missing(arguments: list[s
     assert "Traceback" not in result.stderr
 
 
-def test_python_handler_rejects_a_request_signed_with_another_secret(run: Run) -> None:
-    with running(
-        sys.executable, str(EXAMPLES / "handler.py"), "0", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "a"}
-    ) as url:
-        payload = str(EXAMPLES / "payloads" / "create_vm.json")
-        refused = run("replay", payload, "--to", url, "--expect-status", "401", env={"PORT_CLIENT_SECRET": "b"})
-    assert refused.code == 0
-
-
-@needs("node")
-@pytest.mark.parametrize(("secret", "status"), [("right", 200), ("wrong", 401)])
-def test_node_handler_verifies_the_raw_body(run: Run, secret: str, status: int) -> None:
-    with running(path_of("node"), str(EXAMPLES / "handler.mjs"), "0", env={"PORT_CLIENT_SECRET": "right"}) as url:
-        payload = str(EXAMPLES / "payloads" / "create_vm.json")
-        result = run("replay", payload, "--to", url, "--json", env={"PORT_CLIENT_SECRET": secret})
-    assert [record["status"] for record in result.records] == [status]
-
-
 @pytest.mark.parametrize(("name", "action"), ACTIONS.items())
 def test_handlers_read_each_example_payload(name: str, action: str | None) -> None:
     from port_hook_cli.invocations.headers import Headers

@@ -342,12 +342,6 @@ def test_port_in_use_is_reported_with_its_process(run: Run) -> None:
         assert f"pid {os.getpid()}" in result.err
 
 
-def test_missing_secret_is_an_error(run: Run) -> None:
-    result = run("listen", "--port", "0", env={**NO_TUNNEL, "PORT_CLIENT_SECRET": ""})
-    assert result.code == 4
-    assert "PORT_CLIENT_SECRET" in result.err
-
-
 @pytest.mark.parametrize(
     "options",
     [
