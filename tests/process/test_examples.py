@@ -18,7 +18,7 @@ import pytest
 from port_hook_cli.sandbox import Sandbox
 from tests import prepared
 from tests.conftest import Run
-from tests.installed import needs, path_of
+from tests.installed import needs
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACTIONS = {"create_vm.json": "create_vm", "scale_service.json": "scale_service", "entity_updated.json": None}

@@ -16,8 +16,7 @@ import pytest
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.tunnels.cloudflared.tunnel import CloudflaredTunnel, explain, open_cloudflared
 from port_hook_cli.tunnels.protocol import Opening
-from tests.factories import a_body, now_signed
-from tests.processes import Listener, listener
+from tests.processes import listener
 from tests.servers import handler
 from tests.tunnels.programs import Pipe, capture, closing, parent_of, pipe_at, until
 
@@ -83,24 +82,6 @@ async def test_requests_to_the_public_url_arrive_byte_for_byte(agent: Standin) -
             assert await capture(tunnel.url, head + b"\r\n\r\n" + body) == answer
         (request,) = target.requests
     assert (request.head.strip(), request.body) == (head, body)
-
-
-async def test_signed_invocation_through_cloudflared_is_valid_and_gets_the_handlers_response(
-    agent: Standin, folder: Path
-) -> None:
-    answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 6\r\n\r\nqueued"
-    options = ("--tunnel", "cloudflared", "--forward-to")
-    with handler(answer) as target, listener(folder, *options, target.url, env={"PATH": agent.environ["PATH"]}) as here:
-        public_url = here.ready["public_url"]
-        assert public_url != here.ready["url"]
-        sender = Listener(here.process, {"url": public_url})
-        assert await asyncio.to_thread(sender.post, a_body(), now_signed(a_body())) == (202, b"queued")
-        while (record := here.record())["type"] != "invocation":
-            pass  # other reports of the tunnel may come in between
-        assert record["verdict"] == {"status": "valid", "signed_form": "raw", "causes": []}
-        code, _ = here.stop(signal.SIGINT)
-    assert code == 0
-    await agent.pipe.gone()
 
 
 async def test_tunnel_opens_within_half_a_second_after_the_edge_is_connected(agent: Standin) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import getpass
 import os
-import shutil
 import signal
 import socket
 import stat
@@ -25,9 +24,7 @@ from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.report import Connectivity
 from port_hook_cli.tunnels.ssh.destination import find_url, last_line, ports_to_request, read_destination, url_of
 from port_hook_cli.tunnels.ssh.opening import open_ssh
-from tests.factories import a_body, now_signed
-from tests.processes import listener
-from tests.servers import NO_TLS, Handler, handler
+from tests.servers import NO_TLS, handler
 from tests.sockets import free_port
 from tests.sshd import Sshd, needs_sshd, sshd_for
 from tests.standins.ssh_server import BANNERS, SshServer, ssh_server
@@ -229,27 +226,6 @@ class TestAnOpensshServer:
                 found = await tunnel.probe("/probe", "token")
             assert found.connectivity is Connectivity.REACHABLE
             assert local.requests[0].line == "GET /probe HTTP/1.1"
-
-    async def test_openssh_server_forwards_signed_invocations_and_returns_the_responses(
-        self, sshd: Sshd, user: User, folder: Path
-    ) -> None:
-        shutil.copytree(user.ssh, folder / ".ssh")
-        with handler(b"HTTP/1.1 202 Accepted\r\ncontent-length: 4\r\n\r\ndone") as local:
-            await asyncio.to_thread(self._listen_and_post, sshd, folder, local)
-
-    @staticmethod
-    def _listen_and_post(sshd: Sshd, folder: Path, local: Handler) -> None:
-        with listener(folder, "--forward-to", local.url, "--tunnel", sshd.address) as it:
-            public = it.ready["public_url"]
-            assert public != it.ready["url"]
-            it.port = int(urlsplit(public).port or 0)
-            assert it.post(a_body(), now_signed(a_body())) == (202, b"done")
-            record = it.record()
-            while record["type"] != "invocation":  # records of the tunnel may come in between
-                record = it.record()
-            assert record["verdict"]["status"] == "valid"
-            code, _ = it.stop()
-            assert code == 0
 
 
 class TestAnUnknownKey:
