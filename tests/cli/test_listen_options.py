@@ -49,6 +49,8 @@ def test_typed_values_are_checked_before_the_secret_and_the_tunnel(run: Run) -> 
     for line, error in (
         ("--respond 999", "--respond: '999' is not an HTTP status from 200 to 599."),
         ("--max-store 1", "--max-store 1 bytes is too small: the minimum is 20 MiB, twice --max-body."),
+        ("--max-store big", "Invalid value for --max-store: 'big' is not a size like 500, 64KiB, 32MiB or 1GiB."),
+        ("--max-body 65MiB", "--max-body 65 MiB is too large: the maximum is 64 MiB."),
         ("--expect-status x --count 1", "'x' is not an HTTP status."),
         ("--kafka --since x", "'x' is neither a duration nor a time."),
         ("--retarget a#", "--retarget a# is neither an action nor a workflow node."),

@@ -466,20 +466,6 @@ def test_option_for_several_requests_is_rejected_for_a_single_request(
     assert len(target.requests) == 3
 
 
-@pytest.mark.parametrize(
-    "delivery",
-    [
-        None,
-        Delivery(url="http://localhost.attacker.example/", status=200),
-        Delivery(url="http://10.0.0.1/", status=200),
-        Delivery(url="", status=200),
-    ],
-)
-def test_unforwarded_capture_is_sent_to_the_default_handler(run: Run, folder: Path, delivery: Delivery | None) -> None:
-    store(folder, capture=a_capture(delivery=delivery))
-    assert run("replay", "last", "--dry-run", env=ENV).err == DEFAULT
-
-
 def test_payload_in_an_empty_folder_is_sent_to_the_default_handler(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--dry-run", env=ENV)
     assert (result.code, result.err) == (0, DEFAULT)

@@ -228,18 +228,6 @@ def keep_a_report(run: Run, env: Mapping[str, str], *options: str) -> None:
     assert "--pending" in result.err, result.err
 
 
-def test_pending_does_not_resend_a_log_when_its_response_was_lost(run: Run) -> None:
-    hopeless = Fault(status=501)
-    # Run and log are read. Port accepts the log line, but its response is lost, and the log cannot be read.
-    faults = (None, None, LOST_AFTER, hopeless, hopeless, hopeless, hopeless)
-    with a_flaky_port(faults) as port:
-        env = environ_of_flaky(port)
-        keep_a_report(run, env)
-        port.script.clear()
-        assert run("report-run", "--pending", env=env).code == ExitCode.OK
-    assert (port.logs, port.run["status"]) == (["one"], "SUCCESS")
-
-
 def test_pending_counts_a_status_as_sent_when_its_response_was_lost(run: Run, tmp_path: Path) -> None:
     hopeless = Fault(status=501)
     faults = (None, None, None, LOST_AFTER, hopeless, hopeless, hopeless)

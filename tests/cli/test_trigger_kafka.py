@@ -159,12 +159,6 @@ def test_trigger_asks_for_a_broker_for_a_kafka_action(run: Run, folder: Path) ->
     assert "--to kafka://HOST:PORT" in result.err
 
 
-def test_trigger_rejects_a_broker_on_another_machine(run: Run, action: str) -> None:
-    result = run("trigger", action, "--to", "kafka://10.0.0.1:9092", *TITLE, env=ENV)
-    assert result.code == ExitCode.USAGE
-    assert "only to brokers on this machine" in result.err
-
-
 def test_trigger_with_kafka_rejects_options_of_requests(run: Run, action: str) -> None:
     for option in (("--to-its-url",), ("--route", "a=8000"), ("--via-port",), ("--format", "curl")):
         result = run("trigger", action, "--to", "kafka://127.0.0.1:9092/", *option, *TITLE, env=ENV)

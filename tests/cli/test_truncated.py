@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -59,18 +58,6 @@ def test_truncated_body_is_not_verified_decrypted_or_sent(run: Run, folder: Path
             assert "File not found" not in result.err
 
 
-def test_invalid_store_limit_exits_2(run: Run) -> None:
-    for options, words in (
-        (("--max-store", "big"), "'big' is not a size"),
-        (("--max-store", "1MiB"), "too small"),
-        (("--max-store", "1k", "--max-body", "10"), "too small"),
-        (("--max-store", "1GiB", "--max-body", "65MiB"), "--max-body 65 MiB is too large: the maximum is 64 MiB"),
-    ):
-        result = run("listen", "--verify", "off", "--tunnel", "none", "--port", "0", "--stop-after", "0", *options)
-        assert result.code == ExitCode.USAGE
-        assert words in result.err
-
-
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
 def test_store_readable_by_others_is_made_private_with_a_note(run: Run, folder: Path) -> None:
     (folder / ".port-hook" / "captures.db").chmod(0o644)
@@ -79,17 +66,3 @@ def test_store_readable_by_others_is_made_private_with_a_note(run: Run, folder: 
     assert "note: " in result.err
     assert "could be read by other users (mode 0644). port-hook made it private" in result.err
     assert run("captures").err == ""
-
-
-def test_capture_without_its_delivery_body_is_reported_as_damaged(run: Run, folder: Path) -> None:
-    editor = sqlite3.connect(folder / ".port-hook" / "captures.db")
-    editor.execute(
-        "UPDATE captures SET delivery_body = NULL, delivery = ?",
-        ['{"url":"u","status":200,"latency_ms":1,"headers":[]}'],
-    )
-    editor.commit()
-    editor.close()
-    for command in (("show", "aa"), ("show", "aa", "--json"), ("captures",)):
-        result = run(*command)
-        assert (result.code, result.out) == (ExitCode.STORE, "")
-        assert '"delivery_body" is missing' in result.err
