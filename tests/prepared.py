@@ -20,7 +20,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _INTERPRETER = Path(__file__).with_name("prepared_interpreter.py")
 # Folders whose modules have other names than those that the prepared interpreter has imported.
@@ -38,6 +38,11 @@ _one_at_a_time = threading.Lock()
 
 class Popen(subprocess.Popen[Any]):
     """A process that is forked from the prepared interpreter if its command and options allow that."""
+
+    # The types of pipes. A stream without a pipe is None.
+    stdin: IO[Any]
+    stdout: IO[Any]
+    stderr: IO[Any]
 
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, *others: Any) -> None:
         close_fds, pass_fds, cwd, env, _startup, _flags, shell, *pipes = others[:13]

@@ -42,7 +42,7 @@ def environment_without_coverage() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
-def python(script: str, *args: object, cwd: Path | None = None, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+def python(script: str, *args: object, cwd: Path | None = None, before: Sequence[str] = ()) -> Popen:
     """Start a Python process, with the words `before` its command, that runs a script with the tests' modules."""
     return Popen(
         [*before, sys.executable, "-c", script, *map(str, args)],
@@ -70,9 +70,7 @@ def port_hook(
 
 
 @contextmanager
-def running(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
-) -> Iterator[subprocess.Popen[Any]]:
+def running(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> Iterator[Popen]:
     """Run port-hook in `folder` until the end of the context, which kills it. `options` go to `Popen`."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with Popen(
@@ -104,7 +102,7 @@ _DUMP = signal.SIGABRT
 class Listener:
     """A running `port-hook listen --json`. `ready` is its first record."""
 
-    def __init__(self, process: subprocess.Popen[bytes], ready: Mapping[str, Any]) -> None:
+    def __init__(self, process: Popen, ready: Mapping[str, Any]) -> None:
         self.process = process
         self.ready = ready
         parts = urlsplit(str(ready["url"]))
@@ -112,7 +110,6 @@ class Listener:
 
     def record(self) -> dict[str, Any]:
         """Return the next record that it prints. Fail with its stacks if there is none for a minute."""
-        assert self.process.stdout is not None
         stacks: list[str] = []
         guard = threading.Timer(60, lambda: stacks.append(self.where_it_is()))
         guard.start()
@@ -127,7 +124,7 @@ class Listener:
         """End the listener. Return what it has written to stderr, with the stacks of its threads."""
         self.process.send_signal(_DUMP)
         self.process.wait(30)
-        return self.process.stderr.read().decode() if self.process.stderr else ""
+        return str(self.process.stderr.read().decode())
 
     def post(self, body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> tuple[int, bytes]:
         """Send a request on a new connection. Return the status and the body of the response."""
@@ -189,9 +186,8 @@ def listener(
         stderr=subprocess.PIPE,
     )
     try:
-        assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, process.stderr.read().decode() if process.stderr else ""
+        assert line, process.stderr.read().decode()
         yield Listener(process, checked(json.loads(line)))
     finally:
         if process.poll() is None:
@@ -199,7 +195,7 @@ def listener(
         process.communicate()
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: Popen) -> None:
     """Kill a process. If coverage is measured, let it save its data first."""
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         process.terminate()

@@ -35,7 +35,7 @@ _ACTIONS = Path(__file__).parents[2] / "examples" / "actions"
 class Desk:
     """A running listener (`url` is empty for `port-hook inspect`) and the inspector's URL with its token."""
 
-    process: subprocess.Popen[str]
+    process: Popen
     url: str
     entry: str
     lines: list[str] = field(default_factory=list)
@@ -119,13 +119,11 @@ def a_desk(
             process.kill()
             process.wait()
             reader.join(30)
-            assert process.stdout is not None
             process.stdout.close()
 
 
 def _read(desk: Desk, ready: threading.Event, listens: bool) -> None:
     """Store the process's lines, so that it never waits for its reader, and record its URLs."""
-    assert desk.process.stdout is not None
     for line in desk.process.stdout:
         desk.lines.append(line)
         del desk.lines[:-200]

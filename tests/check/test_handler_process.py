@@ -399,7 +399,6 @@ async def main():
 asyncio.run(main())
 """
     with python(script, f"{TAG}={place.folder}", place.port, "import os, sys\n" + DEAF + DAEMON + SERVER) as process:
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         assert place.left()
         process.kill()

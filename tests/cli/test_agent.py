@@ -424,8 +424,6 @@ def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: 
     write(folder, "map.json", [{"method": '"PUT"'}])
     watch = ("port-agent", "m.json", "--mapping", "map.json", "--watch", "--json")
     with running(folder, *watch, env=environment(folder, **ENV), text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
         assert json.loads(process.stdout.readline())["request"]["method"] == "PUT"
         write(folder, "map.json", "[{")
         assert "map.json is not JSON" in process.stderr.readline()

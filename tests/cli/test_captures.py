@@ -200,13 +200,11 @@ def test_watch_lists_the_latest_oldest_first_and_then_new_captures(folder: Path)
     responded = Response(status=200)
     keep(folder, *(a_capture(an_invocation(id=f"{name}0000000001"), response=responded) for name in ("aa", "bb")))
     with running(folder, "captures", "--watch", "--json", text=True) as process:
-        assert process.stdout is not None
         assert [json.loads(process.stdout.readline())["id"][:2] for _ in range(2)] == ["aa", "bb"]
         keep(folder, a_capture(an_invocation(id="cc0000000001"), response=responded))
         assert json.loads(process.stdout.readline())["id"] == "cc0000000001"
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == ExitCode.INTERRUPTED
-        assert process.stderr is not None
         assert process.stderr.read() == ""
 
 
@@ -214,7 +212,6 @@ def test_watch_of_failed_captures_shows_rejected_requests_like_the_list(folder: 
     rejected = a_capture(an_invocation(id="aa0000000001"), response=Response(status=401))
     keep(folder, rejected)
     with running(folder, "captures", "--failed", "--watch", "--json", text=True) as process:
-        assert process.stdout is not None
         assert json.loads(process.stdout.readline())["id"] == "aa0000000001"
         keep(folder, replace(rejected, invocation=an_invocation(id="bb0000000001")))
         assert json.loads(process.stdout.readline())["id"] == "bb0000000001"
@@ -223,11 +220,9 @@ def test_watch_of_failed_captures_shows_rejected_requests_like_the_list(folder: 
 def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:
     keep(folder, a_capture(an_invocation(id="aa0000000001"), response=Response(status=200)))
     with running(folder, "captures", "--watch", text=True) as process:
-        assert process.stdout is not None
         assert "  valid      200        -  create_vm  " in process.stdout.readline()
         shutil.rmtree(folder / ".port-hook")
         assert process.wait(timeout=10) == ExitCode.STORE
-        assert process.stderr is not None
         assert "captures.db was deleted or replaced.\nhint: Run the command again." in process.stderr.read()
 
 

@@ -30,6 +30,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Result, Run
 from tests.factories import SECRET, a_capture
+from tests.prepared import Popen
 from tests.processes import environment, port_hook, running
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
@@ -297,7 +298,7 @@ def test_command_is_not_started_beside_another_handler(checking: Checking, folde
 
 
 @contextmanager
-def hanging_check(folder: Path, place: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def hanging_check(folder: Path, place: str, *words: str) -> Iterator[tuple[Popen, int]]:
     """Yield a running check with a handler that hangs at `place`, a line of the receiver, and its process ID."""
     hang = "if 'not-json' in self.headers['user-agent']:"
     lines = [hang, "    print('hangs', os.getpid(), flush=True)", "    time.sleep(600)", place]

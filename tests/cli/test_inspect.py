@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +18,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 from tests.factories import SECRET, a_capture
 from tests.inspectors import keep
+from tests.prepared import Popen
 from tests.processes import environment, running
 from tests.sockets import free_port
 
@@ -29,15 +29,14 @@ def kept(folder: Path) -> None:
 
 
 @contextmanager
-def inspecting(folder: Path, *options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def inspecting(folder: Path, *options: str, **variables: str) -> Iterator[tuple[Popen, str]]:
     """Run `port-hook inspect`, and yield the process and the URL that it prints."""
     with running(folder, "inspect", *options, env=environment(folder, **variables), text=True) as process:
-        assert process.stdout is not None
         yield process, process.stdout.readline().strip()
 
 
 @contextmanager
-def on_a_desktop(folder: Path, *options: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def on_a_desktop(folder: Path, *options: str, **variables: str) -> Iterator[tuple[Popen, int]]:
     """Run `port-hook` in a terminal with a screen, and yield the process and the terminal with its stderr."""
     import pty  # not on Windows
     import termios
@@ -62,7 +61,6 @@ def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: No
     browser.write_text(f'#!/bin/sh\necho "$@" > "{arguments}"\n')
     browser.chmod(0o700)
     with on_a_desktop(folder, "inspect", BROWSER=f"{browser} %s") as (process, terminal):
-        assert process.stdout is not None
         url = process.stdout.readline().strip()
         page, token = httpx.URL(url), url.partition("#token=")[2]
         assert get(page.copy_with(fragment=None)).headers["content-type"].startswith("text/html")
@@ -100,7 +98,6 @@ def test_browser_does_not_open_without_a_desktop(
 ) -> None:
     opened = folder / "opened"
     with on_a_desktop(folder, "inspect", *options, BROWSER=f"touch {opened} %s", **variables) as (process, _):
-        assert process.stdout is not None
         url = httpx.URL(process.stdout.readline().strip())
         assert httpx.get(url.copy_with(fragment=None), timeout=30).status_code == 200
         process.send_signal(signal.SIGINT)

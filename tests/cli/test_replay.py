@@ -9,7 +9,6 @@ import shlex
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation, signed
 from tests.hostile.terminals import on_terminal
+from tests.prepared import Popen
 from tests.processes import running
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
@@ -384,7 +384,7 @@ def test_replay_exits_2_for_invalid_options(run: Run, folder: Path) -> None:
     assert run("replay", payload_file(folder), "--to", "1", "--method", "A B", env=ENV).code == 2
 
 
-def replaying(folder: Path, *options: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+def replaying(folder: Path, *options: str) -> AbstractContextManager[Popen]:
     """`port-hook replay` of a payload in `folder` as a process, very many times."""
     return running(folder, "replay", payload_file(folder), "--times", "100000", *options)
 
@@ -419,8 +419,6 @@ def test_ctrl_c_ends_a_series_and_prints_the_results_so_far(folder: Path) -> Non
 
 def test_series_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
     with counting(1) as (url, _), replaying(folder, "--to", url, "--json") as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
         assert json.loads(process.stdout.readline())["status"] == 200
         process.stdout.close()
         assert process.wait(30) == 0

@@ -25,6 +25,7 @@ from tests import prepared
 from tests.conftest import Run
 from tests.factories import RUN_ID
 from tests.flaky_port import Fault, FlakyPort, a_flaky_port, environ_of_flaky
+from tests.prepared import Popen
 from tests.processes import environment, port_hook, running
 from tests.sandboxes import a_sandbox, environ_of
 
@@ -334,7 +335,7 @@ def test_unsaved_log_lines_are_counted(run: Run, env: dict[str, str], tmp_path: 
 # --- signals --------------------------------------------------------------------------------------------------------
 
 
-def started(sandbox: Sandbox, folder: Path, program: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+def started(sandbox: Sandbox, folder: Path, program: str) -> AbstractContextManager[Popen]:
     env = environment(folder, **environ_of(sandbox))
     return running(folder, "report-run", RUN_ID, *python(program), env=env, start_new_session=True)
 
@@ -353,7 +354,6 @@ signal.pause()
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.extended)])
 def test_signal_reaches_the_command_and_the_run_is_interrupted(tmp_path: Path, number: signal.Signals) -> None:
     with a_sandbox(runs=[RUN_ID]) as sandbox, started(sandbox, tmp_path, WAITS) as process:
-        assert process.stdout
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
         out, _ = process.communicate(timeout=30)
@@ -410,9 +410,7 @@ def test_command_runs_while_port_hangs_and_ctrl_c_ends_the_wait_after_it(tmp_pat
         with running(
             tmp_path, "report-run", RUN_ID, *python(LOUD), env=env, stdin=None, start_new_session=True
         ) as process:
-            assert process.stdout
             assert process.stdout.read(5_000_000) == (b"x" * 99 + b"\n") * 50_000
-            assert process.stderr
             while not select.select([process.stderr], [], [], 0.2)[0]:
                 process.send_signal(signal.SIGINT)  # the first ones may still reach the command, which ignores them
             assert b"The report was interrupted" in process.stderr.read()
@@ -426,8 +424,6 @@ def test_command_gets_a_broken_pipe_when_the_reader_of_its_output_ends(tmp_path:
         a_sandbox(runs=[RUN_ID]) as sandbox,
         running(tmp_path, *words, env=environment(tmp_path, **environ_of(sandbox))) as process,
     ):
-        assert process.stdout
-        assert process.stderr
         assert process.stdout.readline() == b"y\n"
         process.stdout.close()
         assert b"status FAILURE" in process.stderr.read()

@@ -301,13 +301,11 @@ def test_ctrl_c_while_streaming_leaves_the_run_in_progress(tmp_path: Path) -> No
     with a_sandbox(on_event=events.put) as sandbox:
         env = {**os.environ, **environ_of(sandbox)}
         with running(tmp_path, *STREAMING, env=env, stdin=subprocess.PIPE) as process:
-            assert process.stdin
             process.stdin.write(b"one\n")
             process.stdin.flush()
             wait_for_a_log(events)
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == ExitCode.INTERRUPTED
-            assert process.stderr
             assert process.stderr.read() == b""
     assert sandbox.runs[RUN_ID].report.status == "IN_PROGRESS"
 

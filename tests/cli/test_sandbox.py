@@ -5,7 +5,6 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,23 +15,21 @@ from tests.conftest import Run
 from tests.factories import RUN_ID
 from tests.handlers.handlers import environ_for
 from tests.port_clients import authorized
+from tests.prepared import Popen
 from tests.processes import running
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook
 
-Process = subprocess.Popen[str]
 
-
-def a_process(folder: Path, *options: str) -> AbstractContextManager[Process]:
+def a_process(folder: Path, *options: str) -> AbstractContextManager[Popen]:
     return running(folder, "sandbox", *options, text=True, encoding="utf-8")
 
 
-def line(process: Process) -> str:
-    assert process.stdout
-    return process.stdout.readline()
+def line(process: Popen) -> str:
+    return str(process.stdout.readline())
 
 
-def exports(process: Process) -> dict[str, str]:
+def exports(process: Popen) -> dict[str, str]:
     words = [shlex.split(line(process)) for _ in range(5)]
     return dict(pair.split("=", 1) for export, pair in words if export == "export")
 
@@ -43,7 +40,6 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
         env = exports(process)
         result = run("report-run", RUN_ID, "--log", "hi \x1b[2J", "--status", "success", env=env)
         assert result.code == ExitCode.OK
-        assert process.stderr
         lines = [process.stderr.readline() for _ in range(5)]
         with authorized(env) as port:
             started = port.post("/v1/actions/nowhere/runs", json={"properties": {"title": "x"}})
@@ -70,7 +66,6 @@ def test_printed_exports_configure_port_hook_for_the_sandbox(run: Run, tmp_path:
 
 def test_strict_sandbox_without_blueprints_prints_a_note(tmp_path: Path) -> None:
     with a_process(tmp_path, "--strict") as process:
-        assert process.stderr
         assert [process.stderr.readline() for _ in range(2)][1] == (
             "note: --strict rejects every entity, because the sandbox has no blueprints yet. Pass files with "
             "blueprints, or create them with POST /v1/blueprints.\n"
@@ -135,7 +130,6 @@ def test_sandbox_rejects_invalid_options(run: Run) -> None:
 
 def test_env_file_gets_the_credentials_instead_of_stdout(run: Run, folder: Path) -> None:
     with a_process(folder, "--env-file", ".env") as process:
-        assert process.stderr
         assert re.fullmatch(r"The credentials for http://127\.0\.0\.1:\d+ are in \.env\.\n", process.stderr.readline())
         assert run("report-run", RUN_ID, "--status", "success").code == ExitCode.OK
         process.send_signal(signal.SIGINT)

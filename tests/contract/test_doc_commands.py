@@ -159,7 +159,6 @@ def server(machine: Machine, *command: str, later: SimpleQueue[str] | None = Non
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        assert process.stdout
         shown = ""
         while not re.search(r"http://127\.0\.0\.1:\d+", shown):
             line = process.stdout.readline()

@@ -30,14 +30,13 @@ BY_IDS = {"workflowRunId": "{{ .workflowRun.identifier }}", "nodeRunId": "{{ .wo
 class Records:
     """A running `port-hook sandbox --json`."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Popen) -> None:
         self.process = process
         self.ready = self.record()
 
     def record(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, self.process.stderr.read().decode() if self.process.stderr else ""
+        assert line, self.process.stderr.read().decode()
         record: dict[str, Any] = json.loads(line)
         return record
 
@@ -76,9 +75,8 @@ def a_program(name: str, *arguments: str, env: Mapping[str, str] = SIGNED_ALONE)
         text=True,
     )
     try:
-        assert process.stdout is not None
         url = process.stdout.readline().strip()
-        assert url, process.stderr.read() if process.stderr else ""
+        assert url, process.stderr.read()
         yield url
     finally:
         process.kill()

@@ -98,7 +98,7 @@ def digest(body: bytes) -> str:
 
 
 @contextlib.contextmanager
-def a_listener(folder: Path, handler: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def a_listener(folder: Path, handler: str) -> Iterator[tuple[Popen, int]]:
     options = [
         "--json",
         "--port",
@@ -119,7 +119,6 @@ def a_listener(folder: Path, handler: str) -> Iterator[tuple[subprocess.Popen[by
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
-    assert process.stdout is not None
     ready = process.stdout.readline()
     reader = threading.Thread(target=process.stdout.read, daemon=True)  # records that nobody reads would be left out
     reader.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from tests.factories import SECRET as OTHER_SECRET
 from tests.kafka_clusters import Cluster, a_message
 from tests.port_clients import authorized
 from tests.prediction.worlds import RUN, SECRET, topic_message
+from tests.prepared import Popen
 from tests.processes import environment, running
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
@@ -34,13 +34,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops the proce
 class RunningAgent:
     """A running `port-hook port-agent`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Popen) -> None:
         self._process = process
         self.notices: list[str] = []
 
     def until(self, text: str) -> None:
         """Read stderr until a line has this text."""
-        assert self._process.stderr is not None
         while not self.notices or text not in self.notices[-1]:
             line = self._process.stderr.readline()
             assert line, self.notices
@@ -48,7 +47,6 @@ class RunningAgent:
 
     def record(self) -> dict[str, Any]:
         """Return the next record."""
-        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, self.end()
         return dict(checked(json.loads(line)))

@@ -58,7 +58,6 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listening]:
         shown.open("wb") as stdout,
         running(folder, "listen", "--port", "0", stdout=stdout) as process,
     ):
-        assert process.stderr is not None
         match = re.match(r"Listening on\s+(http://\S+)", process.stderr.readline().decode())
         assert match
         yield Listening(Listener(process, {"url": match[1]}), shown, folder)

@@ -208,7 +208,6 @@ def handler(
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        assert process.stdout is not None
         port = next(int(found[1]) for line in process.stdout if (found := re.search(r"http://127.0.0.1:(\d+)", line)))
         with ThreadPoolExecutor(1) as reader:
             reader.submit(process.stdout.read)  # so that the handler never waits for a reader

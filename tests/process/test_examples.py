@@ -37,7 +37,6 @@ CREDENTIALS = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s"}
 def running(*command: str, env: dict[str, str], cwd: Path | None = None) -> Iterator[str]:
     process = prepared.Popen(command, stdout=subprocess.PIPE, text=True, env=env, cwd=cwd)
     try:
-        assert process.stdout is not None
         yield process.stdout.readline().split()[-1]
     finally:
         process.kill()

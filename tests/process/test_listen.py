@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -177,8 +177,8 @@ def test_request_that_a_handler_has_read_is_not_sent_again(folder: Path) -> None
 
 def until_said(running: Listener, start: bytes) -> bytes:
     """Return the first line on stderr that begins with `start`."""
-    assert running.process.stderr is not None
-    return next(line for line in running.process.stderr if line.startswith(start))
+    lines: Iterable[bytes] = running.process.stderr
+    return next(line for line in lines if line.startswith(start))
 
 
 def test_slow_handler_causes_a_504_with_the_reason(folder: Path) -> None:
@@ -375,7 +375,6 @@ def test_blocked_output_does_not_delay_responses(folder: Path) -> None:
 
 def test_listen_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
     with listener(folder) as running:
-        assert running.process.stdout is not None
         running.process.stdout.close()
         while running.process.poll() is None:
             try:
@@ -383,9 +382,8 @@ def test_listen_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
             except OSError:
                 break
         assert running.process.wait(30) == 0
-        assert running.process.stderr is not None
         assert b"Traceback" not in running.process.stderr.read()
-        running.process.stdout = None
+        running.process.stdout = None  # type: ignore[assignment]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")

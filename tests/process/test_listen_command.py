@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pytest
 
@@ -20,6 +20,7 @@ from port_hook_cli.cli.listen_command import CommandOutput
 from port_hook_cli.listener.handler_process import MAX_OUTPUT
 from port_hook_cli.text.secret import Masker
 from tests.factories import a_body, now_signed
+from tests.prepared import Popen
 from tests.processes import Listener, listener, port_hook, running
 from tests.sockets import free_port
 
@@ -58,10 +59,9 @@ def command(port: int) -> list[str]:
 
 
 @contextmanager
-def listening(folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[Any], IO[str]]]:
+def listening(folder: Path, *words: str) -> Iterator[tuple[Popen, IO[str]]]:
     """Run a listener whose stdout and stderr are one pipe, as on a terminal."""
     with running(folder, "listen", "--port", "0", *words, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
         yield process, process.stdout
 
 

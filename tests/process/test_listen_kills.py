@@ -9,7 +9,6 @@ import random
 import re
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Status
 from tests.factories import signed
+from tests.prepared import Popen
 from tests.processes import KILLS, running
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it kills with SIGKILL")]
@@ -103,10 +103,9 @@ class Load:
 
 
 @asynccontextmanager
-async def a_listener(folder: Path) -> AsyncIterator[tuple[subprocess.Popen[bytes], int]]:
+async def a_listener(folder: Path) -> AsyncIterator[tuple[Popen, int]]:
     options = ("listen", "--json", "--port", "0")
     with (folder / "stderr").open("ab") as stderr, running(folder, *options, stderr=stderr) as process:
-        assert process.stdout is not None
         ready = json.loads(await asyncio.to_thread(process.stdout.readline))
         yield process, int(ready["url"].rstrip("/").rpartition(":")[2])
 

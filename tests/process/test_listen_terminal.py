@@ -42,7 +42,7 @@ COLOR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:;[0-9
 class ListenerTerminal(Terminal):
     """A pseudo terminal of 120 columns with a listener on it, and all that the listener wrote."""
 
-    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+    def __init__(self, process: Popen, master: int) -> None:
         super().__init__(master)
         self.process = process
 

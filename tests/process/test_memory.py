@@ -37,7 +37,6 @@ def status_of_post(running: Listener) -> int:
 @pytest.mark.extended
 def test_memory_is_released_after_unsigned_bodies_of_10_mb(folder: Path) -> None:
     with listener(folder) as running:
-        assert running.process.stdout is not None
         threading.Thread(target=deque, args=(running.process.stdout, 0), daemon=True).start()
         for _ in range(20):
             running.post(b"{}", UNSIGNED)

@@ -27,7 +27,6 @@ def accepts(running: Listener) -> bool:
 
 def inspector_port(running: Listener) -> int:
     """Return the port in the inspector's URL, which the listener prints on stderr."""
-    assert running.process.stderr is not None
     line = next(line for line in running.process.stderr if line.startswith(b"Inspector "))
     return urlsplit(line.split()[1].decode()).port or 0
 

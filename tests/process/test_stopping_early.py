@@ -19,6 +19,7 @@ import pytest
 
 from tests import prepared
 from tests.factories import a_body
+from tests.prepared import Popen
 from tests.processes import environment, running
 
 ACTION = Path(__file__).parents[2] / "examples" / "actions" / "create_vm.json"
@@ -120,7 +121,6 @@ def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(fo
     editor.write_text("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n")
     env = environment(folder, EDITOR=f"{sys.executable} {editor}", TMPDIR=str(temporary))
     with running(folder, "replay", "payload.json", "--to", "1", "--edit", env=env) as process:
-        assert process.stdout is not None
         pid = int(process.stdout.readline())
         assert len(list(temporary.iterdir())) == 1
         process.send_signal(signal.SIGTERM)
@@ -131,13 +131,12 @@ def test_replay_deletes_the_payload_and_ends_the_editor_when_it_is_terminated(fo
         os.kill(pid, 0)
 
 
-def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
+def wait_until_it_reads(process: Popen) -> None:
     """Return once the process has read what is in its stdin, and sleeps until there is more."""
     import array
     import fcntl
     import termios
 
-    assert process.stdin is not None
     pending, deadline = array.array("i", [1]), time.monotonic() + 30
     while time.monotonic() < deadline:
         fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, pending)
@@ -160,12 +159,10 @@ def test_ctrl_c_ends_a_command_reading_stdin(folder: Path, arguments: str) -> No
     shutil.copy(ACTION, folder / "action.json")
     env = environment(folder, PORT_CLIENT_ID="an-id")
     with running(folder, *arguments.split(), env=env, stdin=subprocess.PIPE) as process:
-        assert process.stdin is not None
         process.stdin.write(b" ")
         process.stdin.flush()
         wait_until_it_reads(process)
         process.send_signal(signal.SIGINT)
         # stdin stays open: only the signal can end it.
         code = process.wait(timeout=30)
-        assert process.stderr is not None
         assert (code, process.stderr.read()) == (130, b"")

@@ -98,7 +98,6 @@ class Told:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == ExitCode.OK
         _, summary = self.until(lambda record: record["type"] == "summary")
-        assert process.stderr
         self.err = process.stderr.read().decode()
         assert not [sign for sign in BAD_SIGNS if sign in self.err]
         return summary
@@ -306,8 +305,7 @@ class TestATunnelWithAnotherUrl:
     def test_changed_public_url_is_announced_on_the_terminal(self, folder: Path, cloudflared: Cloudflared) -> None:
         command = ("listen", "--port", "0", "--tunnel", "cloudflared")
         with running(folder, *command, env=environment(folder, **cloudflared.environ), stdout=None) as process:
-            assert process.stderr
-            lines = iter(lambda: process.stderr.readline().decode(), "")  # type: ignore[union-attr]
+            lines = iter(lambda: process.stderr.readline().decode(), "")
             old = next(line.split()[2] for line in lines if line.startswith("Public URL"))
             next(line for line in lines if line.startswith("tunnel reachable"))
             os.kill(cloudflared.pid(), signal.SIGKILL)
