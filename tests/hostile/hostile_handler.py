@@ -28,12 +28,6 @@ async def ok(connection: Connection) -> None:
     await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
 
 
-async def many_interim(connection: Connection) -> None:
-    """Respond correctly after 33 interim responses."""
-    await connection.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 33)
-    await ok(connection)
-
-
 @contextmanager
 def hostile_handler(trick: Trick) -> Iterator[HostileServer]:
     """Run a server in a thread."""
