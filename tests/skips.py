@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 EXPECTED = {
-    r"`tests/campaign kafka` runs this: .*": "A campaign: `tests/campaign kafka` runs it at full size.",
     r"`tests/campaign kill` runs this: .*": "A campaign: `tests/campaign kill` runs it.",
     r"Port's OpenAPI document is not on this machine[;.] .*": "This repository doesn't include Port's document.",
     r"the workflow routes in OpenAPI are not on this machine[;.] .*": "This repository doesn't include it.",
