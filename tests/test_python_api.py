@@ -80,10 +80,9 @@ def test_empty_secret_and_payloads_without_json_are_rejected() -> None:
         verify(*sign({}, SECRET), "")
 
 
-@pytest.mark.parametrize("text", ["{"])
-def test_sign_raises_value_error_when_the_payload_is_not_json(text: str) -> None:
+def test_sign_raises_value_error_when_the_payload_is_not_json() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        sign(text, SECRET)
+        sign("{", SECRET)
 
 
 def test_template_is_rendered_like_in_port() -> None:
@@ -251,10 +250,9 @@ async def test_invalid_value_is_a_usage_error_with_the_argument(
         assert len(refused.value.message) < 300
 
 
-@pytest.mark.parametrize("run_id", ["r_a b"])
-async def test_run_id_is_checked_like_on_the_command_line(run_id: str) -> None:
+async def test_run_id_is_checked_like_on_the_command_line() -> None:
     with pytest.raises(PortHookError, match="run ID"):
-        await calls("trigger", {"run_id": run_id})
+        await calls("trigger", {"run_id": "r_a b"})
 
 
 @pytest.mark.parametrize(

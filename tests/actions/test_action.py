@@ -97,10 +97,9 @@ def test_pick_action_lists_the_actions_when_the_identifier_is_missing_or_wrong(
 
 
 @pytest.mark.parametrize("listed", [[], [{"identifier": "other"}]])
-@pytest.mark.parametrize("noun", ["action"])
-def test_definition_with_the_key_of_a_response_is_not_unwrapped(noun: str, listed: list[Any]) -> None:
-    document = {"identifier": "a", noun: {"identifier": "b"}, f"{noun}s": listed}
-    assert definitions_in(document, noun) == [document]
+def test_definition_with_the_key_of_a_response_is_not_unwrapped(listed: list[Any]) -> None:
+    document = {"identifier": "a", "action": {"identifier": "b"}, "actions": listed}
+    assert definitions_in(document, "action") == [document]
 
 
 OLD: dict[str, Any] = {

@@ -5,36 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.renderer import Renderer
+from tests.cli.test_trigger_from_node import three_nodes
 from tests.cli.workflow_handler import Reporting, serving
 from tests.conftest import Result, Run
 from tests.factories import SECRET
-from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
-
-
-def two_nodes(url: str) -> dict[str, Any]:
-    """A workflow: the second node uses the outputs of the trigger and the first node, and the third node fails."""
-    body = {"version": "{{ .outputs.trigger.version }}", "ready": '{{ .outputs["check"].response.data.ready }}'}
-    inputs = {"required": ["version"], "properties": {"version": {"type": "string"}}}
-    return a_sequence(
-        a_webhook("check", f"{url}/builds/check"),
-        a_webhook("ship", f"{url}/ship", body=body),
-        a_webhook("tell", f"{url}/tell", body={"shipped": "{{ .outputs.ship.response.status }}"}),
-        identifier="two",
-        trigger={"type": "SELF_SERVE_TRIGGER", "userInputs": inputs},
-    )
+from tests.sandboxes import a_sandbox, environ_of
 
 
 @pytest.fixture
 def handler(folder: Path) -> Iterator[Reporting]:
     """The handler. `two.json` is the same workflow as in the sandbox of `api`."""
     with serving(Reporting()) as found, Renderer() as renderer:
-        workflow, other = two_nodes(found.url), {**two_nodes(found.url), "identifier": "other"}
+        workflow, other = ({**three_nodes(found.url), "identifier": name} for name in ("two", "other"))
         (folder / "two.json").write_text(json.dumps(workflow), "utf-8")
         with a_sandbox(workflows=[workflow, other], renders=renderer) as sandbox:
             found.api = environ_of(sandbox)
@@ -48,13 +35,12 @@ def run_in_sandbox(run: Run, handler: Reporting, workflow: str, version: str) ->
     return result
 
 
-@pytest.mark.parametrize("workflow", ["two"])
-def test_node_uses_the_outputs_of_the_latest_run(run: Run, handler: Reporting, workflow: str) -> None:
+def test_node_uses_the_outputs_of_the_latest_run(run: Run, handler: Reporting) -> None:
     run_in_sandbox(run, handler, "two", "1")
     handler.ready = "soon"
     latest = run_in_sandbox(run, handler, "two", "2").records[-1]["run_id"]
     run_in_sandbox(run, handler, "other", "3")
-    result = run("trigger", f"{workflow}#ship", "--with", "outputs=last", "--to", handler.url, env=handler.api)
+    result = run("trigger", "two#ship", "--with", "outputs=last", "--to", handler.url, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/ship"])
     assert json.loads(handler.requests[0][1]) == {"version": "2", "ready": "soon"}
     assert f"note: the outputs come from the run {latest}  SUCCESS  20" in result.err
