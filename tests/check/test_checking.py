@@ -7,7 +7,6 @@ import hmac
 import itertools
 import json
 import time
-from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -440,22 +439,6 @@ async def test_same_200_for_every_request_does_not_blame_the_secret() -> None:
     assert "so a rejected request proves nothing" not in str(report.findings)
 
 
-async def test_mistake_is_reported_when_a_handler_rejects_with_200() -> None:
-    async def polite(request: web.Request) -> web.Response:
-        body, stamp = await request.read(), request.headers.get("x-port-timestamp", "0")
-        is_fresh = stamp.isdecimal() and abs(time.time() - int(stamp) / 1000) < 300
-        mac = hmac.digest(SECRET.reveal().encode(), stamp.encode() + b"." + body, "sha256")
-        if not is_fresh or request.headers.get("x-port-signature") != f"v1,{b64encode(mac).decode()}":
-            return web.json_response({"error": "Invalid signature"})
-        return web.json_response({"ok": True})
-
-    report = await run_check(polite, "valid", "old")
-
-    assert wrong(report) == {"valid": "warning"}
-    assert "milliseconds" in report.findings[0].failure
-    assert statuses(report)["old"] == "passed"
-
-
 async def test_work_for_one_request_only_is_not_a_finding() -> None:
     begun: list[bytes] = []
 
@@ -563,11 +546,7 @@ async def test_response_200_without_effect_is_a_rejection_if_the_sandbox_sees_th
 
 
 async def test_time_limit_is_not_a_finding() -> None:
-    async def slow(request: web.Request) -> web.Response:
-        await asyncio.sleep(0.2)
-        return await accepting(request)
-
-    report = await run_check(slow, "form", limits=CheckLimits(within_s=0.8))
+    report = await run_check(_slow, "form", limits=CheckLimits(within_s=0.8))
 
     assert wrong(report) == {}
     assert "the check reached its time limit" in {finding.seen for finding in report.findings}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-from base64 import b64encode
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,10 +33,6 @@ PORTS_NOTE = "note: the request's own signature is valid, so port-hook has the r
 
 def raw_hmac(message: bytes, key: str = KEY) -> bytes:
     return hmac.digest(key.encode(), message, "sha256")
-
-
-def in_base64(digest: bytes) -> str:
-    return f"v1,{b64encode(digest).decode()}"
 
 
 class Mistake(NamedTuple):
@@ -199,7 +194,7 @@ def test_own_code_is_compared_with_a_kafka_message(run: Run, folder: Path) -> No
     keep(folder, Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=Payload()))
     result = run("verify", "last", "--signature", headers[SIGNATURE_HEADER], env=ENV)
     assert (result.code, result.out.splitlines()[0]) == (ExitCode.OK, "valid: your code's signature is correct")
-    assert run("verify", "last", "--signature", in_base64(b"x" * 32), env=ENV).code == ExitCode.NOT_VALID
+    assert run("verify", "last", "--signature", MISTAKES["wrong secret"].signature, env=ENV).code == ExitCode.NOT_VALID
 
 
 def test_json_record_shows_the_code_explained_by_the_causes(run: Run, folder: Path) -> None:

@@ -110,17 +110,6 @@ async def a_listener(folder: Path) -> AsyncIterator[tuple[Popen, int]]:
         yield process, int(ready["url"].rstrip("/").rpartition(":")[2])
 
 
-async def kill_under_load(folder: Path, load: Load) -> None:
-    chance = random.Random(20261125)  # noqa: S311 - as many requests before each kill every time
-    for _ in range(POINTS):
-        async with a_listener(folder) as (process, port):
-            await load.serve_by(port)
-            await load.until(len(load.acknowledged) + chance.randint(0, MOST_ACKNOWLEDGED))
-            await asyncio.sleep(chance.random() / 500)  # the kill may come at any moment, not only after a response
-            process.kill()
-            assert process.wait(30) == -signal.SIGKILL
-
-
 def saved_bodies(folder: Path) -> Counter[bytes]:
     kept: Counter[bytes] = Counter()
     with open_store(None, folder) as captures:
@@ -133,7 +122,14 @@ def saved_bodies(folder: Path) -> Counter[bytes]:
 async def test_kills_under_load_lose_no_acknowledged_request(folder: Path) -> None:
     load = Load()
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]
-    await kill_under_load(folder, load)
+    chance = random.Random(20261125)  # noqa: S311 - as many requests before each kill every time
+    for _ in range(POINTS):
+        async with a_listener(folder) as (process, port):
+            await load.serve_by(port)
+            await load.until(len(load.acknowledged) + chance.randint(0, MOST_ACKNOWLEDGED))
+            await asyncio.sleep(chance.random() / 500)  # the kill may come at any moment, not only after a response
+            process.kill()
+            assert process.wait(30) == -signal.SIGKILL
     for client in clients:
         client.cancel()
     ends = await asyncio.gather(*clients, return_exceptions=True)

@@ -21,11 +21,6 @@ def resident_mb(process_id: int) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) // 1000
 
 
-def send_round(running: Listener, count: int) -> set[int]:
-    with ThreadPoolExecutor(12) as senders:
-        return set(senders.map(lambda _: status_of_post(running), range(count)))
-
-
 def status_of_post(running: Listener) -> int:
     try:
         return running.post(BODY, UNSIGNED)[0]
@@ -42,7 +37,8 @@ def test_memory_is_released_after_unsigned_bodies_of_10_mb(folder: Path) -> None
             running.post(b"{}", UNSIGNED)
         before = resident_mb(running.process.pid)
         for _ in range(2):
-            assert send_round(running, 40) <= {401, 503}
+            with ThreadPoolExecutor(12) as senders:
+                assert set(senders.map(status_of_post, [running] * 40)) <= {401, 503}
         deadline = time.monotonic() + 15
         while (grown := resident_mb(running.process.pid) - before) > 64 and time.monotonic() < deadline:
             time.sleep(0.1)

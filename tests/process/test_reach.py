@@ -75,11 +75,6 @@ def tunnel_record(listening: Listener) -> dict[str, Any]:
     return record
 
 
-def until_reachable(listening: Listener) -> None:
-    while tunnel_record(listening)["state"] != "reachable":
-        pass
-
-
 def test_listen_reports_when_the_public_url_works_and_when_it_stops_working(
     listening: Listener, relay: Relay, run: Run
 ) -> None:
@@ -102,7 +97,8 @@ def test_another_server_at_the_public_url_is_reported_until_it_has_gone(
     listening: Listener, relay: Relay, tmp_path: Path
 ) -> None:
     relay.upstream = listening.port
-    until_reachable(listening)
+    while tunnel_record(listening)["state"] != "reachable":
+        pass
     other = tmp_path / "other"
     other.mkdir()
     with listener(other) as somebody_else:
