@@ -1,7 +1,6 @@
-"""Prism, installed into `.bench/` from npm, as a server of an OpenAPI document.
+"""Prism, installed into `.bench/` from npm, as a proxy before the sandbox.
 
-As a mock, it responds from the document alone, and rejects (422) what the document does not allow. As a proxy before
-the sandbox, it rejects invalid requests (422) and invalid responses (500).
+It rejects requests (422) and responses (500) that an OpenAPI document does not allow.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from port_hook_cli.sandbox import Sandbox
-from tests.conftest import Run
 from tests.sandboxes import a_sandbox, environ_of
 from tests.sockets import free_port
 
@@ -39,10 +36,10 @@ def installed() -> Path:
 
 
 @contextmanager
-def serving(prism: Path, *arguments: str, document: Path) -> Iterator[str]:
+def serving(prism: Path, document: Path, upstream: str) -> Iterator[str]:
     """Run Prism and yield its URL. It cannot use port 0, so this looks for a free port."""
     port = free_port()
-    command = [str(prism), arguments[0], "-h", "127.0.0.1", "-p", str(port), str(document), *arguments[1:]]
+    command = [str(prism), "proxy", "-h", "127.0.0.1", "-p", str(port), str(document), upstream, "--errors"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert process.stdout is not None
@@ -57,24 +54,5 @@ def serving(prism: Path, *arguments: str, document: Path) -> Iterator[str]:
 @contextmanager
 def behind(prism: Path, document: Path, **options: Any) -> Iterator[tuple[Sandbox, dict[str, str]]]:
     """Yield a sandbox with `options`, and the environment that leads to it through Prism."""
-    with (
-        a_sandbox(**options) as sandbox,
-        serving(prism, "proxy", sandbox.url, "--errors", document=document) as url,
-    ):
+    with a_sandbox(**options) as sandbox, serving(prism, document, sandbox.url) as url:
         yield sandbox, {**environ_of(sandbox), "PORT_API_URL": url}
-
-
-def check_report(prism: Path, document: Path, run: Run, run_id: str, *flags: str) -> None:
-    """Fail if the document does not allow what `report-run` sends about a run.
-
-    The mock's runs have ended, at random, and report-run would reject them: so each call is sent separately.
-    """
-    with serving(prism, "mock", document=document) as url:
-        env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": url}
-        (record,) = run("report-run", run_id, *flags, "--dry-run", "--json", env=env).records
-        assert record["calls"]
-        for call in record["calls"]:
-            response = httpx.request(
-                call["method"], call["url"], json=call["body"], headers={"authorization": "Bearer x"}, timeout=30
-            )
-            assert response.is_success, response.text

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
-from tests.conformance.prism import behind, check_report
+from tests.conformance.prism import behind
 from tests.conftest import Run
 from tests.factories import RUN_ID
 from tests.port_clients import authorized
@@ -29,18 +29,10 @@ REPORTS = (
     ("--status", "failure", "--summary", "s", "--label", "l"),
     ("--link", "https://ci.example.com/7", "--link", "https://x.example"),
     ("--link", "https://ci.example.com/7", "--external-run-id", "gh-7"),
-    ("--log", "x" * 1_200_000, "--status", "success"),
 )
 
 
 @pytest.mark.parametrize("flags", REPORTS, ids=range(len(REPORTS)))
-def test_api_document_allows_the_report_of_report_run(
-    prism: Path, original: Path, run: Run, flags: tuple[str, ...]
-) -> None:
-    check_report(prism, original, run, RUN_ID, *flags)
-
-
-@pytest.mark.parametrize("flags", REPORTS[:5], ids=range(5))
 def test_report_run_and_the_sandbox_follow_the_api_document(
     prism: Path, original: Path, run: Run, flags: tuple[str, ...]
 ) -> None:

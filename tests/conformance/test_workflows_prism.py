@@ -18,7 +18,7 @@ import pytest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.conformance.approved_workflow import approved_deployment
-from tests.conformance.prism import behind, check_report
+from tests.conformance.prism import behind
 from tests.conftest import Run
 from tests.port_clients import authorized
 from tests.port_workflows_openapi import require_workflows_openapi
@@ -39,7 +39,6 @@ REPORTS = (
     ("--output", "a.b=1"),
     ("--link", "https://ci.example.com/7", "--link", "https://x.example"),
     ("--link", "https://ci.example.com/7", "--external-run-id", "gh-7"),
-    ("--log", "x" * 1_200_000, "--status", "success"),
 )
 
 
@@ -58,13 +57,6 @@ def document(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("flags", REPORTS, ids=range(len(REPORTS)))
-def test_document_allows_the_node_run_report_of_report_run(
-    prism: Path, document: Path, run: Run, flags: tuple[str, ...]
-) -> None:
-    check_report(prism, document, run, NODE_RUN_ID, *flags)
-
-
-@pytest.mark.parametrize("flags", REPORTS[:9], ids=range(9))
 def test_report_run_about_a_node_run_and_the_sandbox_follow_the_document(
     prism: Path, document: Path, run: Run, flags: tuple[str, ...]
 ) -> None:
@@ -138,17 +130,6 @@ def test_canceled_run_follows_the_document(prism: Path, document: Path, force: d
         accepted(client.post(f"{path}/cancel", params=force))
         assert accepted(client.get(path))["workflowRun"]["result"] == "CANCELLED"
         assert client.post(f"{path}/cancel", params=force).status_code == 422
-
-
-def test_report_of_a_node_run_from_trigger_follows_the_document(prism: Path, document: Path, run: Run) -> None:
-    node = f"{EXAMPLES / 'deploy_service.json'}#deploy"
-    inputs = ("--input", "service=cart", "--input", "version=2.0")
-    with handler() as receiver, calling(prism, document) as (_, _client, env):
-        sent = run("trigger", node, "--to", receiver.url, *inputs, "--json", env=env)
-        assert sent.code == 0, sent.err
-        (node_run_id,) = {record["node_run_id"] for record in sent.records if record["type"] == "node"}
-        reported = run("report-run", node_run_id, "--log", "Deployed", "--status", "success", env=env)
-        assert reported.code == 0, reported.err
 
 
 def test_trigger_via_port_follows_the_document(prism: Path, document: Path, run: Run, folder: Path) -> None:
