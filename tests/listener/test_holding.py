@@ -16,7 +16,6 @@ from port_hook_cli.captures.view.compact import compact_line
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, MessageOrigin, Payload, Response, Simulated
-from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.view import invocation_event
 from port_hook_cli.listener.holding import MOST_SHOWN, Holding, NotHeld
 from port_hook_cli.listener.in_flight import InFlight, RequestsInFlight
@@ -163,17 +162,6 @@ async def test_end_of_the_listener_interrupts_a_delayed_manual_response_even_aft
     delivery = gate.shown[0].delivery
     assert delivery
     assert delivery.error == "the listener stopped before the manual response was due, so Port got no response"
-
-
-async def test_rejected_request_is_not_held_but_a_response_without_a_handler_is(plain_runtime: Runtime) -> None:
-    gate = Gate()
-    async with gated(plain_runtime, gate, routes=Routes()) as sender:
-        holding = sender.serving.flow.holding
-        holding.toggle()
-        await sender.send("1", ONE)
-        (held,) = holding.held()
-        holding.respond(held.id, ManualResponse(BUSY))
-        assert await sender.statuses() == [503]
 
 
 class Told(Observer):
