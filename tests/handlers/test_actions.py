@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, a_document, now_signed
+from tests.factories import a_body, a_document, now_signed
 from tests.handlers.handlers import (
     ACTION,
     SIGNED_ALONE,
@@ -54,19 +53,6 @@ def test_sandbox_sends_the_operation_and_the_inputs_where_handlers_read_them(
         point(client, url, operation="DAY-2", synchronized=True)
         _, changed = responded(sandbox, client, title="zoë")
         assert changed["response"] == {"error": "cannot do DAY-2"}
-
-
-@pytest.mark.parametrize(("operation", "code"), [("CREATE", ExitCode.OK), ("DELETE", ExitCode.FAILED)])
-def test_trigger_sends_the_operation_and_the_inputs_where_handlers_read_them(
-    run: Run, folder: Path, operation: str, code: ExitCode
-) -> None:
-    action = json.loads(Path(ACTION).read_text("utf-8"))
-    action["trigger"]["operation"] = operation
-    (folder / "action.json").write_text(json.dumps(action), "utf-8")
-    with a_program("operation_and_properties.py") as url:
-        result = run("trigger", "action.json", "--to", url, *VM, env=SIGNED_ALONE)
-    assert result.code == code
-    assert ('"created": "zoë", "cpu": 2' if code is ExitCode.OK else "cannot do DELETE") in " ".join(result.out.split())
 
 
 # A handler that divides the timestamp by 1000.
@@ -113,18 +99,6 @@ def test_sandbox_ends_a_run_reported_by_context_run_id(sandbox: Records, client:
         until(sandbox, run_id, lambda note: note.startswith("ended"))
         found = shown_run(client, run_id)
         assert (found["status"], found["summary"]) == ("SUCCESS", "done")
-
-
-def test_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(
-    sandbox: Records, client: httpx.Client, run: Run
-) -> None:
-    environ = environ_for(sandbox.ready)
-    with a_program("reports_by_ids.py", "reference", env=environ) as url:
-        assert run("trigger", ACTION, "--to", url, *VM, "--run-id", RUN_ID, env=environ).code == 0
-        while (found := shown_run(client, RUN_ID))["status"] == "IN_PROGRESS":
-            sandbox.record()
-    assert (found["status"], found["action"]["identifier"]) == ("SUCCESS", "create_vm")
-    assert found["properties"]["title"] == "zoë"
 
 
 # An AWS Lambda function behind a function URL.

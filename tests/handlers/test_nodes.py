@@ -118,26 +118,6 @@ def test_synchronous_response_is_the_output_in_sandbox_and_trigger(
     assert triggered.code == (ExitCode.OK if result == "SUCCESS" else ExitCode.FAILED)
 
 
-# A handler that divides the timestamp by 1000.
-
-
-@pytest.mark.extended
-def test_node_with_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(
-    sandbox: Records, client: httpx.Client, folder: Path, run: Run
-) -> None:
-    name = written(folder, one_webhook("https://example.com/"))
-    with a_program("millisecond_clock.py") as url:
-        refused = run("trigger", name, "--to", url, *given(), env=SIGNED_ALONE)
-        accepted = run("trigger", name, "--to", url, *given(), "--timestamp-unit", "ms", env=SIGNED_ALONE)
-    assert (refused.code, accepted.code) == (ExitCode.FAILED, ExitCode.OK)
-    assert "`port-hook check " in " ".join(refused.out.split())
-    assert "--timestamp-unit" not in accepted.out
-    with a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url:
-        run_id = start_workflow(client, one_webhook(url), **INPUTS)
-        note = until(sandbox, run_id, has_ended)
-    assert note.endswith("try `port-hook sandbox --timestamp-unit ms`.")
-
-
 # Port's execution agent in its polling mode.
 
 
