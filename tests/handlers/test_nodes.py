@@ -118,6 +118,12 @@ def test_synchronous_response_is_the_output_in_sandbox_and_trigger(
     assert triggered.code == (ExitCode.OK if result == "SUCCESS" else ExitCode.FAILED)
 
 
+def test_sandbox_hint_has_the_option_for_a_handler_of_milliseconds(sandbox: Records, client: httpx.Client) -> None:
+    with a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url:
+        note = until(sandbox, start_workflow(client, one_webhook(url), **INPUTS), has_ended)
+    assert note.endswith("try `port-hook sandbox --timestamp-unit ms`.")
+
+
 # Port's execution agent in its polling mode.
 
 
