@@ -102,7 +102,7 @@ def page(rounds: int = 3, settled_s: float = 2.0) -> None:
         with _inspector(a_store(count)) as (_, client):
             time.sleep(settled_s)
             for name, filters in _FILTERS.items():
-                # A search is not repeated for the same filter, so each round has another start.
+                # The inspector reuses a search for the same filter, so each round has another `since`.
                 taken = [_answers_ms(client, {**filters, "since": since}) for since in range(rounds)]
                 found = [median(each) for each in zip(*taken, strict=True)]
                 figures = " / ".join(f"{each:.0f}" for each in found) + " ms"

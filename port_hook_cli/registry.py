@@ -1,7 +1,7 @@
 """What each feature adds to the core, as import paths that are loaded when they are used.
 
 A feature is a module `port_hook_cli.features.NAME` with a `FEATURE`, and its name in `port_hook_cli.features.NAMES`.
-Nothing else in the core names a feature.
+The core doesn't import features.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 class CommandRow(NamedTuple):
     """A command: the function that runs it, as `MODULE:FUNCTION`, and its place in the help.
 
-    `after` is the command before it in its group. A command without `after` comes first. A command without a `group` is
-    one that the help only names.
+    `after` is the command before it in its group. A command without `after` comes first. The help only
+    names commands without a `group`.
     """
 
     run: str
@@ -30,9 +30,9 @@ class Feature(NamedTuple):
 
     `options` contains groups of options (`cli/option_groups.py`) by the command of the core that gets them. `targets`
     contains a class for other targets of `replay --to`, by the beginning of the target, such as `kafka://`. `python`
-    contains the names that the feature adds to `port_hook_cli.api`. `before_commands` is a function that is called with
-    the runtime before each command, except those in `quiet_for`. `example` is a line of `port-hook --help`: its rank,
-    the command line and what it does.
+    contains the names that the feature adds to `port_hook_cli.api`. port-hook calls `before_commands` with the runtime
+    before each command, except the commands in `quiet_for`. `example` is a line of `port-hook --help`: its rank, the
+    command line and what it does.
     """
 
     commands: Mapping[str, CommandRow] = {}

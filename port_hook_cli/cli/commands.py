@@ -28,7 +28,7 @@ ADDED: Mapping[str, CommandRow] = {name: row for each in features().values() for
 """The commands of the features."""
 
 ROWS: Mapping[str, CommandRow] = {**_CORE, **ADDED}
-"""All commands, in no order."""
+"""All commands, unordered."""
 
 
 def _grouped(title: str) -> Sequence[str]:
@@ -44,6 +44,6 @@ GROUPS: Mapping[str, Sequence[str]] = {title: names for title in _TITLES if (nam
 """The commands by help heading, with the most used first."""
 
 MORE = tuple(sorted(_grouped("")))
-"""The commands that the help only names, unless `--all` asks for more."""
+"""The commands whose descriptions `--help` shows only with `--all`."""
 
 COMMANDS = (*(name for names in GROUPS.values() for name in names), *MORE)

@@ -109,9 +109,10 @@ def tell_ignored(command: str, parameters: Iterable[Any], runtime: Runtime) -> N
     used = _variables(runtime)
     for file in _dotenv_files(runtime):
         lines = [f"warning: {warning}" for warning in file.warnings]
-        for name in (name for name in file.values if name in options and name not in used):
-            place = " or in port-hook.toml" if options[name].declared.trust.allows_some else ""
-            lines.append(f"note: {name} in {file.name} is not read. Set it in the environment{place}")
+        for name, value in file.values.items():
+            if name in options and name not in used:
+                place = " or in port-hook.toml" if options[name].declared.trust.allows(value) else ""
+                lines.append(f"note: port-hook ignores {name} in {file.name}. Set it in the environment{place}")
         for line in filter(runtime.memory.is_new, lines):
             tell(line, runtime)
 

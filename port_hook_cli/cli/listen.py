@@ -91,7 +91,7 @@ def listen(
         is_verified=not is_off,
         private_key=key.private_key,
     )
-    # Everything that was typed is checked before the secret is needed, and before a tunnel is opened.
+    # Check the whole command line before reading the secret or opening a tunnel.
     for each in added:
         each.refuse(asked)
     plan = _plan(ctx, routes, target, server, verification, responses, end, storage)

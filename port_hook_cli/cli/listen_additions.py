@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class Listen:
-    """What the user asked `listen` for, as far as the options of features depend on it.
+    """What features' options of `listen` depend on.
 
-    `ask` is None if no user can answer questions, and `is_confirmed` means that the user skips them. `has_sandbox`
+    `ask` is None if no user can answer questions, and `is_confirmed` is true with `--yes`. `has_sandbox`
     means that Port's API is on this machine.
     """
 
@@ -45,7 +45,7 @@ class Listen:
 class Addition:
     """What a feature adds to a session.
 
-    `watching` makes observers from the screen, and from a set for the IDs of the runs that they see end. `reports`
+    `watching` takes the screen and a set, and returns observers that add the IDs of ended runs to the set. `reports`
     means that the results of runs are reported. `open_page` opens a page in the browser.
     """
 
@@ -77,7 +77,7 @@ class ListenOptions:
 
     @property
     def named_nodes(self) -> Collection[str]:
-        """The workflow nodes (`WORKFLOW#NODE`) whose requests get their names."""
+        """The workflow nodes (`WORKFLOW#NODE`) whose names the listener adds to their requests."""
         return ()
 
     def refuse(self, listen: Listen) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @option_group("Actions and workflows in Port", after="ListenTunnel")
 class ListenRetarget(ListenOptions):
-    """The option for changes in Port."""
+    """The `--retarget` option."""
 
     names: Annotated[
         list[str] | None,
@@ -36,11 +36,11 @@ class ListenRetarget(ListenOptions):
 
     @property
     def named_nodes(self) -> Collection[str]:
-        """The retargeted nodes: their requests arrive at paths of their own."""
+        """The retargeted nodes, whose requests have their own paths."""
         return self.names or ()
 
     def refuse(self, listen: Listen) -> None:
-        """Raise UsageError for an incomplete name, without a URL for Port, or if port-hook cannot ask.
+        """Raise UsageError if a name is incomplete, Port has no URL to call, or port-hook cannot ask for confirmation.
 
         A sandbox on this machine gets the listener's local URL.
         """

@@ -227,7 +227,7 @@ class Added(tuple[Any, ...]):
 def command(function: Callable[..., int]) -> Callable[..., int]:
     """Return a function that Typer can read. Its parameters are the options in the groups that `function` takes.
 
-    A parameter of the type `Added` takes the groups of features. Contradictory options raise UsageError before
+    A parameter of type `Added` takes the features' option groups. Contradictory options raise UsageError before
     `function` is called. The attribute `declared` of the result maps the parameters to their declarations.
     """
     parameters: list[inspect.Parameter] = []

@@ -16,7 +16,7 @@ _PLACES = (
     ("environment", "The variables below."),
     (
         "./.env, ~/.port/.env",
-        "The same, except PORT_HOOK_ variables. ./.env gets less trust, because someone else may have written it.",
+        "The same PORT_ variables. ./.env gets less trust, because someone else may have written it.",
     ),
     ("login", "The default organization that `port-hook login` saved."),
 )

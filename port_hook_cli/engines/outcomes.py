@@ -31,7 +31,7 @@ class JqError:
 
     @property
     def became_null(self) -> str:
-        """The sentence about an expression that became null. It is untrusted text."""
+        """A sentence that says why the expression is null. It is untrusted text."""
         return f"{shown_expression(self.expression)} became null: {self.message}"
 
 

@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 NAMES = ("port", "sandbox", "check", "inspector", "agent", "retarget", "mcp", "doctor")
-"""The features. A feature may add a command after a command of an earlier one."""
+"""The features. A feature can place its command after an earlier feature's command."""

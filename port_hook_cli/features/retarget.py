@@ -18,14 +18,14 @@ FEATURE = Feature(
     },
     options={"listen": ("port_hook_cli.cli.listen_retarget:ListenRetarget",)},
     before_commands="port_hook_cli.features.retarget:tell_of_leftovers",
-    quiet_for=("restore", "doctor"),  # these commands report the same
+    quiet_for=("restore", "doctor"),  # these commands already report it
 )
 
 
 def tell_of_leftovers(runtime: Runtime) -> None:
     """Print how many actions still point at a listener that has ended.
 
-    In most home directories, there is no journal to search.
+    Most home directories have no journal.
     """
     try:
         has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())

@@ -1,4 +1,4 @@
-"""A local simulation of Port, and the demo that runs against it."""
+"""A local simulation of Port and the demo that runs against it."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class Feed:
         task.add_done_callback(self._refreshes.discard)
 
     async def refresh(self) -> None:
-        """Look at the store now, and wake the pages.
+        """Check the store for changes now, and wake the pages.
 
         Requests that wait for the store share one refresh. The refresh continues if one of these requests is abandoned,
         because the other pages need its changes.

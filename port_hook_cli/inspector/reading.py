@@ -81,7 +81,7 @@ class CaptureReader:
                 await self._run(StoreBrowser.close)
 
     async def catch_up(self) -> StoreChange:
-        """Look at the store again, and return what changed. Raises StoreError."""
+        """Check the store for changes, and return them. Raises StoreError."""
         change = await self._do(StoreBrowser.catch_up)
         if change.is_reset:
             self._documents.clear()

@@ -49,10 +49,9 @@ Returns a label and the companion's own URL.
 
 
 class Pointed(NamedTuple):
-    """What points at the listener in Port: `follow` sets a new URL there.
+    """The actions and nodes in Port that call the listener. `follow` sets a new URL there.
 
-    `targets` contains the paths and queries that it has in Port, with the name of each, or None if several have the
-    same.
+    `targets` maps each path and query in Port to its name, or to None if several share it.
     """
 
     follow: Follow
@@ -60,7 +59,7 @@ class Pointed(NamedTuple):
 
 
 Pointing: TypeAlias = Callable[[str | None, str, Callable[[str], None]], AbstractAsyncContextManager[Pointed]]
-"""Points something in Port at the listener until the context ends.
+"""Retargets actions and nodes in Port until the context ends.
 
 The arguments are the listener's public URL, or None without a tunnel, its URL on this machine, and a function that
 shows a line to the user.
@@ -163,7 +162,7 @@ class Listening:
         return self._tunnel.public_url if self._tunnel else None
 
     async def open(self) -> None:
-        """Open the listener and its tunnel, and point what should point at it in Port."""
+        """Open the listener and its tunnel, and retarget the actions and nodes."""
         session, observer, options = self._session, self.observer, self._session.tunnel
         mount = session.plan.policy.routes.mount
         serving = self._serving = await self._stack.enter_async_context(

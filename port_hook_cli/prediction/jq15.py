@@ -1,6 +1,6 @@
-"""What jq 1.5, which the agent's pyjq 2.6 contains, lacks, but port-hook's jq has. The agent's result is null.
+"""Features of port-hook's jq that jq 1.5 (in the agent's pyjq 2.6) lacks. An expression with one is null in the agent.
 
-Differences that depend on the data are not predicted. docs/reference/agent-mapping.md lists them.
+Most differences in results are not predicted. docs/reference/agent-mapping.md lists those that matter.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ _CRASHING = frozenset({"debug", "input", "inputs"})
 """Functions that read memory that pyjq has not set."""
 
 DEFINITIONS = (
+    "def recurse(f): def r: ., (f | select(. != null) | r); r; def recurse: recurse(.[]?); "
     "def leaf_paths: paths(scalars); def recurse_down: recurse; def __ph_join(text): join(text); "
     'def join(text): if any(.[]; type | . == "number" or . == "boolean") '
     'then error("jq 1.5 does not join numbers or booleans") else __ph_join(text) end; '
 )
-"""Functions that newer versions of jq removed or extended."""
+"""Functions that newer versions of jq removed, extended or changed: `recurse` yields nulls there."""
 
 _EXPONENT = re.compile(r"\.[eE][0-9]+")
 _ENDS_OF_VALUES = frozenset({TokenKind.FIELD, TokenKind.VARIABLE, TokenKind.CLOSE, TokenKind.STRING_END})
@@ -76,10 +77,11 @@ def _faults_at(value: JqToken, before: JqToken, token: JqToken, after: JqToken) 
         case TokenKind.VARIABLE:
             yield from _faults_of_variable(token.text, is_key=before.text in {"{", ","} and after.text == ":")
         case TokenKind.FIELD if _EXPONENT.fullmatch(token.text):
-            yield f'reads `{token.text}` as a number, which it is not: write `["{token.text[1:]}"]` for a field'
+            dot = "" if before.kind in _ENDS_OF_VALUES else "."
+            yield f'reads `{token.text}` as an invalid number: write `{dot}["{token.text[1:]}"]` for a field'
         case TokenKind.OPEN if token.text == "[" and before.text == ".":
             if value.kind in _ENDS_OF_VALUES or value.text == "?":
-                yield "does not know `.[` after a value: write `[`"
+                yield "does not accept `.[` after a value: write `[`"
 
 
 def _called_with_two(tokens: Sequence[JqToken]) -> Iterator[str]:
@@ -107,4 +109,4 @@ def _faults_of_variable(name: str, *, is_key: bool) -> Iterator[str]:
     if name[1:].startswith(_PRIVATE):
         yield f"has no `{name}`"
     if is_key:
-        yield f"needs parentheses around the key {name}"
+        yield f"needs parentheses around the key `{name}`"

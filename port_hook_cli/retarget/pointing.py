@@ -37,7 +37,7 @@ def pointing_at(names: Sequence[str], access: PortAccess, runtime: Runtime, ask:
         async def confirm(changes: Sequence[PlannedChange]) -> bool:
             lines = planned_lines(changes)
             if ask is not None:
-                # The changes are printed together with the question, because another thread prints notices later.
+                # Print the changes with the question. Another thread prints later notices.
                 return await ask("\n".join((*lines, _QUESTION)))
             _notice_all(notice, lines)
             return True

@@ -72,7 +72,9 @@ def test_dotenv_file_sets_no_option(runtime: Callable[..., Runtime], folder: Pat
             file.write_text("".join(f"{name}={value}\n" for name, value in names.items()))
             world = runtime()
             assert parameters(command, world) == expected
-            notes = re.findall(rf"note: (\S+) in {re.escape(str(name))} is not read\. Set it in .*\n", told(world))
+            notes = re.findall(
+                rf"note: port-hook ignores (\S+) in {re.escape(str(name))}\. Set it in .*\n", told(world)
+            )
             assert (sorted(notes), told(world).count("\n")) == (sorted(names), len(names)), command
             file.unlink()
 
@@ -96,8 +98,8 @@ def test_variable_in_a_dotenv_file_is_reported_with_the_places_that_can_set_it(r
     result = run(*LISTEN)
     assert result.code == 0
     assert [line for line in result.err.splitlines() if ".env" in line] == [
-        "note: PORT_HOOK_LISTEN_PORT in ./.env is not read. Set it in the environment or in port-hook.toml",
-        "note: PORT_HOOK_STORE in ./.env is not read. Set it in the environment",
+        "note: port-hook ignores PORT_HOOK_LISTEN_PORT in ./.env. Set it in the environment or in port-hook.toml",
+        "note: port-hook ignores PORT_HOOK_STORE in ./.env. Set it in the environment",
     ]
 
 

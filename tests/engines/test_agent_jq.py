@@ -40,6 +40,7 @@ def test_agent_jq_result_equals_the_pyjq_result(jq: AgentJq) -> None:
         ("-2147483649", -2147483649.0),
         ("1700000000000", 1700000000000.0),
         (".big | tostring", "12345678901234567000"),
+        ("[[1, null] | recurse(.[]?)] | length", 2),
     ]:
         (result,) = jq.evaluate([expression], DOCUMENT)
         assert (result.value, type(result.value), result.error) == (value, type(value), "")
@@ -59,7 +60,7 @@ def test_failed_expression_is_null_with_a_reason(jq: AgentJq) -> None:
         ("debug", "jq 1.5, which the agent uses, may crash on `debug`"),
         ("$ENV.TOKEN", "jq 1.5, which the agent uses, has no `$ENV`: write `env`"),
         ("walk(.)", "has no `walk`"),
-        (".e1", "reads `.e1` as a number"),
+        (".e1", "reads `.e1` as an invalid number"),
         ("$nothing", "is not defined"),
     ]:
         (result,) = jq.evaluate([expression], DOCUMENT)

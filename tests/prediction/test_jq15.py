@@ -118,10 +118,10 @@ def test_uncompilable_expression_has_the_reason() -> None:
         "$ENV.A": "has no `$ENV`: write `env`",
         "$__ph_environment": "has no `$__ph_environment`",
         '"\\(.a | trim)"': "has no `trim`",
-        ".a.[0]": "does not know `.[` after a value: write `[`",
-        ".a?.[0]": "does not know `.[` after a value: write `[`",
-        "[.a].[0]": "does not know `.[` after a value: write `[`",
-        '"k" as $k | {$k: 1}': "needs parentheses around the key $k",
+        ".a.[0]": "does not accept `.[` after a value: write `[`",
+        ".a?.[0]": "does not accept `.[` after a value: write `[`",
+        "[.a].[0]": "does not accept `.[` after a value: write `[`",
+        '"k" as $k | {$k: 1}': "needs parentheses around the key `$k`",
         "{a: 1 + 2}": "needs parentheses around a value with `+` in an object",
         "{a: .b // 1}": "needs parentheses around a value with `//` in an object",
         "{a: .b?//1}": "needs parentheses around a value with `//` in an object",
@@ -129,7 +129,8 @@ def test_uncompilable_expression_has_the_reason() -> None:
         "{a: if . then 1 else 2 end}": "needs parentheses around a value with `if` in an object",
         "{a: reduce .[] as $x (0; . + $x)}": "needs parentheses around a value with `reduce` in an object",
         "{a: [[1], {c: 2}], b: 1 + 2}": "needs parentheses around a value with `+` in an object",
-        ".a.e1": 'reads `.e1` as a number, which it is not: write `["e1"]` for a field',
+        ".a.e1": 'reads `.e1` as an invalid number: write `["e1"]` for a field',
+        ".e1": 'reads `.e1` as an invalid number: write `.["e1"]` for a field',
     }
     for expression, fault in rows.items():
         assert jq15_fault(expression) == fault

@@ -1,6 +1,6 @@
-"""A store that is open for readers that search, filter and count it again and again: the page, and coding agents.
+"""An open store that the page and coding agents search, filter and count.
 
-There is no index. Each search reads the captures themselves, some at a time, so that other readers can read in between.
+Searches don't use an index. They read 500 captures at a time, so other readers can read in between.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class StoreBrowser(StoreReader):
         return self._database.point.latest
 
     def catch_up(self) -> StoreChange:
-        """Look at the store again, and return what changed. Searches find the captures up to here."""
+        """Check the store for changes, and return them. Searches find the captures up to here."""
         with sqlite_problems(self.path):
             return self._database.catch_up()
 
@@ -143,7 +143,10 @@ class StoreBrowser(StoreReader):
     def search(
         self, query: CaptureQuery, *, latest: int | None = None, after: int = 0, oldest_first: bool = False
     ) -> CaptureSearch:
-        """Begin a search for matches up to `latest` and above `after`. A repeated search for all matches is reused."""
+        """Begin a search for matches up to `latest` and above `after`.
+
+        A repeated query for all matches reuses the earlier search.
+        """
         point = self._database.point
         top = point.latest if latest is None else min(latest, point.latest)
         search = CaptureSearch(query, top, after, oldest_first, point=point)

@@ -25,7 +25,7 @@ _BY_NUMBER = f"SELECT {_ID} FROM captures WHERE seq = ?"  # noqa: S608
 
 
 class StoreChange(NamedTuple):
-    """What changed in a store since the last look.
+    """What changed in a store since the last check.
 
     `latest` is the number of the latest capture, and `has_new` means that captures arrived. `changed` are the numbers
     of captures that now have an outcome. `is_reset` means that the store was replaced, or its latest captures deleted.
@@ -40,7 +40,7 @@ class StoreChange(NamedTuple):
 class StorePoint(NamedTuple):
     """The state of a store at some time: how often it was replaced, its version, and the number of its latest capture.
 
-    A version of -1 means that the store was not looked at yet.
+    Version -1: not read yet.
     """
 
     resets: int = 0
@@ -70,7 +70,7 @@ class FollowedDatabase:
     def connection(self) -> sqlite3.Connection:
         """The current connection.
 
-        An emptied `-shm` file gets its size back first, because the system kills a process that reads it.
+        Restores the size of an emptied `-shm` file first. Reading an emptied file would kill the process (SIGBUS).
         """
         found = Files.at(self._path)
         if found.index_id is not None and found.index_size < self._files.index_size:
@@ -79,11 +79,11 @@ class FollowedDatabase:
 
     @property
     def point(self) -> StorePoint:
-        """The state of the store at the last look."""
+        """The state of the store at the last check."""
         return StorePoint(self._resets, self._version, self._latest.seq)
 
     def catch_up(self) -> StoreChange:
-        """Look at the store again, and return what changed."""
+        """Check the store for changes, and return them."""
         is_reset = self._reopen_if_replaced()
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         known, changed = self._latest.seq, set[int]()

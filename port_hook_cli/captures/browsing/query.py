@@ -2,7 +2,7 @@
 
 This module is pure.
 
-Any program may have written the store, so a value is compared only if port-hook could have written one of that size.
+Any program may have written the store, so conditions compare only values of a size that port-hook writes.
 Pass the SQL to `opening.portable`.
 """
 
@@ -142,7 +142,7 @@ PAYLOAD_FACT = "payload_fact"
 """The name of the function `payload_fact` in SQL."""
 
 LARGEST_BODY_OF_A_ROW = 256 * 1024
-"""A row shows who invoked it, which is in the body. If a body is larger than this, only its beginning is read."""
+"""The size up to which a row's body is read in full. A row shows the user, who is in the body."""
 
 # Filters read payloads only up to this size.
 _LARGEST_FILTERED_BODY = 1024 * 1024
@@ -166,7 +166,7 @@ _READ_PAYLOAD = ", ".join(
 FOUND = f"json_group_array(json_array(seq, {_MOMENT}, {_IS_FAILED}, {_IS_REJECTED}))"
 """SQL for a list of `FoundCapture` as JSON.
 
-If each were a row of the result, the reader would have to wait for a busy event loop at each row.
+One JSON value avoids a wait for the busy event loop at each row.
 """
 
 

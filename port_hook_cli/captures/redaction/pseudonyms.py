@@ -19,7 +19,7 @@ from port_hook_cli.signatures.same_document import compare_documents
 HARMLESS = 7
 """The length up to which numbers, and texts without letters, are not replaced."""
 
-_LETTERS = "zyxwvutsrqponmlkjihgfedcba"  # backwards, because real texts contain "abcdefgh"
+_LETTERS = "zyxwvutsrqponmlkjihgfedcba"  # reversed, because real texts contain "abcdefgh"
 _NARROW = "éèàâãäåæçêëìíîïðñòóôõö"  # has the same bytes in Latin-1, ISO 8859-15 and Windows-1252
 _WIDE = "".join(map(chr, range(0x4E10, 0x4EF0)))
 _ASTRAL = "".join(map(chr, range(0x1F600, 0x1F640)))
@@ -110,7 +110,9 @@ def _letters(original: str, number: int, kind: str) -> str:
     for place, each in enumerate(original):
         alphabet = _LETTERS if each.isascii() else _NARROW if kind == "narrow" else _alphabet(each)
         number, digit = divmod(number, len(alphabet))
-        made.append(alphabet[(digit + place) % len(alphabet)])  # not a run of one character, which originals contain
+        made.append(
+            alphabet[(digit + place) % len(alphabet)]
+        )  # avoids runs of one character, which originals may contain
     text = "".join(made) + (str(number) if number else "")
     if original.isupper():
         return text.upper()

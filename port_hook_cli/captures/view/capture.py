@@ -47,11 +47,11 @@ _HEADERS_OF = {"signature-missing": "x-port-signature", "timestamp-missing": "x-
 
 
 class Revealed(Protocol):
-    """A property of a payload that was encrypted."""
+    """An encrypted property of a payload."""
 
     @property
     def path(self) -> object:
-        """The place of the property, which is shown as text."""
+        """The property's path, which is shown as text."""
 
     @property
     def plaintext(self) -> bytes | None:

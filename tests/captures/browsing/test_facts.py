@@ -1,4 +1,4 @@
-"""Filters of the index for payload facts, the handler's latency and exact statuses."""
+"""Filters for payload facts, the handler's latency and exact statuses."""
 
 from __future__ import annotations
 
