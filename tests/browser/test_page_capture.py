@@ -152,7 +152,8 @@ async def test_both_times_of_a_replay_are_the_handlers(shared_desk: Desk, open_p
     latency_ms = replays[0]["handler"]["latency_ms"]
     shown = re.search(r"in ([\d.]+) ms", await now.inner_text())
     assert shown is not None
-    assert abs(float(shown[1]) - latency_ms) <= 0.06, (shown[1], latency_ms)
+    rounding_ms = 0.06 if latency_ms < 100 else 0.5  # the page shows whole milliseconds from 100 on
+    assert abs(float(shown[1]) - latency_ms) <= rounding_ms, (shown[1], latency_ms)
 
 
 async def test_tabs_are_reached_by_arrows_home_and_end_and_control_the_panel(
