@@ -61,6 +61,10 @@ __all__ = [
 _JSON = ("content-type", "application/json")
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     for feature in features().values():
         if name in feature.python:

@@ -110,8 +110,9 @@ def tell_ignored(command: str, parameters: Iterable[Any], runtime: Runtime) -> N
     for file in _dotenv_files(runtime):
         lines = [f"warning: {warning}" for warning in file.warnings]
         for name, value in file.values.items():
-            if name in options and name not in used:
-                place = " or in port-hook.toml" if options[name].declared.trust.allows(value) else ""
+            if value and name in options and name not in used:
+                trust = options[name].declared.trust
+                place = " or in port-hook.toml" if trust.is_handler or trust.allows(value) else ""
                 lines.append(f"note: port-hook ignores {name} in {file.name}. Set it in the environment{place}")
         for line in filter(runtime.memory.is_new, lines):
             tell(line, runtime)

@@ -42,6 +42,8 @@ _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 def jq15_fault(expression: str) -> str:
     """Return why jq 1.5 cannot compile an expression, as a phrase such as "has no `walk`", or "" if none is known."""
+    if "\r" in expression:
+        return "does not accept a carriage return"
     return next(_faults(tuple(jq_tokens(as_newer_jq(expression)))), "")
 
 

@@ -30,3 +30,4 @@ def test_python_api_has_the_names_of_the_features() -> None:
         for name, path in feature.python.items():
             assert getattr(api, name) is load(path)
             assert name in api.__all__
+            assert name in dir(api)

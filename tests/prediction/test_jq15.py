@@ -115,6 +115,7 @@ def test_uncompilable_expression_has_the_reason() -> None:
         'scan("a"; "g")': "has no `scan` with 2 arguments",
         "@base64d": "has no `@base64d`",
         "debug": "may crash on `debug`",
+        ".a\r\n| .b": "does not accept a carriage return",
         "$ENV.A": "has no `$ENV`: write `env`",
         "$__ph_environment": "has no `$__ph_environment`",
         '"\\(.a | trim)"': "has no `trim`",

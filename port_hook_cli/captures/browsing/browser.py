@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from port_hook_cli.captures.browsing.following import FollowedDatabase, StoreChange, StorePoint
 from port_hook_cli.captures.browsing.query import (
+    BYTES,
     FOUND,
     LARGEST_BODY_OF_A_ROW,
     ROW_COLUMNS,
@@ -41,7 +42,10 @@ MAX_SPANS = 100_000
 _ABOVE_ANY = 2**63
 _RUN_ID, _ACTION = CAPTURE_COLUMNS.index("run_id"), CAPTURE_COLUMNS.index("action")
 _ROW_PARAMETERS = 500
-_READ_AT_ONCE = 500
+# A step of a search takes a few milliseconds, so that other readers and the end of the program wait no longer.
+_READ_AT_ONCE, _BYTES_AT_ONCE = 500, 2 * 1024 * 1024
+_MOST_CHANGED = 500
+_ALL = "SELECT json_group_array(seq) FROM captures"
 
 
 class Listed(NamedTuple):
@@ -81,7 +85,8 @@ class CaptureSearch:
     """The captures that match a query, which `StoreBrowser.advance` finds in bounded steps.
 
     `matches` are the captures found so far, latest first unless `oldest_first` is set. `latest` and `after` are the
-    bounds of the remaining search. `point` is the state of the store when the search began.
+    bounds of the remaining search. `known` are matches below `after` from an earlier search. `point` is the state of
+    the store when the search began.
     """
 
     query: CaptureQuery
@@ -89,6 +94,7 @@ class CaptureSearch:
     after: int = 0
     oldest_first: bool = False
     matches: list[FoundCapture] = field(default_factory=list)
+    known: Sequence[FoundCapture] = ()
     is_done: bool = False
     point: StorePoint = field(default_factory=StorePoint)
 
@@ -121,6 +127,7 @@ class StoreBrowser(StoreReader):
         self._database = FollowedDatabase(path)
         super().__init__(path, self._database)
         self._last = CaptureSearch(CaptureQuery(), 0)
+        self._changed: set[int] = set()  # the captures that got an outcome since the last search for all matches began
 
     @property
     def last_seen(self) -> int:
@@ -130,7 +137,9 @@ class StoreBrowser(StoreReader):
     def catch_up(self) -> StoreChange:
         """Check the store for changes, and return them. Searches find the captures up to here."""
         with sqlite_problems(self.path):
-            return self._database.catch_up()
+            change = self._database.catch_up()
+        self._changed.update(change.changed)
+        return change
 
     def page(
         self, query: CaptureQuery, *, latest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
@@ -145,16 +154,31 @@ class StoreBrowser(StoreReader):
     ) -> CaptureSearch:
         """Begin a search for matches up to `latest` and above `after`.
 
-        A repeated query for all matches reuses the earlier search.
+        A repeated query for all matches reuses the earlier search, and searches only what has changed.
         """
         point = self._database.point
         top = point.latest if latest is None else min(latest, point.latest)
         search = CaptureSearch(query, top, after, oldest_first, point=point)
         if latest is not None or after or oldest_first:
             return search
-        if point.version < 0 or (self._last.query, self._last.point) != (query, point):
-            self._last = search
+        if point.version < 0 or (self._last.query, self._last.point) != (query, point) or not query.is_lasting:
+            self._reuse_last(search)
+            self._last, self._changed = search, set()
         return self._last
+
+    def _reuse_last(self, search: CaptureSearch) -> None:
+        """Leave out what the last search has searched, if it was complete and the captures are the same."""
+        last, query = self._last, search.query
+        is_reusable = last.is_done and (last.query, last.point.resets) == (query, search.point.resets)
+        if not is_reusable or not query.is_lasting or last.point.version < 0 or len(self._changed) > _MOST_CHANGED:
+            return
+        left = set(json.loads(self._rows(_ALL, [])[0][0])) - self._changed
+        again = Condition(
+            "seq <= ? AND seq IN (SELECT value FROM json_each(?))", (last.top, json.dumps(list(self._changed)))
+        )
+        found = [match for match in last.matches if match.seq in left]
+        search.known = sorted([*found, *self._matches(query, again)], reverse=True)
+        search.after = last.top
 
     def advance(self, search: CaptureSearch, enough: float = math.inf, *, for_s: float = math.inf) -> bool:
         """Search for about `for_s` seconds. Return whether the search is complete or has found `enough` captures."""
@@ -169,16 +193,33 @@ class StoreBrowser(StoreReader):
 
     def _read_some(self, search: CaptureSearch) -> None:
         """Search the next captures, and move the bounds of the remaining search past them."""
-        low, high, order = search.after, search.latest, "ASC" if search.oldest_first else "DESC"
-        ends = f"SELECT seq FROM captures WHERE seq > ? AND seq <= ? ORDER BY seq {order} LIMIT 1 OFFSET ?"  # noqa: S608
-        ended = self._rows(ends, [low, high, _READ_AT_ONCE - 1])
-        if not ended:
+        low, high, is_reverse = search.after, search.latest, not search.oldest_first
+        end = self._end_of_step(search)
+        if end is None:
             search.is_done = True
         elif search.oldest_first:
-            high = search.after = ended[0][0]
+            high = search.after = end
         else:
-            low = search.latest = ended[0][0] - 1
-        search.matches += self._matches(search.query, Condition("seq > ? AND seq <= ?", (low, high)), order)
+            low = search.latest = end - 1
+        found = self._matches(search.query, Condition("seq > ? AND seq <= ?", (low, high)))
+        search.matches += sorted(found, reverse=is_reverse)
+        if search.is_done:
+            search.matches += search.known
+
+    def _end_of_step(self, search: CaptureSearch) -> int | None:
+        """Return the number of the last capture to read in one step, or None if the step reads all that are left."""
+        size, order = BYTES if search.query.reads_bodies else "0", "ASC" if search.oldest_first else "DESC"
+        sizes = (
+            f"SELECT json_group_array(json_array(seq, size)) FROM (SELECT seq, {size} AS size FROM captures "  # noqa: S608
+            f"WHERE seq > ? AND seq <= ? ORDER BY seq {order} LIMIT ?)"
+        )
+        written = self._rows(portable(sizes), [search.after, search.latest, _READ_AT_ONCE])[0][0]
+        rows, total = sorted(json.loads(written), reverse=not search.oldest_first), 0
+        for seq, bytes_ in rows:
+            total += bytes_
+            if total >= _BYTES_AT_ONCE:
+                return int(seq)
+        return int(rows[-1][0]) if len(rows) == _READ_AT_ONCE else None
 
     def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
         """Return the numbers in `seqs` (at most 500) that match the query, in ascending order."""
@@ -186,10 +227,10 @@ class StoreBrowser(StoreReader):
         sql = f"SELECT seq FROM captures WHERE seq <= ? AND seq IN ({marks}) AND {where.sql} ORDER BY seq"  # noqa: S608
         return [seq for (seq,) in self._rows(portable(sql), [self.last_seen, *seqs, *where.values])]
 
-    def _matches(self, query: CaptureQuery, bounds: Condition, order: str) -> list[FoundCapture]:
+    def _matches(self, query: CaptureQuery, bounds: Condition) -> list[FoundCapture]:
         where = joined([bounds, condition_of(query)])
         found = self._rows(portable(f"SELECT {FOUND} FROM captures WHERE {where.sql}"), where.values)  # noqa: S608
-        return sorted((FoundCapture(*each) for each in json.loads(found[0][0])), reverse=order == "DESC")
+        return [FoundCapture(*each) for each in json.loads(found[0][0])]
 
     def rows(self, seqs: Sequence[int]) -> list[Listed]:
         """Return the captures with the given numbers, in the same order, without deleted captures."""

@@ -66,6 +66,19 @@ class CaptureQuery:
     until_s: float | None = None
     id_prefix: str | None = None
 
+    @property
+    def reads_bodies(self) -> bool:
+        """Whether the bodies of captures decide."""
+        return bool(self.text) or any(getattr(self, name) is not None for name in PAYLOAD_FACTS)
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether a capture with an outcome matches forever or never.
+
+        Without an outcome, a capture counts as failed after a minute, and a capture can be marked as a replay later.
+        """
+        return self.handler != HANDLER_FAILED and self.id_prefix is None
+
 
 class FoundCapture(NamedTuple):
     """A capture that matches a query: its number, its time in seconds since the epoch, and how it ended.
@@ -179,6 +192,7 @@ def _column_of_a_row(name: str) -> str:
 
 
 ROW_COLUMNS = ", ".join(map(_column_of_a_row, CAPTURE_COLUMNS))
+BYTES = "coalesce(octet_length(body) + octet_length(headers), 0)"
 SIZE = "CASE WHEN typeof(body_size) = 'integer' THEN body_size ELSE octet_length(body) END"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -180,6 +181,25 @@ def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path
             assert search.seqs() == list(range(1_999, 0, -2))
             assert browser.page(query, limit=1) == [2_001]
             assert browser.search(query) is browser.search(query)
+
+
+def test_step_of_a_search_reads_few_large_bodies(path: Path) -> None:
+    fill(path, captures([b'{"a":"' + b"x" * 900_000 + b'"}'] * 9))
+    with browsing(path) as browser:
+        for query in (CaptureQuery(text="needle"), CaptureQuery(user="a")):
+            search, steps = browser.search(query), 1
+            while not browser.advance(search, for_s=0):
+                steps += 1
+            assert steps >= 3
+
+
+def test_capture_without_an_outcome_is_found_as_failed_after_a_minute(path: Path) -> None:
+    now = time.time()
+    fill(path, [replace(each, invocation=replace(each.invocation, received_at=now)) for each in captures([b"{}"])])
+    with browsing(path) as browser:
+        assert seqs(browser, handler="failed") == []
+        edit(path, "UPDATE captures SET received_at = ?", values=[now - 100])
+        assert seqs(browser, handler="failed") == [1]  # even if the store was not checked since
 
 
 def test_search_ends_when_the_store_is_replaced_meanwhile(path: Path) -> None:
